@@ -1,0 +1,67 @@
+"""minigrad: see how networks learn.
+
+Layers whose forward, backward and forward-mode derivative (jvp) are written by hand, in NumPy
+or CuPy, and learning rules that fill in their gradients, all on the same network.
+"""
+
+from minigrad import backend, data, gradcheck, models, rules
+from minigrad.history import History
+from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
+from minigrad.layers import (
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Layer,
+    Linear,
+    LogSoftmax,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from minigrad.losses import BCELoss, CrossEntropyLoss, Loss, MSELoss, NLLLoss
+from minigrad.optim import SGD, Adam, ExponentialLR, MultiStepLR, StepLR
+from minigrad.train import evaluate, fit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "BCELoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "ExponentialLR",
+    "Flatten",
+    "History",
+    "Layer",
+    "Linear",
+    "LogSoftmax",
+    "Loss",
+    "MSELoss",
+    "MaxPool2d",
+    "MultiStepLR",
+    "NLLLoss",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "StepLR",
+    "Tanh",
+    "backend",
+    "data",
+    "evaluate",
+    "fit",
+    "from_torch_state_dict",
+    "gradcheck",
+    "models",
+    "rules",
+    "to_torch_state_dict",
+]

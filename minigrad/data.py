@@ -1,0 +1,185 @@
+"""Data sets: MNIST where it is on disk, the embedded digits where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad import backend, mnist
+from minigrad.backend import Array, array_module
+from minigrad.checks import positive_int
+
+NAMES = ("auto", "mnist", "digits")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Examples x (N, ...) with labels y (N,), integers in [0, classes).
+
+    clean_y: the labels before noise was put on them (y itself where there is none).
+    source: in words, where the examples come from.
+    """
+
+    x: Array
+    y: Array
+    clean_y: Array = None
+    source: str = ""
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        if self.clean_y is None:
+            object.__setattr__(self, "clean_y", self.y)
+        self._check()
+
+    def _check(self) -> None:
+        """ValueError or TypeError for what would otherwise surface as a silent NaN much later."""
+        x, y = self.x, self.y
+        array_module(x, y, self.clean_y)
+        if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or y.shape != self.clean_y.shape:
+            raise ValueError(
+                "expected x of shape (N, ...) and y of shape (N,), got "
+                f"{tuple(x.shape)} and {tuple(y.shape)}"
+            )
+        if x.dtype.kind != "f" or y.dtype.kind not in "iu":
+            raise TypeError(
+                f"expected floating-point x and integer y, got {x.dtype} and {y.dtype}; cast with "
+                "x.astype('float32') / 255 or y.astype('int64')"
+            )
+        if len(y) and (int(y.min()) < 0 or int(y.max()) >= self.classes):
+            raise ValueError(
+                f"labels must be in [0, {self.classes}), got {int(y.min())} to {int(y.max())}"
+            )
+        if not np.isfinite(float(x.sum(dtype=np.float64))):  # one NaN or infinity shows in the sum
+            finite = backend.to_host(array_module(x).isfinite(x)).reshape(len(x), -1).all(axis=1)
+            raise ValueError(
+                f"x has NaN or infinite values in {int((~finite).sum())} of {len(x)} examples, "
+                f"first in example {int(np.argmin(finite))}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, which: Any) -> Dataset:
+        """The examples at these places: an index array, a slice, or a number for the first n."""
+        if isinstance(which, int | np.integer):
+            which = slice(int(which))
+        return replace(self, x=self.x[which], y=self.y[which], clean_y=self.clean_y[which])
+
+    def split(self, n: int, seed: int = 0) -> tuple[Dataset, Dataset]:
+        """Two parts without overlap, drawn at random: all but n examples, and n (validation)."""
+        if not 0 < n < len(self):
+            raise ValueError(f"cannot split {n} examples off {len(self)}")
+        order = np.random.default_rng(seed).permutation(len(self))
+        return self.take(np.sort(order[n:])), self.take(np.sort(order[:n]))
+
+    def placed(self, like: Array | None) -> Dataset:
+        """The same data where the array `like` lives and in its dtype (itself if so already)."""
+        if like is None or (type(self.x) is type(like) and self.x.dtype == like.dtype):
+            return self
+        x, y, clean_y = (backend.to_device(a, like) for a in (self.x, self.y, self.clean_y))
+        return replace(self, x=x.astype(like.dtype), y=y, clean_y=clean_y)
+
+    def batches(
+        self, batch_size: int, rng: np.random.Generator | None = None
+    ) -> Iterator[tuple[Array, Array]]:
+        """(x, y) in batches, the last one perhaps smaller; in an order drawn by `rng` if given.
+
+        Rows are shuffled, not batches. A single batch stays as it is: its order means nothing.
+        """
+        N = len(self)
+        positive_int("batch_size", batch_size)
+        if rng is None or batch_size >= N:
+            for start in range(0, N, batch_size):
+                yield self.x[start : start + batch_size], self.y[start : start + batch_size]
+            return
+        order = backend.to_device(rng.permutation(N), like=self.x)  # drawn on the host
+        for start in range(0, N, batch_size):
+            rows = order[start : start + batch_size]
+            yield self.x[rows], self.y[rows]
+
+
+def load(
+    name: str = "auto",
+    root: str | Path | None = None,
+    normalize: tuple[float, float] | None = None,
+    label_noise: float = 0.0,
+    seed: int = 0,
+) -> tuple[Dataset, Dataset]:
+    """(train, test): images x (N, 1, 28, 28) float32 in [0, 1], labels y (N,) int64.
+
+    name: "mnist" (downloaded when it is not on disk), "digits" (embedded), or "auto": MNIST if it
+    is on disk, else the digits; `train.source` says which. root: the one folder to look for
+    MNIST in, instead of MINIGRAD_DATA, data/ and the user's cache.
+    normalize: (mean, std), for (x - mean) / std. label_noise: the fraction of labels, of both
+    sets, that is redrawn uniformly (a tenth of those stays right by chance); drawn from `seed`.
+    """
+    if name not in NAMES:
+        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}")
+    if not 0 <= label_noise <= 1:
+        raise ValueError(f"label_noise is a fraction: expected 0 to 1, got {label_noise}")
+    folder = mnist.find(root) if name != "digits" else None
+    if folder is None and name == "mnist":
+        folder = mnist.download(root)
+    if folder is None:
+        sets = load_digits()
+        if name == "auto":
+            note = "no MNIST on disk; `minigrad data mnist` downloads it"
+            sets = tuple(replace(d, source=f"{d.source} ({note})") for d in sets)
+    else:
+        sets = tuple(
+            _dataset(*mnist.load(folder, split), f"MNIST, {split}, from {folder}")
+            for split in ("train", "test")
+        )
+    if normalize is not None:
+        mean, std = normalize
+        if not std > 0:
+            raise ValueError(f"normalize=(mean, std) needs std > 0, got {normalize}")
+        sets = tuple(replace(d, x=(d.x - np.float32(mean)) / np.float32(std)) for d in sets)
+    rng = np.random.default_rng(seed)
+    train, test = (redraw_labels(d, label_noise, rng) for d in sets)
+    return train, test
+
+
+def _dataset(images: np.ndarray, labels: np.ndarray, source: str) -> Dataset:
+    x = images[:, None].astype(np.float32)
+    x /= 255
+    return Dataset(x, labels.astype(np.int64), source=source)
+
+
+def load_digits() -> tuple[Dataset, Dataset]:
+    """The 1,797 embedded 8x8 digits as 28x28 images: each pixel 3x3, centred; 1,437 and 360."""
+    path = Path(__file__).resolve().parent.parent / "data" / "digits.npz"
+    if not path.is_file():  # installed from a wheel, not from the repository
+        import sys
+
+        path = Path(sys.prefix) / "share" / "minigrad" / "data" / "digits.npz"
+    with np.load(path, allow_pickle=False) as file:
+        images, labels = file["images"], file["labels"]
+    x = np.zeros((len(images), 1, 28, 28), np.float32)
+    x[:, 0, 2:26, 2:26] = images.repeat(3, axis=1).repeat(3, axis=2) / np.float32(16)
+    # The file is ordered by writer; a fixed draw puts every writer into both parts.
+    order = np.random.default_rng(0).permutation(len(x))
+    parts = {"train": np.sort(order[360:]), "test": np.sort(order[:360])}
+    train, test = (
+        Dataset(x[rows], labels[rows].astype(np.int64), source=f"the embedded digits, {split}")
+        for split, rows in parts.items()
+    )
+    return train, test
+
+
+def redraw_labels(dataset: Dataset, fraction: float, rng: np.random.Generator) -> Dataset:
+    """Draw `fraction` of the labels anew, uniformly over the classes; clean_y keeps the old ones.
+
+    With 10 classes a tenth of the redrawn labels is right by chance: 10 % noise is 9 % wrong.
+    Source: WTB repository, noisy data set.  Taught in: 05_well_tempered.
+    """
+    n = round(fraction * len(dataset))
+    if n == 0:
+        return dataset
+    y = backend.to_host(dataset.y).copy()
+    y[rng.permutation(len(y))[:n]] = rng.integers(0, dataset.classes, n)
+    return replace(dataset, y=backend.to_device(y, like=dataset.y))

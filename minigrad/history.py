@@ -1,0 +1,83 @@
+"""What a training run measured, as lists; saved as JSON that anything can read."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class History:
+    """One entry per evaluated epoch in each list (`step_loss`: one per step).
+
+    epoch           which epoch an entry was measured after, counted from 1
+    train_loss, train_accuracy, test_loss, test_accuracy
+                    means over the whole sets, weights as they were after that epoch; the test
+                    lists stay empty without a test set
+    seconds         training time since the entry before, evaluation not counted
+    step_loss       each step's batch loss, before that step
+    settings        what the run was made with: batch_size, shuffle, seed, and the rest in words
+    stopped         why it ended early ("interrupted ...", "diverged ..."), else None
+    """
+
+    epoch: list[int] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    train_accuracy: list[float] = field(default_factory=list)
+    test_loss: list[float] = field(default_factory=list)
+    test_accuracy: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    step_loss: list[float] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    stopped: str | None = None
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON; the file appears whole or not at all."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: str | Path) -> History:
+        """Read what `save` wrote; ValueError, naming the file, for anything else."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=float)
+        except ValueError as error:
+            raise ValueError(f"{path} is not a saved History: {error}") from error
+        names = {f.name for f in fields(cls)}
+        if not isinstance(content, dict) or content.keys() != names:
+            raise ValueError(f"{path} is not a saved History: it needs the keys {sorted(names)}")
+        for name, value in content.items():
+            if isinstance(getattr(cls(), name), list):
+                content[name] = [float(v) if isinstance(v, str) else v for v in value]
+        return cls(**content)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write strict JSON by way of a temporary file; NaN and infinities become strings."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(_strict(content), file, indent=1, allow_nan=False)
+            file.write("\n")
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _strict(value: Any) -> Any:
+    """`value` as JSON has it: NumPy numbers as Python's, non-finite numbers as text."""
+    if isinstance(value, dict):
+        return {str(k): _strict(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(v) for v in value]
+    if hasattr(value, "tolist"):  # a NumPy number or array
+        return _strict(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,28 @@
+"""The layers: each a function with its derivative written by hand, in both directions."""
+
+from minigrad.layers.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from minigrad.layers.base import Layer
+from minigrad.layers.conv import Conv2d
+from minigrad.layers.dropout import Dropout
+from minigrad.layers.linear import Linear
+from minigrad.layers.normalization import BatchNorm1d, BatchNorm2d
+from minigrad.layers.pooling import MaxPool2d
+from minigrad.layers.reshape import Flatten
+from minigrad.layers.sequential import Sequential
+
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "Layer",
+    "Linear",
+    "LogSoftmax",
+    "MaxPool2d",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+]

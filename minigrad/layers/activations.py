@@ -1,0 +1,149 @@
+"""Element-wise activations and the two softmaxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from minigrad.backend import Array, array_module
+from minigrad.layers.base import Layer
+
+
+class ReLU(Layer):
+    r"""y = max(x, 0), element by element.
+
+    Shapes: any x, y the same.
+    Backward:  dx    = dy ⊙ [x > 0]       the kink: relu'(0) = 0, as PyTorch has it
+    Jvp:       y_dot = x_dot ⊙ [x > 0]    a diagonal Jacobian is its own transpose
+    Source: Nair, Hinton 2010.  Taught in: 03_first_network.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        xp = array_module(x)
+        self.check_input(x)
+        y = xp.maximum(x, 0)
+        self.cache = y  # y > 0 exactly where x > 0
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        return dy * (self.recall() > 0)
+
+    def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
+        return x_dot * (self.recall() > 0)
+
+
+class Sigmoid(Layer):
+    r"""y = σ(x) = 1 / (1 + e^(-x)), element by element; stable for any x.
+
+    Shapes: any x, y the same.
+    Backward:  dx    = dy ⊙ y(1 - y)
+    Jvp:       y_dot = x_dot ⊙ y(1 - y)
+    Range: e^(-x) is cut off at the largest finite float, where σ is 0 to every digit.
+    Source: DS 4420, "Backprop".  Taught in: 01_gradients_by_hand.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        xp = array_module(x)
+        self.check_input(x)
+        # σ(x) = 1 / (1 + e^(-x)), in one buffer; -x <= ln(largest float) keeps e^(-x) finite.
+        y = xp.negative(x)
+        xp.minimum(y, _LARGEST_EXPONENT[y.dtype], out=y)
+        xp.exp(y, out=y)
+        y += 1
+        xp.divide(1, y, out=y)
+        self.cache = y
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        y = self.recall()
+        return dy * (y * (1 - y))
+
+    def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
+        y = self.recall()
+        return x_dot * (y * (1 - y))
+
+
+class Tanh(Layer):
+    r"""y = tanh(x), element by element.
+
+    Shapes: any x, y the same.
+    Backward:  dx    = dy ⊙ (1 - y²)
+    Jvp:       y_dot = x_dot ⊙ (1 - y²)
+    Source: LeCun, Bottou, Orr, Müller 1998, "Efficient BackProp", §4.4.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        xp = array_module(x)
+        self.check_input(x)
+        self.cache = y = xp.tanh(x)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        y = self.recall()
+        return dy * (1 - y * y)
+
+    def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
+        y = self.recall()
+        return x_dot * (1 - y * y)
+
+
+class Softmax(Layer):
+    r"""y_c = e^(x_c) / Σ_k e^(x_k), row by row.
+
+    Shapes: x (N, C), y (N, C); every row of y sums to 1.
+    Backward:  dx    = y ⊙ (dy - Σ_c dy_c y_c)
+    Jvp:       y_dot = y ⊙ (x_dot - Σ_c x_dot_c y_c)    J = diag(y) - y yᵀ is symmetric
+    Stable: the row's largest entry is subtracted first, which changes nothing else.
+    Trap: CrossEntropyLoss takes logits; a Softmax before it is the double softmax of
+    03_first_network, where the loss can never fall below 1.4612.
+    Source: Bridle 1990.  Taught in: 03_first_network.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        xp = array_module(x)
+        self.check_input(x, "(N, C)", x.ndim == 2)
+        y = xp.exp(x - x.max(axis=1, keepdims=True))
+        y /= y.sum(axis=1, keepdims=True)
+        self.cache = y
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        return self._apply_jacobian(dy)
+
+    def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
+        return self._apply_jacobian(x_dot)
+
+    def _apply_jacobian(self, v: Array) -> Array:
+        y = self.recall()
+        return y * (v - (v * y).sum(axis=1, keepdims=True))
+
+
+class LogSoftmax(Layer):
+    r"""y = x - ln Σ_k e^(x_k), row by row: the logarithm of Softmax, without its underflow.
+
+    Shapes: x (N, C), y (N, C).
+    Backward:  dx    = dy - p Σ_c dy_c          with p = e^y, the softmax
+    Jvp:       y_dot = x_dot - Σ_c p_c x_dot_c
+    Source: WTB notebook, `F.log_softmax`; log-sum-exp as in Higham 2002, §1.  Feeds NLLLoss.
+    """
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        xp = array_module(x)
+        self.check_input(x, "(N, C)", x.ndim == 2)
+        y = x - x.max(axis=1, keepdims=True)
+        y -= xp.log(xp.exp(y).sum(axis=1, keepdims=True))
+        self.cache = y
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        y = self.recall()
+        return dy - array_module(y).exp(y) * dy.sum(axis=1, keepdims=True)
+
+    def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
+        y = self.recall()
+        return x_dot - (array_module(y).exp(y) * x_dot).sum(axis=1, keepdims=True)
+
+
+# ln(largest finite float), rounded down to what exp brings back as a finite number
+_LARGEST_EXPONENT = {np.dtype("float32"): 88.0, np.dtype("float64"): 709.0}

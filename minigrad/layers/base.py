@@ -1,0 +1,140 @@
+"""What every layer is: one function of x and its parameters, evaluated at one point at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad import backend
+from minigrad.backend import Array
+from minigrad.checks import FLOATS, float_dtype
+
+
+class Layer:
+    """y = f(x, params): `forward` keeps one linearisation, `jvp` and `backward` apply it.
+
+    With J the Jacobian of f at the point where `forward` was last called,
+
+        forward(x)                 y     = f(x, params)
+        backward(dy)               dx    = J_xᵀ dy,  grads[name] = J_nameᵀ dy   (right to left)
+        jvp(x_dot, params_dot)     y_dot = J_x x_dot + Σ J_name params_dot[name]  (left to right)
+
+    so that <dy, jvp(x_dot, W_dot)> = <dx, x_dot> + <dW, W_dot>: each is the other's transpose.
+
+    To write a layer: call `super().__init__(dtype)`, put arrays into `params`, keep in
+    `self.cache` whatever the derivatives need, and write the three methods. `backward` writes
+    `grads` (it overwrites, never accumulates) and touches neither `dy` nor the parameters.
+    `jvp` takes None for a tangent that is zero: an input or parameters that do not move.
+    """
+
+    def __init__(self, dtype: Any = None):
+        self.dtype = None if dtype is None else float_dtype(dtype)
+        self.params: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
+        self.buffers: dict[str, Array] = {}  # state that is saved but not learned
+        self.cache: Any = None
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        """f(x, params); `train` tells dropout and batch norm which of their two modes to use."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward(x, train=True) yet")
+
+    def backward(self, dy: Array) -> Array:
+        """dx = J_xᵀ dy, and grads[name] = J_nameᵀ dy for every parameter."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward(dy) yet")
+
+    def jvp(self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None) -> Array:
+        """y_dot = J_x x_dot + Σ J_name params_dot[name]."""
+        raise NotImplementedError(f"{type(self).__name__} has no jvp(x_dot, params_dot) yet")
+
+    def backward_params(self, dy: Array) -> None:
+        """Fill `grads` alone: the first layer of a net needs no dx, which may save much."""
+        self.backward(dy)
+
+    def recall(self) -> Any:
+        """What `forward` kept for the derivatives; RuntimeError when there is nothing yet."""
+        if self.cache is None:
+            raise RuntimeError(
+                f"{type(self).__name__}: call forward(x) before backward or jvp; they are the "
+                "derivative at the point where forward was evaluated"
+            )
+        return self.cache
+
+    def drop_cache(self) -> None:
+        """Free what `forward` kept; `backward` and `jvp` then need a new forward."""
+        for _, layer in self.leaves():
+            layer.cache = None
+
+    def reseed(self, seed: int) -> None:
+        """Restart the layer's random stream, if it has one (dropout), from `seed`."""
+
+    def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """(prefix, layer) for every layer that holds parameters itself: here, just this one."""
+        yield prefix, self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of parameters and buffers on the host, by flat name: "W", or "0.W" in a net."""
+        return {
+            prefix + name: backend.to_host(array).copy()
+            for prefix, layer in self.leaves()
+            for name, array in (layer.params | layer.buffers).items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the arrays of `state`. All are checked first: nothing is half loaded.
+
+        Raises KeyError for missing or unknown names, ValueError for a shape that differs,
+        TypeError for a dtype that differs.
+        """
+        own = {
+            prefix + name: array
+            for prefix, layer in self.leaves()
+            for name, array in (layer.params | layer.buffers).items()
+        }
+        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        if missing or unknown:
+            raise KeyError(f"state does not fit the model: missing {missing}, unknown {unknown}")
+        new = {key: backend.to_host(np.asarray(value)) for key, value in state.items()}
+        for key, array in own.items():
+            if new[key].shape != array.shape:
+                raise ValueError(f"{key}: expected shape {array.shape}, got {new[key].shape}")
+            if new[key].dtype != array.dtype:
+                raise TypeError(
+                    f"{key}: expected {array.dtype}, got {new[key].dtype}; cast it with "
+                    f".astype('{array.dtype}') if you mean it"
+                )
+        for key, array in own.items():
+            array[...] = backend.to_device(new[key], like=array)
+
+    def check_input(
+        self, x: Array, shape: str = "(N, ...)", fits: bool = True, hint: str = ""
+    ) -> None:
+        """Raise a student's error unless x `fits` the shape and is of this layer's dtype."""
+        if not fits:
+            raise ValueError(
+                f"{type(self).__name__} expected x of shape {shape}, got {tuple(x.shape)}"
+                + (f"; {hint}" if hint else "")
+            )
+        if self.dtype is None:
+            if x.dtype not in FLOATS:
+                raise TypeError(
+                    f"{type(self).__name__} computes in float32 or float64, got x of {x.dtype}; "
+                    "cast with x.astype('float32')"
+                )
+        elif x.dtype != self.dtype:
+            raise TypeError(
+                f"{type(self).__name__} computes in {self.dtype}, got x of {x.dtype}; cast with "
+                f"x.astype('{self.dtype}') or build the layer with dtype='{x.dtype}'"
+            )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+def initial_uniform(
+    rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, dtype: np.dtype
+) -> Array:
+    """U(-1/√fan_in, 1/√fan_in), PyTorch's default start, drawn on the host, put on the backend."""
+    bound = 1.0 / np.sqrt(fan_in)
+    return backend.to_device(rng.uniform(-bound, bound, shape).astype(dtype))

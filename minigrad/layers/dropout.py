@@ -1,0 +1,60 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import Array, array_module, device_generator, host_generator
+from minigrad.layers.base import Layer
+
+
+class Dropout(Layer):
+    r"""y = x ⊙ m in training, m = 0 with probability p, else 1/(1-p); y = x in evaluation.
+
+    Shapes: any x, y the same. E[y] = x, so evaluation needs no rescaling ("inverted" dropout).
+    Backward:  dx    = dy ⊙ m
+    Jvp:       y_dot = x_dot ⊙ m        the same m: the derivative of what forward did
+    The mask is drawn where x lives, from the layer's own stream; `reseed` restarts it.
+    Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov 2014, §4 and §10.
+    """
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        *,
+        dtype: Any = None,
+        rng: np.random.Generator | None = None,
+        seed: int | None = None,
+    ):
+        super().__init__(dtype)
+        if not 0 <= p < 1:
+            raise ValueError(f"p is the probability to drop: expected 0 <= p < 1, got {p}")
+        self.p = p
+        self.reseed(int(host_generator(rng, seed).integers(2**63)))
+
+    def reseed(self, seed: int) -> None:
+        self._seed, self._generators = seed, {}
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        xp = array_module(x)
+        self.check_input(x)
+        if not train or self.p == 0:
+            self.cache = 1  # y = 1·x
+            return x.copy()
+        if xp not in self._generators:  # made on first use: only x tells where to draw
+            self._generators[xp] = device_generator(self._seed, xp)
+        kept = self._generators[xp].random(x.shape, dtype=np.float32) >= self.p
+        self.cache = m = kept.astype(x.dtype) / (1 - self.p)
+        return x * m
+
+    def backward(self, dy: Array) -> Array:
+        return dy * self.recall()
+
+    def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
+        return x_dot * self.recall()
+
+    def __repr__(self) -> str:
+        return f"Dropout({self.p})"

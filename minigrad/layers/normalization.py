@@ -1,0 +1,123 @@
+"""Batch normalisation, of features and of image channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from minigrad.backend import Array, array_module, current
+from minigrad.checks import positive_int
+from minigrad.layers.base import Layer
+from minigrad.layers.windows import channels_first, channels_last
+
+
+class BatchNorm1d(Layer):
+    r"""y = γ x̂ + β, x̂ = (x - μ)/σ, with μ and σ² + ε each feature's mean and variance.
+
+    Shapes: x (N, D), γ = gamma (D,), β = beta (D,), y (N, D).
+    train=True: μ, σ² of this batch (σ² divided by N); the running statistics move by
+    `momentum` towards them (running_var towards the unbiased N/(N-1) σ²), as PyTorch has it.
+    train=False: μ, σ² are the running statistics, which are constants.
+
+    With P v = v - mean_n(v) - x̂ mean_n(v x̂) in training and P v = v in evaluation:
+    Backward:  dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = P(dy γ)/σ
+    Jvp:       y_dot = γ P(x_dot)/σ + γ_dot x̂ + β_dot      P is its own transpose
+    Source: Ioffe, Szegedy 2015, Algorithm 1 and §3.  momentum as in PyTorch: new = .9 old + .1 x.
+    """
+
+    shape = "(N, {n})"
+    ndim = 2
+
+    def __init__(self, n: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = "float32"):
+        super().__init__(dtype)
+        self.n, self.eps, self.momentum = positive_int("n", n), eps, momentum
+        xp = current()
+        self.params["gamma"] = xp.ones(n, self.dtype)
+        self.params["beta"] = xp.zeros(n, self.dtype)
+        self.buffers["running_mean"] = xp.zeros(n, self.dtype)
+        self.buffers["running_var"] = xp.ones(n, self.dtype)
+        self.buffers["num_batches_tracked"] = xp.zeros((), "int64")
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        xp = array_module(x, self.params["gamma"])
+        fits = x.ndim == self.ndim and x.shape[1] == self.n
+        self.check_input(x, self.shape.format(n=self.n), fits)
+        rows = self._rows(x)
+        if train:
+            centred, var = self._batch_statistics(rows)
+        else:
+            centred, var = rows - self.buffers["running_mean"], self.buffers["running_var"]
+        inv_std = 1 / xp.sqrt(var + self.eps)
+        x_hat = centred * inv_std
+        self.cache = x_hat, inv_std, train, x.shape
+        y = x_hat * self.params["gamma"]
+        y += self.params["beta"]
+        return self._images(y)
+
+    def _batch_statistics(self, rows: Array) -> tuple[Array, Array]:
+        """x - μ and σ² of this batch; the running statistics move towards μ and σ²."""
+        M = len(rows)
+        if M < 2:
+            raise ValueError(
+                f"{type(self).__name__} in training needs more than one value per channel: a "
+                "variance over one value is 0. Use a larger batch, or forward(x, train=False)"
+            )
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        var = (centred * centred).mean(axis=0)  # two passes: E[x²] - E[x]² would cancel
+        for name, new in (("running_mean", mean), ("running_var", var * (M / (M - 1)))):
+            running = self.buffers[name]
+            running += self.momentum * (new - running)
+        self.buffers["num_batches_tracked"] += 1
+        return centred, var
+
+    def backward(self, dy: Array) -> Array:
+        x_hat, inv_std, _, _ = self.recall()
+        dy = self._rows(dy)
+        self.grads["gamma"] = (dy * x_hat).sum(axis=0)
+        self.grads["beta"] = dy.sum(axis=0)
+        return self._images(self._project(dy * self.params["gamma"]) * inv_std)
+
+    def jvp(self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None) -> Array:
+        x_hat, inv_std, _, _ = self.recall()
+        y_dot = 0
+        if x_dot is not None:
+            y_dot = self._project(self._rows(x_dot)) * (inv_std * self.params["gamma"])
+        if params_dot is not None:
+            y_dot = y_dot + params_dot["gamma"] * x_hat + params_dot["beta"]
+        return self._images(y_dot)
+
+    def _project(self, v: Array) -> Array:
+        """P v: what is left of v when the batch's mean and variance are held fixed."""
+        x_hat, _, train, _ = self.recall()
+        if not train:
+            return v
+        return v - v.mean(axis=0) - x_hat * (v * x_hat).mean(axis=0)
+
+    def _rows(self, x: Array) -> Array:
+        return x
+
+    def _images(self, rows: Array) -> Array:
+        return rows
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.n})"
+
+
+class BatchNorm2d(BatchNorm1d):
+    r"""BatchNorm1d over each channel's N·H·W pixels: y = γ x̂ + β with x (N, C, H, W).
+
+    Shapes: x (N, C, H, W), γ, β (C,), y (N, C, H, W).
+    Backward and Jvp: those of BatchNorm1d, with the pixels of all images as the rows (N·H·W, C).
+    Source: Ioffe, Szegedy 2015, §3.2.
+    """
+
+    shape = "(N, {n}, H, W)"
+    ndim = 4
+
+    def _rows(self, x: Array) -> Array:
+        return channels_last(x).reshape(-1, self.n)
+
+    def _images(self, rows: Array) -> Array:
+        N, C, H, W = self.recall()[-1]
+        return channels_first(rows.reshape(N, H, W, C))

@@ -1,0 +1,133 @@
+"""Layers one after another: a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from textwrap import indent
+
+import numpy as np
+
+from minigrad.backend import Array, array_module
+from minigrad.checks import positive_int
+from minigrad.layers.base import Layer
+from minigrad.layers.summary import Summary
+
+
+class Sequential(Layer):
+    r"""y = f_L(... f_2(f_1(x))): the layers one after another; a layer itself.
+
+    `params`, `grads` and `buffers` are all layers' by flat name: "0.W", "0.b", "2.W", ...
+    (the dicts are made anew at each access, the arrays in them are the layers' own).
+
+    Backward:  dx = J_1ᵀ ... J_Lᵀ dy        the chain rule from the right: one vector, all grads
+    Jvp:       y_dot = J_L ... J_1 x_dot    the chain rule from the left: one direction at a time
+    Taught in: 01_gradients_by_hand.
+    """
+
+    def __init__(self, *layers: Layer):
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(
+                    f"Sequential(*layers) takes layers, got {type(layer).__name__} at {i}"
+                    + ("; write Sequential(*layers)" if isinstance(layer, list | tuple) else "")
+                )
+        if len(set(map(id, layers))) < len(layers):
+            raise ValueError(
+                "the same layer stands in the net twice: it keeps one linearisation, so each "
+                "place needs a layer of its own"
+            )
+        self.layers = layers
+
+    def _gather(self, kind: str) -> dict[str, Array]:
+        return {
+            f"{i}.{name}": array
+            for i, layer in enumerate(self.layers)
+            for name, array in getattr(layer, kind).items()
+        }
+
+    @property
+    def params(self) -> dict[str, Array]:
+        return self._gather("params")
+
+    @property
+    def grads(self) -> dict[str, Array]:
+        return self._gather("grads")
+
+    @property
+    def buffers(self) -> dict[str, Array]:
+        return self._gather("buffers")
+
+    @property
+    def dtype(self) -> np.dtype | None:
+        """The parameters' dtype: that of the first layer that has one."""
+        return next((layer.dtype for layer in self.layers if layer.dtype is not None), None)
+
+    def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        for i, layer in enumerate(self.layers):
+            yield from layer.leaves(f"{prefix}{i}.")
+
+    def forward(self, x: Array, train: bool = True) -> Array:
+        for layer in self.layers:
+            x = layer.forward(x, train)
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        for layer in reversed(self.layers):
+            dy = layer.backward(dy)
+        return dy
+
+    def backward_params(self, dy: Array) -> None:
+        """`backward` without the dx that nobody needs: it stops at the first parameters."""
+        first = next((i for i, layer in enumerate(self.layers) if layer.params), None)
+        if first is None:
+            return
+        for layer in reversed(self.layers[first + 1 :]):
+            dy = layer.backward(dy)
+        self.layers[first].backward_params(dy)
+
+    def jvp(
+        self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None
+    ) -> Array | None:
+        """The tangent of the output; layers whose names `params_dot` leaves out stand still."""
+        moving = self._split(params_dot or {})
+        for i, layer in enumerate(self.layers):
+            if x_dot is not None or i in moving:  # else: nothing has moved yet
+                x_dot = layer.jvp(x_dot, moving.get(i))
+        return x_dot
+
+    def _split(self, params_dot: Mapping[str, Array]) -> dict[int, dict[str, Array]]:
+        """{"0.W": ..., "2.0.b": ...} as {0: {"W": ...}, 2: {"0.b": ...}}."""
+        split: dict[int, dict[str, Array]] = {}
+        for key, array in params_dot.items():
+            number, _, name = key.partition(".")
+            if not number.isdigit() or int(number) >= len(self.layers) or not name:
+                raise KeyError(f"params_dot has {key!r}; the model's names are {list(self.params)}")
+            split.setdefault(int(number), {})[name] = array
+        return split
+
+    def predict(self, x: Array, batch_size: int = 1000) -> Array:
+        """The model's output in evaluation mode, in batches, nothing kept for derivatives."""
+        parts = []
+        for start in range(0, max(len(x), 1), positive_int("batch_size", batch_size)):
+            parts.append(self.forward(x[start : start + batch_size], train=False))
+        self.drop_cache()
+        return array_module(*parts).concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def reseed(self, seed: int) -> None:
+        for layer, sequence in zip(
+            self.layers, np.random.SeedSequence(seed).spawn(len(self.layers)), strict=True
+        ):
+            layer.reseed(int(sequence.generate_state(1)[0]))
+
+    def summary(self, input_shape: tuple[int, ...]) -> Summary:
+        """Print (and return, as text) each layer's output shape, parameters and memory.
+
+        input_shape: the shape of one example, without the batch: (1, 28, 28).
+        """
+        text = Summary.of(self, input_shape)
+        print(text)
+        return text
+
+    def __repr__(self) -> str:
+        inner = "\n".join(f"{i}: {layer!r}" for i, layer in enumerate(self.layers))
+        return f"Sequential(\n{indent(inner, '  ')}\n)"

@@ -1,0 +1,142 @@
+"""The seeds' networks, by name; each returns a fresh Sequential that puts out logits.
+
+All take `dtype` and `rng` or `seed`. The layers draw their start in order from one generator,
+so that a seed stands for the whole network.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import host_generator
+from minigrad.layers import (
+    BatchNorm1d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Layer,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+
+ACTIVATIONS: dict[str, Callable[[], Layer]] = {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}
+
+
+def mlp(
+    sizes: Sequence[int],
+    activation: str = "relu",
+    *,
+    batch_norm: bool = False,
+    bias: bool = True,
+    dtype: Any = "float32",
+    rng: np.random.Generator | None = None,
+    seed: int | None = None,
+) -> Sequential:
+    """Flatten, then Linear layers sizes[0]-sizes[1]-...; [BatchNorm1d and] activation between."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}")
+    if len(sizes) < 2:
+        raise ValueError(f"sizes needs an input and an output size, got {list(sizes)}")
+    rng = host_generator(rng, seed)
+    layers: list[Layer] = [Flatten()]
+    for n_in, n_out in itertools.pairwise(sizes):
+        if len(layers) > 1:
+            if batch_norm:
+                layers.append(BatchNorm1d(n_in, dtype=dtype))
+            layers.append(ACTIVATIONS[activation]())
+        layers.append(Linear(n_in, n_out, bias, dtype=dtype, rng=rng))
+    return Sequential(*layers)
+
+
+def ds4420_toy(*, dtype: Any = "float32", **start: Any) -> Sequential:
+    """DS 4420's worked example: 3-2-1, sigmoids, no biases; puts out a probability."""
+    rng = host_generator(**start)
+    return Sequential(
+        Linear(3, 2, bias=False, dtype=dtype, rng=rng),
+        Sigmoid(),
+        Linear(2, 1, bias=False, dtype=dtype, rng=rng),
+        Sigmoid(),
+    )
+
+
+def ds4420_mlp(double_softmax: bool = False, *, dtype: Any = "float32", **start: Any) -> Sequential:
+    """DS 4420's digits: 784-32-10 with sigmoids; `double_softmax` adds the seed's extra Softmax."""
+    net = mlp((784, 32, 10), "sigmoid", dtype=dtype, **start)
+    return Sequential(*net.layers, Softmax()) if double_softmax else net
+
+
+def lenet(p1: float = 0.0, p2: float = 0.0, *, dtype: Any = "float32", **start: Any) -> Sequential:
+    """The well-tempered seed's LeNet for 28x28 images: 431,080 parameters; p1, p2 are dropouts.
+
+    The seed ends in log-softmax and uses NLLLoss; logits and CrossEntropyLoss are the same loss.
+    """
+    rng = host_generator(**start)
+    return Sequential(
+        Conv2d(1, 20, 5, dtype=dtype, rng=rng),
+        ReLU(),
+        MaxPool2d(2),
+        Conv2d(20, 50, 5, dtype=dtype, rng=rng),
+        ReLU(),
+        MaxPool2d(2),
+        Flatten(),
+        Dropout(p1, rng=rng),
+        Linear(800, 500, dtype=dtype, rng=rng),
+        ReLU(),
+        Dropout(p2, rng=rng),
+        Linear(500, 10, dtype=dtype, rng=rng),
+    )
+
+
+def wtb_mlp(**options: Any) -> Sequential:
+    """The well-tempered authors' MLP of 2018: 784-100-100-10, tanh (89,610 parameters)."""
+    return mlp((784, 100, 100, 10), "tanh", **options)
+
+
+def gist_mlp(**options: Any) -> Sequential:
+    """The synthetic-gradients gist's network: 784-100-10, ReLU (without its ReLU on the logits)."""
+    return mlp((784, 100, 10), **options)
+
+
+def dni_mlp(hidden: int = 3, **options: Any) -> Sequential:
+    """The decoupled-interfaces notebook's network: `hidden` x [256, batch norm, ReLU], then 10."""
+    return mlp((784, *[256] * hidden, 10), batch_norm=True, **options)
+
+
+def forward_mlp(**options: Any) -> Sequential:
+    """The forward-gradient seed's network: 784-1024-1024-10, ReLU (1,863,690 parameters)."""
+    return mlp((784, 1024, 1024, 10), **options)
+
+
+def forward_convnet(*, dtype: Any = "float32", **start: Any) -> Sequential:
+    """The forward-gradient seed's ConvNet: four 3x3 convolutions of 64, two poolings, 1024-10."""
+    rng = host_generator(**start)
+    layers: list[Layer] = []
+    for channels in (1, 64):
+        layers += [
+            Conv2d(channels, 64, 3, dtype=dtype, rng=rng),
+            ReLU(),
+            Conv2d(64, 64, 3, dtype=dtype, rng=rng),
+            ReLU(),
+            MaxPool2d(2),
+        ]
+    return Sequential(
+        *layers,
+        Flatten(),
+        Linear(1024, 1024, dtype=dtype, rng=rng),
+        ReLU(),
+        Linear(1024, 10, dtype=dtype, rng=rng),
+    )
+
+
+def logistic(**options: Any) -> Sequential:
+    """Softmax regression: 784-10 (7,850 parameters)."""
+    return mlp((784, 10), **options)

@@ -1,0 +1,240 @@
+"""Optimisers and learning-rate schedules: what to do with a gradient once a rule has made one.
+
+An optimiser needs only a model's `leaves()`, their `params` and their `grads`; where the grads
+come from is no business of its. It steps in place, and skips a layer whose `grads` is empty.
+State is kept by parameter name ("0.W"), one entry a parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import sqrt
+from typing import Any
+
+from minigrad import backend
+from minigrad.backend import Array, array_module
+from minigrad.checks import not_negative, positive_int
+from minigrad.layers import Layer
+
+
+class Optimizer:
+    """Base of the optimisers: `step()` updates every parameter that has a gradient."""
+
+    def __init__(self, model: Layer, lr: float):
+        self.model = model
+        self.lr = not_negative("lr", lr)
+        self.state: dict[str, dict[str, Any]] = {}
+
+    def step(self) -> None:
+        """One update of every parameter whose layer has gradients."""
+        for key, param, grad in self._gradients():
+            self._update(param, grad, self.state.setdefault(key, {}))
+
+    def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _gradients(self) -> Iterator[tuple[str, Array, Array]]:
+        for prefix, layer in self.model.leaves():
+            if not layer.grads:
+                continue  # the rule left this layer out
+            for name, param in layer.params.items():
+                if name not in layer.grads:
+                    raise KeyError(
+                        f"{prefix}{name}: {type(layer).__name__}.backward wrote gradients for "
+                        f"{sorted(layer.grads)} but not for {name!r}"
+                    )
+                grad = layer.grads[name]
+                if grad.shape != param.shape:
+                    raise ValueError(
+                        f"{prefix}{name}: the gradient has shape {grad.shape}, its parameter "
+                        f"{param.shape}"
+                    )
+                yield prefix + name, param, grad
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of the state on the host, flat: {"lr": 0.1, "0.W.velocity": array, ...}."""
+        flat: dict[str, Any] = {"lr": self.lr}
+        for key, state in self.state.items():
+            for name, value in state.items():
+                number = isinstance(value, int | float)
+                flat[f"{key}.{name}"] = value if number else backend.to_host(value).copy()
+        return flat
+
+    def load_state_dict(self, flat: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave; the next step is then the one that it would do."""
+        params = {
+            prefix + name: param
+            for prefix, layer in self.model.leaves()
+            for name, param in layer.params.items()
+        }
+        state: dict[str, dict[str, Any]] = {}
+        for full, value in flat.items():
+            if full == "lr":
+                continue
+            key, _, name = full.rpartition(".")
+            if key not in params:
+                raise KeyError(f"optimiser state {full!r} fits none of {sorted(params)}")
+            if not isinstance(value, int | float):
+                if value.shape not in ((), params[key].shape):
+                    raise ValueError(
+                        f"{full}: expected shape {params[key].shape}, got {value.shape}"
+                    )
+                counts = value.dtype.kind in "iu"  # Adam's t, as a file brings it back
+                value = int(value) if counts else backend.to_device(value.copy(), params[key])
+            state.setdefault(key, {})[name] = value
+        self.lr, self.state = float(flat["lr"]), state
+
+
+class SGD(Optimizer):
+    r"""θ ← θ - lr · dθ, with momentum: v ← μ v + dθ, θ ← θ - lr · v.
+
+    Nesterov:      θ ← θ - lr · (dθ + μ v), v as above: the gradient one step ahead
+    Weight decay:  dθ + λ θ takes the place of dθ (λ = weight_decay, an L2 penalty λ/2 |θ|²)
+    The first v is dθ itself, and v is not damped by (1 - μ): PyTorch's convention.
+    Source: Polyak 1964; Nesterov 1983; Sutskever et al. 2013, §2.  Taught in: 02_gradient_descent.
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        lr: float,
+        momentum: float = 0,
+        nesterov: bool = False,
+        weight_decay: float = 0,
+    ):
+        super().__init__(model, lr)
+        self.momentum = not_negative("momentum", momentum)
+        self.weight_decay = not_negative("weight_decay", weight_decay)
+        if nesterov and momentum == 0:
+            raise ValueError("nesterov=True needs momentum > 0: there is no step to look ahead to")
+        self.nesterov = nesterov
+
+    def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
+        if self.weight_decay:
+            grad = grad + self.weight_decay * param
+        if self.momentum:
+            if "velocity" in state:
+                velocity = state["velocity"]
+                velocity *= self.momentum
+                velocity += grad
+            else:
+                velocity = state["velocity"] = grad.copy()
+            grad = grad + self.momentum * velocity if self.nesterov else velocity
+        param -= self.lr * grad
+
+
+class Adam(Optimizer):
+    r"""θ ← θ - lr · m̂ / (√v̂ + ε): each weight's step scaled by its own gradient's size.
+
+    m ← β1 m + (1 - β1) dθ,   m̂ = m / (1 - β1^t)     running mean, corrected for its start at 0
+    v ← β2 v + (1 - β2) dθ²,  v̂ = v / (1 - β2^t)     running mean square
+    t counts this parameter's own steps: one that a rule left out has not moved on.
+    Source: Kingma, Ba 2015, Algorithm 1.  Taught in: 02_gradient_descent.
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ):
+        super().__init__(model, lr)
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas must be two numbers in [0, 1), got {betas}")
+        self.betas, self.eps = (float(betas[0]), float(betas[1])), not_negative("eps", eps)
+
+    def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
+        xp = array_module(grad)
+        if not state:
+            state.update(t=0, m=xp.zeros_like(param), v=xp.zeros_like(param))
+        state["t"] += 1
+        t, m, v, (beta1, beta2) = state["t"], state["m"], state["v"], self.betas
+        # m ← β1 m + (1 - β1) dθ and v ← β2 v + (1 - β2) dθ², through one scratch array
+        m *= beta1
+        scratch = (1 - beta1) * grad
+        m += scratch
+        v *= beta2
+        xp.multiply(grad, grad, out=scratch)
+        scratch *= 1 - beta2
+        v += scratch
+        # θ ← θ - lr m̂ / (√v̂ + ε)
+        xp.sqrt(v, out=scratch)
+        scratch /= sqrt(1 - beta2**t)
+        scratch += self.eps
+        xp.divide(m, scratch, out=scratch)
+        scratch *= self.lr / (1 - beta1**t)
+        param -= scratch
+
+
+class Schedule:
+    """A learning rate as a function of time: `step()` moves to the next epoch (or step).
+
+    per: "epoch" or "step", which `fit` goes by when it is given the schedule.
+    """
+
+    def __init__(self, optimizer: Optimizer, per: str = "epoch"):
+        if per not in ("epoch", "step"):
+            raise ValueError(f'per must be "epoch" or "step", got {per!r}')
+        self.optimizer, self.per = optimizer, per
+        self.start, self.t = optimizer.lr, 0
+
+    def factor(self, t: int) -> float:
+        """lr(t) / lr(0)."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        self.t += 1
+        self.optimizer.lr = self.start * self.factor(self.t)
+
+
+class StepLR(Schedule):
+    r"""lr(t) = lr(0) · γ^⌊t/T⌋, T = step_size.
+
+    Source: PyTorch's StepLR.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, per: str = "epoch"
+    ):
+        super().__init__(optimizer, per)
+        self.step_size = positive_int("step_size", step_size)
+        self.gamma = not_negative("gamma", gamma)
+
+    def factor(self, t: int) -> float:
+        return self.gamma ** (t // self.step_size)
+
+
+class MultiStepLR(Schedule):
+    r"""lr(t) = lr(0) · γ^(how many milestones t has reached): [60, 80] lowers it twice.
+
+    Source: PyTorch's MultiStepLR.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        milestones: Sequence[int],
+        gamma: float = 0.1,
+        per: str = "epoch",
+    ):
+        super().__init__(optimizer, per)
+        self.milestones = [positive_int("milestones", m, least=0) for m in milestones]
+        self.gamma = not_negative("gamma", gamma)
+
+    def factor(self, t: int) -> float:
+        return self.gamma ** sum(milestone <= t for milestone in self.milestones)
+
+
+class ExponentialLR(Schedule):
+    r"""lr(t) = lr(0) · γ^t; for a decay written lr(0) e^(-kt), γ = exp(-k) and per="step".
+
+    Source: PyTorch's ExponentialLR.
+    """
+
+    def __init__(self, optimizer: Optimizer, gamma: float, per: str = "epoch"):
+        super().__init__(optimizer, per)
+        self.gamma = not_negative("gamma", gamma)
+
+    def factor(self, t: int) -> float:
+        return self.gamma**t

@@ -1,0 +1,99 @@
+"""The comparison table: how far two sets of arrays are apart, where, and whether that will do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SMALL = 1e-3  # entries below SMALL · (largest entry) are measured against that instead
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: the largest absolute and relative error, the verdict, and where.
+
+    verdict: "ok"; "WRONG"; "VOID" where the reference is so small that agreeing with it proves
+    nothing; "MISSING" where there is nothing to compare.
+    """
+
+    name: str
+    max_abs: float
+    max_rel: float
+    verdict: str
+    detail: str = ""
+
+
+class Report:
+    """The table: prints itself, is true when every row is ok, and report["dW"] is one row."""
+
+    def __init__(self, title: str, rows: list[Row]):
+        self.title, self.rows = title, rows
+
+    def __bool__(self) -> bool:
+        return bool(self.rows) and all(row.verdict == "ok" for row in self.rows)
+
+    def __getitem__(self, name: str) -> Row:
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"no row {name!r}: the report has {[row.name for row in self.rows]}")
+
+    def __str__(self) -> str:
+        width = max(len(row.name) for row in self.rows) if self.rows else 0
+        lines = [self.title, f"  {'':{width}}   max abs   max rel  verdict"]
+        for row in self.rows:
+            numbers = f"{row.max_abs:8.1e}  {row.max_rel:8.1e}"
+            lines.append(f"  {row.name:{width}}  {numbers}  {row.verdict:7}  {row.detail}".rstrip())
+        failed = sum(row.verdict != "ok" for row in self.rows)
+        lines.append("  all ok" if self else f"  {failed} of {len(self.rows)} not ok")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def relative_to(reference: np.ndarray) -> np.ndarray:
+    """What an error in each entry is divided by: the entry's size, or SMALL times the largest."""
+    return np.maximum(np.abs(reference), SMALL * np.abs(reference).max(initial=0.0))
+
+
+def compare_arrays(
+    name: str,
+    ours: np.ndarray,
+    reference: np.ndarray,
+    rtol: float,
+    noise: float | np.ndarray = 0.0,
+    places: np.ndarray | None = None,
+    shape: tuple[int, ...] | None = None,
+    detail: str = "",
+) -> Row:
+    """The row for one array; an error passes up to rtol · (entry's size) + noise.
+
+    places, shape: where in an array of `shape` the compared entries stand, if they are a choice.
+    """
+    if ours.shape != reference.shape:
+        what = f"shape {ours.shape} instead of {reference.shape}"
+        return Row(name, np.nan, np.nan, "WRONG", what)
+    if reference.size == 0:
+        return Row(name, np.nan, np.nan, "VOID", detail or "nothing to compare")
+    error = np.abs(ours - reference)
+    size = relative_to(reference)
+    excess = error - (rtol * size + noise)
+    excess[~np.isfinite(error)] = np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(error == 0, 0.0, error / size)
+    max_abs, max_rel = float(error.max()), float(relative.max())
+    if excess.max() > 0:
+        worst = int(excess.argmax())
+        place = worst if places is None else int(places[worst])
+        index = tuple(int(i) for i in np.unravel_index(place, shape or reference.shape))
+        got, expected = ours.reshape(-1)[worst], reference.reshape(-1)[worst]
+        wrong = int((excess > 0).sum())
+        text = (
+            f"{wrong} of {error.size} entries; at {list(index)} got {got:.6g}, "
+            f"expected {expected:.6g}"
+        )
+        return Row(name, max_abs, max_rel, "WRONG", "; ".join(filter(None, [text, detail])))
+    if not np.abs(reference).max() > 1000 * np.max(noise):
+        return Row(name, max_abs, max_rel, "VOID", "the reference is nearly zero: choose another x")
+    return Row(name, max_abs, max_rel, "ok", detail)

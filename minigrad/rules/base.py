@@ -1,0 +1,25 @@
+"""What a learning rule is: anything that fills in a network's gradients."""
+
+from __future__ import annotations
+
+from minigrad.backend import Array
+from minigrad.layers import Layer
+from minigrad.losses import Loss
+
+
+class Rule:
+    """A way to get gradients: a rule estimates, an optimiser steps.
+
+    `estimate` leaves in every layer's `grads` this rule's estimate of the loss's gradient, and
+    `grads == {}` in a layer that it leaves out this time; it never touches a parameter.
+    """
+
+    def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
+        """Fill the layers' `grads` for this batch; returns the batch's mean loss."""
+        raise NotImplementedError(f"{type(self).__name__} has no estimate(...) yet")
+
+    def end_epoch(self) -> None:
+        """Called by `fit` after each epoch, for rules that keep statistics."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"

@@ -1,0 +1,196 @@
+"""Training and evaluation: any rule, any optimiser, any model, one loop."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.checks import positive_int
+from minigrad.data import Dataset
+from minigrad.history import History
+from minigrad.layers import Layer
+from minigrad.losses import Loss
+from minigrad.optim import Optimizer, Schedule
+from minigrad.rules import Rule
+
+
+def evaluate(
+    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
+) -> tuple[float, float]:
+    """(loss, accuracy): means over all examples of the set, in evaluation mode.
+
+    Each batch counts by its number of examples, so a smaller last batch is not over-weighted.
+    """
+    if len(dataset) == 0:
+        raise ValueError("cannot evaluate on an empty data set")
+    dataset = dataset.placed(_a_parameter(model))
+    total, correct = 0.0, 0
+    for x, y in dataset.batches(batch_size):
+        output = model.forward(x, train=False)
+        total += loss.forward(output, y) * len(y)
+        correct += int((output.argmax(axis=1) == y).sum())
+    model.drop_cache()
+    loss.cache = None
+    return total / len(dataset), correct / len(dataset)
+
+
+def fit(
+    model: Layer,
+    loss: Loss,
+    rule: Rule,
+    optimizer: Optimizer,
+    train: Dataset,
+    test: Dataset | None = None,
+    *,
+    epochs: int,
+    batch_size: int,
+    shuffle: bool = True,
+    seed: int = 0,
+    schedule: Schedule | None = None,
+    evaluate_every: int = 1,
+    callback: Callable[[History], bool | None] | None = None,
+    step_callback: Callable[[int, float], None] | None = None,
+    history: History | None = None,
+    progress: bool | None = None,
+) -> History:
+    """Train for `epochs` epochs; returns what was measured, and never loses it.
+
+    seed            the order of the data: epoch e's is drawn from (seed, e), so the same seed
+                    gives the same curve bit for bit, and a continued run the same as a whole one
+    schedule        stepped after each epoch, or each step if it says per="step"
+    evaluate_every  epochs between two evaluations on both whole sets; the last is always evaluated
+    callback        called with the history after each evaluation; return True to stop there
+    step_callback   called with (step, loss) after each step
+    history         a run to continue: its epochs are counted, its lists extended
+    progress        the bar; None shows it where standard error is a terminal
+
+    Ctrl-C, or a loss that is no longer finite, ends the run cleanly: `history.stopped` says so.
+    """
+    positive_int("epochs", epochs, least=0)
+    positive_int("evaluate_every", evaluate_every)
+    positive_int("batch_size", batch_size)
+    for name, dataset in (("train", train), ("test", test)):
+        if dataset is not None and len(dataset) == 0:
+            raise ValueError(f"the {name} set is empty")
+    like = _a_parameter(model)
+    train, test = train.placed(like), test.placed(like) if test is not None else None
+    history = history if history is not None else History()
+    history.stopped = None
+    history.settings = {
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "seed": seed,
+        "rule": repr(rule),
+        "loss": repr(loss),
+        "optimizer": type(optimizer).__name__,
+        "lr": optimizer.lr,
+        "examples": len(train),
+    }
+    first = history.epoch[-1] if history.epoch else 0
+    steps = -(-len(train) // batch_size)
+    bar = _Bar(epochs * steps, progress)
+    per = schedule.per if schedule is not None else None
+    trained = 0.0  # seconds since the last evaluation
+    epoch, step = first, len(history.step_loss)
+    try:
+        # A diverging run overflows; its loss says so below, NumPy need not warn as well.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for epoch in range(first + 1, first + epochs + 1):
+                started = time.perf_counter()
+                rng = np.random.default_rng((seed, epoch)) if shuffle else None
+                for x, y in train.batches(batch_size, rng):
+                    value = rule.estimate(model, loss, x, y)
+                    history.step_loss.append(value)
+                    if not math.isfinite(value):
+                        history.stopped = (
+                            f"diverged: the loss was {value} at step {step + 1}, epoch {epoch}; "
+                            "a smaller lr may help"
+                        )
+                        return history
+                    optimizer.step()
+                    step += 1
+                    if per == "step":
+                        schedule.step()
+                    if step_callback is not None:
+                        step_callback(step, value)
+                    bar.update(value)
+                rule.end_epoch()
+                if per == "epoch":
+                    schedule.step()
+                trained += time.perf_counter() - started
+                if (epoch - first) % evaluate_every == 0 or epoch == first + epochs:
+                    _record(history, model, loss, epoch, train, test, trained)
+                    trained = 0.0
+                    bar.evaluated(history)
+                    if callback is not None and callback(history):
+                        break
+    except KeyboardInterrupt:
+        history.stopped = f"interrupted in epoch {epoch}, after step {step}"
+    finally:
+        bar.close(history.stopped)
+        model.drop_cache()
+        loss.cache = None
+    return history
+
+
+def _record(
+    history: History,
+    model: Layer,
+    loss: Loss,
+    epoch: int,
+    train: Dataset,
+    test: Dataset | None,
+    seconds: float,
+) -> None:
+    """Evaluate on both sets first, then extend all lists: an interrupt leaves none longer."""
+    on_train = evaluate(model, loss, train)
+    on_test = evaluate(model, loss, test) if test is not None else None
+    history.epoch.append(epoch)
+    history.seconds.append(seconds)
+    history.train_loss.append(on_train[0])
+    history.train_accuracy.append(on_train[1])
+    if on_test is not None:
+        history.test_loss.append(on_test[0])
+        history.test_accuracy.append(on_test[1])
+
+
+def _a_parameter(model: Layer) -> Any:
+    """Some parameter of the model: it tells where the data must be, and in which dtype."""
+    return next((a for _, layer in model.leaves() for a in layer.params.values()), None)
+
+
+class _Bar:
+    """tqdm with the loss and the speed, written to at most ten times a second."""
+
+    def __init__(self, steps: int, show: bool | None):
+        from tqdm import tqdm
+
+        hide = not (sys.stderr.isatty() if show is None else show)
+        self.bar = tqdm(total=steps, disable=hide, unit="step", dynamic_ncols=True, leave=False)
+        self.hidden, self.tail, self.written, self.pending = hide, "", 0.0, 0
+
+    def update(self, value: float) -> None:
+        if self.hidden:
+            return
+        self.pending += 1
+        now = time.perf_counter()
+        if now - self.written > 0.1:
+            self.bar.set_postfix_str(f"loss {value:.4f}{self.tail}", refresh=False)
+            self.bar.update(self.pending)
+            self.written, self.pending = now, 0
+
+    def evaluated(self, history: History) -> None:
+        accuracy = history.test_accuracy or history.train_accuracy
+        kind = "test" if history.test_accuracy else "train"
+        self.tail = f", epoch {history.epoch[-1]}: {kind} accuracy {accuracy[-1]:.4f}"
+
+    def close(self, stopped: str | None) -> None:
+        self.bar.update(self.pending)
+        self.bar.close()
+        if stopped:
+            print(f"{stopped}: going on with what was measured so far", file=sys.stderr)
