@@ -7,7 +7,8 @@ State is kept by parameter name ("0.W"), one entry a parameter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Any
 
@@ -23,33 +24,33 @@ class Optimizer:
     def __init__(self, model: Layer, lr: float):
         self.model = model
         self.lr = not_negative("lr", lr)
-        self.state: dict[str, dict[str, Any]] = {}
+        self._leaves = list(model.leaves())
+        self.state: dict[str, dict[str, Any]] = defaultdict(dict)
 
     def step(self) -> None:
         """One update of every parameter whose layer has gradients."""
-        for key, param, grad in self._gradients():
-            self._update(param, grad, self.state.setdefault(key, {}))
+        for prefix, layer in self._leaves:
+            grads = layer.grads
+            if not grads:
+                continue  # no parameters, or the rule left this layer out
+            for name, param in layer.params.items():
+                grad = grads.get(name)
+                if grad is None or grad.shape != param.shape:
+                    raise self._misfit(prefix, layer, name)
+                self._update(param, grad, self.state[prefix + name])
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
         raise NotImplementedError
 
-    def _gradients(self) -> Iterator[tuple[str, Array, Array]]:
-        for prefix, layer in self.model.leaves():
-            if not layer.grads:
-                continue  # the rule left this layer out
-            for name, param in layer.params.items():
-                if name not in layer.grads:
-                    raise KeyError(
-                        f"{prefix}{name}: {type(layer).__name__}.backward wrote gradients for "
-                        f"{sorted(layer.grads)} but not for {name!r}"
-                    )
-                grad = layer.grads[name]
-                if grad.shape != param.shape:
-                    raise ValueError(
-                        f"{prefix}{name}: the gradient has shape {grad.shape}, its parameter "
-                        f"{param.shape}"
-                    )
-                yield prefix + name, param, grad
+    @staticmethod
+    def _misfit(prefix: str, layer: Layer, name: str) -> Exception:
+        who = f"{prefix}{name}: {type(layer).__name__}.backward"
+        if name not in layer.grads:
+            return KeyError(f"{who} wrote gradients for {sorted(layer.grads)}, not for {name!r}")
+        return ValueError(
+            f"{who} wrote a gradient of shape {layer.grads[name].shape} for a parameter of "
+            f"shape {layer.params[name].shape}"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of the state on the host, flat: {"lr": 0.1, "0.W.velocity": array, ...}."""
@@ -64,10 +65,10 @@ class Optimizer:
         """Take over what `state_dict` gave; the next step is then the one that it would do."""
         params = {
             prefix + name: param
-            for prefix, layer in self.model.leaves()
+            for prefix, layer in self._leaves
             for name, param in layer.params.items()
         }
-        state: dict[str, dict[str, Any]] = {}
+        state: dict[str, dict[str, Any]] = defaultdict(dict)
         for full, value in flat.items():
             if full == "lr":
                 continue
@@ -81,7 +82,7 @@ class Optimizer:
                     )
                 counts = value.dtype.kind in "iu"  # Adam's t, as a file brings it back
                 value = int(value) if counts else backend.to_device(value.copy(), params[key])
-            state.setdefault(key, {})[name] = value
+            state[key][name] = value
         self.lr, self.state = float(flat["lr"]), state
 
 

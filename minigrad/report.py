@@ -76,6 +76,8 @@ def compare_arrays(
         return Row(name, np.nan, np.nan, "WRONG", what)
     if reference.size == 0:
         return Row(name, np.nan, np.nan, "VOID", detail or "nothing to compare")
+    shape = shape or reference.shape
+    ours, reference = ours.reshape(-1), reference.reshape(-1)
     error = np.abs(ours - reference)
     size = relative_to(reference)
     excess = error - (rtol * size + noise)
@@ -86,14 +88,12 @@ def compare_arrays(
     if excess.max() > 0:
         worst = int(excess.argmax())
         place = worst if places is None else int(places[worst])
-        index = tuple(int(i) for i in np.unravel_index(place, shape or reference.shape))
-        got, expected = ours.reshape(-1)[worst], reference.reshape(-1)[worst]
+        index = tuple(int(i) for i in np.unravel_index(place, shape))
+        got, expected = ours[worst], reference[worst]
         wrong = int((excess > 0).sum())
-        text = (
-            f"{wrong} of {error.size} entries; at {list(index)} got {got:.6g}, "
-            f"expected {expected:.6g}"
-        )
+        at = f"; at {list(index)}" if shape else ":"
+        text = f"{wrong} of {error.size} entries{at} got {got:.6g}, expected {expected:.6g}"
         return Row(name, max_abs, max_rel, "WRONG", "; ".join(filter(None, [text, detail])))
     if not np.abs(reference).max() > 1000 * np.max(noise):
-        return Row(name, max_abs, max_rel, "VOID", "the reference is nearly zero: choose another x")
+        return Row(name, max_abs, max_rel, "VOID", "nearly zero, which proves nothing: another x?")
     return Row(name, max_abs, max_rel, "ok", detail)

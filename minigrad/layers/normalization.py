@@ -108,7 +108,8 @@ class BatchNorm2d(BatchNorm1d):
     r"""BatchNorm1d over each channel's N·H·W pixels: y = γ x̂ + β with x (N, C, H, W).
 
     Shapes: x (N, C, H, W), γ, β (C,), y (N, C, H, W).
-    Backward and Jvp: those of BatchNorm1d, with the pixels of all images as the rows (N·H·W, C).
+    Backward:  BatchNorm1d's, with the pixels of all images as its rows (N·H·W, C)
+    Jvp:       likewise
     Source: Ioffe, Szegedy 2015, §3.2.
     """
 

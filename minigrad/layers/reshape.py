@@ -14,6 +14,7 @@ class Flatten(Layer):
     Shapes: x (N, ...), y (N, D) with D the product of the rest.
     Backward:  dx    = dy in the shape of x
     Jvp:       y_dot = x_dot in the shape of y
+    Source: the order of the numbers is PyTorch's, so that weights carry over.
     Taught in: 03_first_network.
     """
 

@@ -1,0 +1,204 @@
+"""The table of cases: every public layer and loss, with shapes that are small and all different.
+
+A new layer gets one line here and all tests of test_layers.py with it; test_cases.py fails
+while it has none. `twin` is the same function in PyTorch, given the layer after its forward.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+import minigrad as mg
+
+
+def away_from_zero(rng, shape):
+    """Random numbers of either sign, none within 0.1 of zero, no two equal: no kinks, no ties."""
+    size = int(np.prod(shape))
+    values = rng.permutation(np.linspace(0.1, 2.0, size)) * rng.choice([-1, 1], size)
+    return values.reshape(shape)
+
+
+def torch_twin(layer):
+    """The torch.nn module of the same name and settings, with the layer's weights, in float64."""
+    import torch
+    from torch import nn
+
+    arguments = {
+        mg.Linear: lambda m: (m.in_features, m.out_features, "b" in m.params),
+        mg.MaxPool2d: lambda m: (m.kernel_size, m.stride),
+        mg.BatchNorm1d: lambda m: (m.n, m.eps, m.momentum),
+        mg.BatchNorm2d: lambda m: (m.n, m.eps, m.momentum),
+        mg.Softmax: lambda m: (1,),
+        mg.LogSoftmax: lambda m: (1,),
+    }
+    if isinstance(layer, mg.Sequential):
+        return nn.Sequential(*[torch_twin(inner) for inner in layer.layers])
+    if isinstance(layer, mg.Dropout):
+        return Times(1.0 if not hasattr(layer.cache, "shape") else to_torch(layer.cache))
+    if isinstance(layer, mg.Conv2d):
+        module = nn.Conv2d(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            layer.stride,
+            layer.padding,
+            bias="b" in layer.params,
+        )
+    else:
+        find = arguments.get(type(layer), lambda m: ())
+        module = getattr(nn, type(layer).__name__)(*find(layer))
+    state = mg.to_torch_state_dict(layer)
+    module.double().load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
+    return module
+
+
+def to_torch(array):
+    import torch
+
+    return torch.from_numpy(mg.backend.to_host(array))
+
+
+def Times(mask):
+    """A module that multiplies by a constant."""
+    from torch import nn
+
+    class Module(nn.Module):
+        def forward(self, x):
+            return x * mask
+
+    return Module()
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """How to make a layer, and an input for it.
+
+    shape      x's, all numbers different; [0] is the batch
+    single     whether it takes a batch of one in training
+    view       whether y may be a view of x, and dx of dy
+    sample     draws x
+    """
+
+    name: str
+    make: Callable[..., mg.Layer]
+    shape: tuple[int, ...]
+    train: bool = True
+    single: bool = True
+    view: bool = False
+    sample: Callable[..., np.ndarray] = away_from_zero
+
+    def layer(self, dtype="float64", seed=3):
+        """A fresh layer with random non-zero parameters and buffers."""
+        layer = self.make(dtype)
+        rng = np.random.default_rng(seed)
+        for _, leaf in layer.leaves():
+            for name, array in (leaf.params | leaf.buffers).items():
+                if name == "num_batches_tracked":
+                    continue
+                low, high = (0.5, 2.0) if name == "running_var" else (-1.5, 1.5)
+                values = rng.uniform(low, high, array.shape).astype(array.dtype)
+                array[...] = mg.backend.to_device(values)
+        return layer
+
+    def x(self, rng, dtype="float64", shape=None):
+        return mg.backend.to_device(self.sample(rng, shape or self.shape).astype(dtype))
+
+
+def _dropout_net(d):
+    return mg.Sequential(
+        mg.Linear(4, 6, dtype=d, seed=0),
+        mg.Sequential(mg.Tanh(dtype=d), mg.Dropout(0.3, seed=1)),
+        mg.Linear(6, 3, dtype=d, seed=2),
+    )
+
+
+LAYERS = [
+    LayerCase("Linear", lambda d: mg.Linear(4, 3, dtype=d, seed=0), (5, 4)),
+    LayerCase("Linear no bias", lambda d: mg.Linear(4, 3, False, dtype=d, seed=0), (5, 4)),
+    LayerCase("Conv2d", lambda d: mg.Conv2d(2, 3, 3, dtype=d, seed=0), (4, 2, 5, 6)),
+    LayerCase(
+        "Conv2d stride padding",
+        lambda d: mg.Conv2d(3, 2, (2, 3), (2, 1), (0, 1), dtype=d, seed=0),
+        (4, 3, 7, 5),
+    ),
+    LayerCase(
+        "Conv2d stride leaves pixels out",
+        lambda d: mg.Conv2d(1, 2, 2, stride=3, padding=1, bias=False, dtype=d, seed=0),
+        (3, 1, 6, 4),
+    ),
+    LayerCase("MaxPool2d", lambda d: mg.MaxPool2d(2, dtype=d), (3, 2, 4, 6)),
+    LayerCase("MaxPool2d overlap", lambda d: mg.MaxPool2d((3, 2), 1, dtype=d), (3, 2, 5, 4)),
+    LayerCase("MaxPool2d gaps", lambda d: mg.MaxPool2d(2, (3, 2), dtype=d), (3, 2, 7, 5)),
+    LayerCase("BatchNorm1d", lambda d: mg.BatchNorm1d(3, dtype=d), (5, 3), single=False),
+    LayerCase("BatchNorm1d eval", lambda d: mg.BatchNorm1d(3, dtype=d), (5, 3), train=False),
+    LayerCase("BatchNorm2d", lambda d: mg.BatchNorm2d(3, dtype=d), (4, 3, 5, 2)),
+    LayerCase("BatchNorm2d eval", lambda d: mg.BatchNorm2d(3, dtype=d), (4, 3, 5, 2), train=False),
+    LayerCase("Dropout", lambda d: mg.Dropout(0.4, dtype=d, seed=0), (5, 4)),
+    LayerCase("Dropout eval", lambda d: mg.Dropout(0.4, dtype=d, seed=0), (5, 4), train=False),
+    LayerCase("Flatten", lambda d: mg.Flatten(dtype=d), (4, 2, 3, 5), view=True),
+    LayerCase("ReLU", lambda d: mg.ReLU(dtype=d), (4, 5)),
+    LayerCase("ReLU images", lambda d: mg.ReLU(dtype=d), (4, 2, 3, 5)),
+    LayerCase("Sigmoid", lambda d: mg.Sigmoid(dtype=d), (4, 5)),
+    LayerCase("Tanh", lambda d: mg.Tanh(dtype=d), (4, 5)),
+    LayerCase("Softmax", lambda d: mg.Softmax(dtype=d), (4, 5)),
+    LayerCase("LogSoftmax", lambda d: mg.LogSoftmax(dtype=d), (4, 5)),
+    LayerCase("Sequential", _dropout_net, (5, 4)),
+]
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """How to make a loss, its output and target, and PyTorch's loss of the same name."""
+
+    name: str
+    make: Callable[[], mg.Loss]
+    output: Callable[..., np.ndarray]
+    target: Callable[..., np.ndarray]
+
+    def batch(self, rng, dtype="float64", n=4):
+        output, target = self.output(rng, n).astype(dtype), self.target(rng, n)
+        if target.dtype.kind == "f":
+            target = target.astype(dtype)
+        return mg.backend.to_device(output), mg.backend.to_device(target)
+
+    def twin(self):
+        from torch import nn
+
+        return getattr(nn, type(self.make()).__name__)()
+
+
+def _log_softmax(rng, n):
+    z = rng.standard_normal((n, 3))
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+def _labels(rng, n):
+    return rng.integers(0, 3, n)
+
+
+def _targets(rng, n):
+    return rng.random((n, 3))
+
+
+LOSSES = [
+    LossCase(
+        "CrossEntropyLoss", mg.CrossEntropyLoss, lambda r, n: r.standard_normal((n, 3)), _labels
+    ),
+    LossCase("NLLLoss", mg.NLLLoss, _log_softmax, _labels),
+    LossCase(
+        "BCELoss",
+        mg.BCELoss,
+        lambda r, n: r.uniform(0.1, 0.9, (n, 3)),
+        lambda r, n: r.random((n, 3)),
+    ),
+    LossCase(
+        "MSELoss",
+        mg.MSELoss,
+        lambda r, n: r.standard_normal((n, 3)),
+        lambda r, n: r.standard_normal((n, 3)),
+    ),
+]
+
+layer_cases = {"argvalues": LAYERS, "ids": lambda case: case.name.replace(" ", "-")}
+loss_cases = {"argvalues": LOSSES, "ids": lambda case: case.name}

@@ -1,0 +1,198 @@
+"""A strict stand-in for CuPy, for machines without a GPU: NumPy's numbers, CuPy's manners.
+
+It refuses what a GPU refuses or makes slow without a word: a NumPy array where a device array
+is due, a NumPy function on a device array, a silent copy to the host. It does what CuPy does
+differently: reductions give 0-d arrays, and an index array that is out of range wraps around.
+`transfers` counts what crosses to the host. A name that is not listed here is an AttributeError:
+look up that CuPy has it, then list it.
+"""
+
+import types
+
+import numpy as _np
+
+__version__ = "stand-in"
+float32, float64, int64, bool_, newaxis = _np.float32, _np.float64, _np.int64, _np.bool_, None
+transfers = 0  # how often something was brought to the host
+
+
+class ndarray:
+    """An array "on the device"."""
+
+    __array_ufunc__ = None  # NumPy's operators give way to ours, its functions raise TypeError
+    __hash__ = None
+
+    def __init__(self, array):
+        assert type(array) is _np.ndarray
+        self._array = array
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("implicit conversion of a device array to NumPy; use cupy.asnumpy")
+
+    def __array_function__(self, function, types, args, kwargs):
+        raise TypeError(f"numpy.{function.__name__} called on a device array")
+
+    shape = property(lambda self: self._array.shape)
+    strides = property(lambda self: self._array.strides)
+    dtype = property(lambda self: self._array.dtype)
+    ndim = property(lambda self: self._array.ndim)
+    size = property(lambda self: self._array.size)
+    nbytes = property(lambda self: self._array.nbytes)
+    itemsize = property(lambda self: self._array.itemsize)
+    T = property(lambda self: _wrap(self._array.T))
+
+    def __len__(self):
+        return len(self._array)
+
+    def __repr__(self):
+        return f"cupy.{self._array!r}"
+
+    def __float__(self):
+        return float(_to_host(self))
+
+    def __int__(self):
+        return int(_to_host(self))
+
+    def __bool__(self):
+        return bool(_to_host(self))
+
+    def item(self):
+        return _to_host(self).item()
+
+    def __getitem__(self, index):
+        return _wrap(self._array[self._index(index)])
+
+    def __setitem__(self, index, value):
+        self._array[self._index(index)] = _unwrap(value)
+
+    def _index(self, index):
+        parts = index if isinstance(index, tuple) else (index,)
+        result, axis = [], 0
+        for part in parts:
+            if isinstance(part, ndarray):
+                part = part._array
+                if part.dtype.kind in "iu":
+                    part = part % self.shape[axis]  # CuPy wraps, it does not raise
+            elif not isinstance(part, int | slice | type(None) | type(Ellipsis)):
+                raise TypeError(f"device array indexed by {type(part).__module__}.{type(part)}")
+            result.append(part)
+            axis += part is not None
+        return tuple(result) if isinstance(index, tuple) else result[0]
+
+
+def _wrap(value):
+    if isinstance(value, tuple):
+        return tuple(_wrap(v) for v in value)
+    if isinstance(value, _np.ndarray | _np.generic):
+        return ndarray(_np.asarray(value))
+    return value
+
+
+def _unwrap(value):
+    if isinstance(value, ndarray):
+        return value._array
+    if isinstance(value, _np.ndarray):
+        raise TypeError(f"unsupported type numpy.ndarray {value.shape} on the device")
+    if isinstance(value, list | tuple):
+        return type(value)(_unwrap(v) for v in value)
+    return value
+
+
+def _to_host(array):
+    global transfers
+    transfers += 1
+    return array._array
+
+
+def _on_device(function):
+    def wrapped(*args, **kwargs):
+        out = kwargs.get("out")
+        if out is not None and not isinstance(out, ndarray):
+            raise TypeError("out= must be a device array")
+        args = [_unwrap(a) for a in args]
+        result = function(*args, **{k: _unwrap(v) for k, v in kwargs.items()})
+        return out if out is not None else _wrap(result)
+
+    wrapped.__name__ = getattr(function, "__name__", "function")
+    return wrapped
+
+
+def _operator(name):
+    operate = getattr(_np.ndarray, name)
+
+    def method(self, *others):
+        for other in others:
+            if not isinstance(other, ndarray | _np.generic | int | float | bool):
+                return NotImplemented if not isinstance(other, _np.ndarray) else _unwrap(other)
+        result = operate(self._array, *[_unwrap(other) for other in others])
+        if name.startswith("__i") and name != "__invert__":
+            return self
+        return result if result is NotImplemented else _wrap(result)
+
+    return method
+
+
+for _name in (
+    "add radd iadd sub rsub isub mul rmul imul truediv rtruediv itruediv floordiv mod rmod "
+    "pow rpow ipow matmul rmatmul neg abs invert and rand iand or ror ior xor eq ne lt le gt "
+    "ge"
+).split():
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+
+for _name in (
+    "reshape transpose ravel sum mean max min argmax argmin all any astype copy dot fill std "
+    "var cumsum squeeze"
+).split():
+    setattr(ndarray, _name, _on_device(getattr(_np.ndarray, _name)))
+
+for _name in (
+    "exp log sqrt tanh abs sign negative reciprocal square isfinite isnan maximum minimum add "
+    "subtract multiply divide matmul dot where clip empty_like zeros_like ones_like full_like "
+    "ascontiguousarray concatenate stack sum mean copyto take_along_axis expand_dims einsum "
+    "array_equal transpose moveaxis broadcast_to outer"
+).split():
+    globals()[_name] = _on_device(getattr(_np, _name))
+
+for _name in ("empty", "zeros", "ones", "full", "arange", "eye"):
+    globals()[_name] = _on_device(getattr(_np, _name))
+
+
+def asarray(array, dtype=None):
+    """To the device: the one way in for host arrays."""
+    if isinstance(array, ndarray):
+        return array if dtype in (None, array.dtype) else array.astype(dtype)
+    return ndarray(_np.array(array, dtype))
+
+
+array = asarray
+
+
+def asnumpy(array):
+    """To the host: the one way out."""
+    return _to_host(array).copy()
+
+
+class _Generator:
+    """cupy.random.Generator: draws on the device, a stream of its own."""
+
+    def __init__(self, seed=None):
+        self._rng = _np.random.Generator(_np.random.Philox(seed))
+
+    def random(self, size=None, dtype=float64):
+        return _wrap(self._rng.random(size, dtype))
+
+    def standard_normal(self, size=None, dtype=float64):
+        return _wrap(self._rng.standard_normal(size, dtype))
+
+    def integers(self, low, high=None, size=None, dtype=int64):
+        return _wrap(self._rng.integers(low, high, size, dtype))
+
+    def uniform(self, low=0.0, high=1.0, size=None):
+        return _wrap(self._rng.uniform(low, high, size))
+
+
+random = types.SimpleNamespace(default_rng=_Generator)
+lib = types.SimpleNamespace(
+    stride_tricks=types.SimpleNamespace(as_strided=_on_device(_np.lib.stride_tricks.as_strided))
+)
+cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceCount=lambda: 1))
