@@ -46,9 +46,8 @@ def test_use_switches_at_once_and_a_with_block_switches_back(monkeypatch):
     with backend.use("cupy") as xp:
         assert xp is STANDIN
         assert type(mg.Linear(2, 3).params["W"]) is STANDIN.ndarray
-        with pytest.raises(ZeroDivisionError), backend.use("numpy"):
+        with backend.use("numpy"):
             assert type(mg.Linear(2, 3).params["W"]) is np.ndarray
-            raise ZeroDivisionError
         assert backend.current() is STANDIN
     assert backend.current() is np
 
