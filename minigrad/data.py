@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,6 +68,8 @@ class Dataset:
         """The examples at these places: an index array, a slice, or a number for the first n."""
         if isinstance(which, int | np.integer):
             which = slice(int(which))
+        if isinstance(which, np.ndarray):
+            which = backend.to_device(which, like=self.x)
         return replace(self, x=self.x[which], y=self.y[which], clean_y=self.clean_y[which])
 
     def split(self, n: int, seed: int = 0) -> tuple[Dataset, Dataset]:
@@ -154,8 +157,6 @@ def load_digits() -> tuple[Dataset, Dataset]:
     """The 1,797 embedded 8x8 digits as 28x28 images: each pixel 3x3, centred; 1,437 and 360."""
     path = Path(__file__).resolve().parent.parent / "data" / "digits.npz"
     if not path.is_file():  # installed from a wheel, not from the repository
-        import sys
-
         path = Path(sys.prefix) / "share" / "minigrad" / "data" / "digits.npz"
     with np.load(path, allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
