@@ -1,5 +1,7 @@
 """What holds for every rule; and backprop, the true gradient."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def test_backprop_is_the_gradient_of_the_loss_it_returns(batch):
 
 
 def test_the_worked_example_of_ds4420():
-    """The notebook's printed digits, from the state that ALGORITHMS rebuilt for it."""
+    """The digits that the notebook prints, from a state worked out from them."""
     z_h, W_o = np.array([0.88015906, 0.59157567]), np.array([-0.44046572, -0.5402752])
     x = np.array([1, 2, 0.5])
     model = mg.models.ds4420_toy(dtype="float64")
@@ -76,7 +78,7 @@ def test_a_small_step_lowers_the_loss(batch):
     for _ in range(20):
         values.append(rule.estimate(model, loss, *batch))
         optimizer.step()
-    assert all(after < before for before, after in zip(values, values[1:], strict=False))
+    assert all(after < before for before, after in pairwise(values))
 
 
 def test_fifty_examples_can_be_learned_by_heart(rng):

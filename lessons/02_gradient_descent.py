@@ -1,0 +1,286 @@
+"""02 Gradient descent
+
+Question: the gradient says which way is down; how far should one go?
+You need: lesson 01.
+You will build: descent on a parabola and in a ravine, momentum, and a law for the step size.
+Time: 3 s
+Source: DS 4420, "Backprop" (after C. Chan, STA 663); Polyak 1964; Kingma, Ba 2015.
+"""
+
+# %% [markdown]
+# # 02 Gradient descent
+#
+# The gradient points uphill, and only here: a step away the ground may be different. Everything
+# in this lesson is about the length of the step. On a parabola one can work out what happens
+# exactly, and what one learns there explains most of what happens in a network.
+#
+# | name | shape | meaning |
+# |---|---|---|
+# | `x` | number, later (2,) | where we are |
+# | `f(x)`, `grad(x)` | number, like x | height there, and its slope |
+# | `alpha` | number | the step size, or learning rate `lr` |
+
+# %%
+
+import numpy as np
+
+import minigrad as mg
+from minigrad import plots
+from minigrad.lesson import start
+
+lesson = start("02_gradient_descent", __doc__, on_host=True)
+
+
+def f(x):
+    return x**2
+
+
+def grad(x):
+    return 2 * x
+
+
+# %% [markdown]
+# ## 1. On a parabola
+#
+# x ← x - α f'(x) = x - 2α x = (1 - 2α) x: every step multiplies x by the same number. With
+# α = 0.95 that is -0.9, and x jumps from side to side; with α = 0.1 it is 0.8, and x crawls.
+
+
+# %%
+def descend(alpha, x=1.0, steps=10):
+    """x_0 ... x_steps of gradient descent on f."""
+    xs = [x]
+    for _ in range(steps):
+        x = x - alpha * grad(x)
+        xs.append(x)
+    return np.array(xs)
+
+
+k = np.arange(11)
+large, small = descend(0.95), descend(0.1)
+lesson.expect("step 0.95: |x_k - (-0.9)^k|", abs(large - (-0.9) ** k).max(), at_most=1e-12)
+lesson.expect("step 0.1: |x_k - 0.8^k|", abs(small - 0.8**k).max(), at_most=1e-12)
+figure = plots.on_a_curve(
+    f,
+    {"step 0.95 oscillates": large, "step 0.1 crawls": small},
+    "The same slope, two step sizes",
+)
+lesson.save(figure, "step_size")
+
+# %% [markdown]
+# |1 - 2α| < 1 is what it takes to converge: α below 1 here. In general it is α < 2/L with L the
+# largest second derivative (here 2). Best is α = 1/L = 0.5: one step, and x is at the bottom.
+
+# %%
+
+for alpha in (0.3, 0.5, 0.95, 0.99, 1.01):
+    print(f"step {alpha:4}: after 10 steps x = {descend(alpha)[-1]:+.4f}")
+lesson.expect("|x| after 200 steps of 0.99", abs(descend(0.99, steps=200)[-1]), at_most=0.02)
+lesson.expect("|x| after 200 steps of 1.01", abs(descend(1.01, steps=200)[-1]), at_least=50)
+
+# %% [markdown]
+# ## 2. Momentum, and a sign that makes no noise
+#
+# Momentum steps along a running mean of the gradients: v ← β v + (1 - β) g. It starts at v = 0, so
+# at first v is too small. Adam divides it by (1 - β^k) after k steps, which makes up for that. The
+# notebook divides by (1 + β^k) instead: a sign error, and nothing crashes. (The line that updates v
+# is missing from its text altogether; as printed v stays 0, and x does not move.)
+
+
+# %%
+def descend_with_momentum(correction, alpha=0.95, beta=0.9, x=1.0, steps=10):
+    """x_0 ... x_steps with a running mean of the gradients, divided by correction(beta, k)."""
+    xs, v = [x], 0.0
+    for k in range(1, steps + 1):
+        v = beta * v + (1 - beta) * grad(x)
+        x = x - alpha * v / correction(beta, k)
+        xs.append(x)
+    return np.array(xs)
+
+
+sequences = {
+    "no correction": descend_with_momentum(lambda beta, k: 1),
+    "corrected: 1 - β^k": descend_with_momentum(lambda beta, k: 1 - beta**k),
+    "wrong sign: 1 + β^k": descend_with_momentum(lambda beta, k: 1 + beta**k),
+}
+known = [
+    [1, 0.81, 0.4851, 0.1005, -0.2647, -0.5431, -0.6905, -0.6919, -0.5618, -0.3379, -0.0722],
+    [1, -0.9, -0.9, -0.269, 0.3271, 0.6259, 0.6071, 0.3708, 0.0523, -0.2304, -0.4026],
+    [1, 0.9, 0.711, 0.4549, 0.162, -0.1318, -0.3901, -0.5808, -0.681, -0.6807, -0.5845],
+]
+for (name, xs), expected in zip(sequences.items(), known, strict=True):
+    print(f"{name:20}", " ".join(f"{x:+.4f}" for x in xs))
+    lesson.expect(f"{name}: largest difference", abs(xs - expected).max(), at_most=1e-4)
+first_step = {name: abs(xs[1] - xs[0]) for name, xs in sequences.items()}
+lesson.expect(
+    "the wrong sign takes the smallest first step (it looks tamer)",
+    first_step["wrong sign: 1 + β^k"] / min(first_step.values()),
+    equal=1,
+)
+lesson.save(plots.by_step(sequences, "Momentum at step 0.95: which one is right?"), "momentum")
+
+# %% [markdown]
+# The corrected one leaps to -0.9 at once, as plain descent with 0.95 does: that *is* what a step
+# of 0.95 means on the first gradient. The wrong sign makes that first step 19 times shorter, and
+# so looks tamer in a plot. Looking better in one plot is not being right.
+#
+# PyTorch's and our `SGD` keep another v, undamped: v ← β v + g. With lr = α (1 - β) it is the
+# uncorrected sequence, step for step. An optimiser wants nothing but parameters and gradients; here
+# it gets a "layer" whose one parameter is x.
+
+
+# %%
+class Point(mg.Layer):
+    """A layer that is nothing but its parameter: where we are."""
+
+    def __init__(self, at):
+        super().__init__("float64")
+        self.params["x"] = np.array(at, float)
+
+    @property
+    def x(self):
+        return self.params["x"]
+
+
+def walk(optimizer, gradient, steps):
+    """Every point on the way, (steps + 1, ...)."""
+    point = optimizer.model
+    path = [point.x.copy()]
+    for _ in range(steps):
+        point.grads = {"x": gradient(point.x)}
+        optimizer.step()
+        path.append(point.x.copy())
+    return np.array(path)
+
+
+path = walk(mg.SGD(Point([1.0]), lr=0.95 * 0.1, momentum=0.9), grad, 10)[:, 0]
+difference = abs(path - sequences["no correction"]).max()
+lesson.expect("SGD(lr=α(1-β), momentum=β) = no correction", difference, at_most=1e-12)
+
+# %% [markdown]
+# ## 3. A ravine
+#
+# Two dimensions bring the real trouble: f = ½ (x² + κ y²) is κ times steeper across than along.
+# The step must be small enough for the steep side (α < 2/κ), and is then far too small for the
+# flat one. Best for plain descent is α = 2/(1 + κ): both sides shrink by (κ - 1)/(κ + 1) a step.
+# Momentum with μ = ((√κ - 1)/(√κ + 1))² does it by about √μ a step: √κ takes κ's place.
+
+# %%
+
+kappa = 25.0
+curvature = np.array([1.0, kappa])
+
+
+def ravine(x, y, kappa=kappa):
+    return 0.5 * (x**2 + kappa * y**2)
+
+
+def best_sgd(at, kappa):
+    return mg.SGD(Point(at), lr=2 / (1 + kappa))
+
+
+def best_momentum(at, kappa):
+    root = np.sqrt(kappa)
+    return mg.SGD(Point(at), lr=4 / (1 + root) ** 2, momentum=((root - 1) / (root + 1)) ** 2)
+
+
+at, steps = [-10.0, 1.0], 40
+paths = {
+    "SGD": walk(best_sgd(at, kappa), lambda x: curvature * x, steps),
+    "momentum": walk(best_momentum(at, kappa), lambda x: curvature * x, steps),
+    "Nesterov": walk(
+        mg.SGD(Point(at), lr=1 / kappa, momentum=2 / 3, nesterov=True),
+        lambda x: curvature * x,
+        steps,
+    ),
+    "Adam": walk(mg.Adam(Point(at), lr=1.0), lambda x: curvature * x, steps),
+}
+for name, path in paths.items():
+    print(f"{name:9} after {steps} steps: f = {ravine(*path[-1]):.2e}")
+    lesson.record(f"f after {steps} steps, {name}", ravine(*path[-1]))
+ratio = ravine(*paths["SGD"][-1]) / ravine(*paths["momentum"][-1])
+lesson.expect(f"f(SGD) / f(momentum) after {steps} steps", ratio, at_least=10)
+figure = plots.over_contours(
+    ravine, paths, f"A ravine, {kappa:g} times steeper across than along", (-11, 6), (-2.3, 2.3)
+)
+lesson.save(figure, "ravine")
+
+# %% [markdown]
+# Where is the border? At α = 2/κ, whatever the flat direction would like.
+
+# %%
+
+for factor in (0.99, 1.01):
+    end = walk(mg.SGD(Point(at), lr=factor * 2 / kappa), lambda x: curvature * x, 1000)[-1]
+    print(f"step {factor} · 2/κ: f = {ravine(*end):.1e} after 1000 steps")
+    if factor < 1:
+        lesson.expect("f at 0.99 · 2/κ after 1000 steps", ravine(*end), at_most=1e-6)
+    else:
+        lesson.expect("f at 1.01 · 2/κ after 1000 steps", ravine(*end), at_least=1e6)
+
+# %% [markdown]
+# ## 4. How many steps does steepness cost?
+#
+# We count the steps until the distance to the bottom has shrunk a millionfold, for κ from 4 to
+# 4000. On doubly logarithmic paper plain descent is a line of slope 1, momentum one of slope ½.
+
+# %%
+
+
+def steps_needed(make, kappa, shrink=1e-6, limit=200_000):
+    scale, optimizer = np.array([1.0, kappa]), make([1.0, 1.0], kappa)
+    point = optimizer.model
+    for step in range(1, limit):
+        point.grads = {"x": scale * point.x}
+        optimizer.step()
+        if np.hypot(*point.x) < shrink * np.sqrt(2):
+            return step
+    return limit
+
+
+kappas = np.geomspace(4, 400 if lesson.quick else 4000, 7)
+needed = {
+    "SGD": [steps_needed(best_sgd, kappa) for kappa in kappas],
+    "momentum": [steps_needed(best_momentum, kappa) for kappa in kappas],
+}
+for name, counts in needed.items():
+    slope = np.polyfit(np.log(kappas[2:]), np.log(counts[2:]), 1)[0]
+    wanted = 1.0 if name == "SGD" else 0.5
+    lesson.expect(f"slope of log steps over log κ, {name}", slope, equal=wanted, tolerance=0.1)
+    lesson.record(f"steps, {name}", counts)
+figure = plots.curves(
+    {name: (kappas, counts) for name, counts in needed.items()},
+    "Steps for a millionfold reduction",
+    xlabel="κ, how much steeper across than along",
+    ylabel="steps",
+    logx=True,
+)
+lesson.save(figure, "condition")
+
+# %% [markdown]
+# With `--show` the last figure has a slider: find the best step, the slowest, and the edge.
+
+# %%
+
+if lesson.options.show or lesson.notebook:
+    figure, slider = plots.step_slider(f, descend)
+    lesson.save(figure, "slider", keep=slider)
+
+# %% [markdown]
+# ## What to remember
+#
+# - A step size is judged by the curvature: convergence needs α < 2/L, the best is near 1/L.
+# - The steepest direction sets the limit, the flattest the time: their ratio κ is the difficulty.
+# - Momentum turns κ into √κ.
+# - A wrong sign can look like an improvement. Check against something that you know.
+#
+# ## Exercises (`lessons/exercises/02_gradient_descent.py`)
+#
+# 1. Which step size needs the fewest steps on f(x) = 3x² + 2x? Predict it, then measure.
+# 2. Write an exponentially falling step size, α_k = α e^(-ck), and find a c at which descent stops
+#    short of the bottom for ever. Why does that happen?
+# 3. Start Adam at lr 1 in the ravine: its first step has length 1 in *both* directions. Why?
+
+# %%
+
+lesson.finish()

@@ -1,0 +1,224 @@
+"""What the lesson scripts share: options, expectations, figures, results.json.
+
+lesson = start("03_first_network", __doc__)
+train, test = lesson.data()
+...
+lesson.expect("test accuracy", accuracy, at_least=0.93)
+lesson.save(figure, "loss")
+lesson.finish()
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad import backend, data
+from minigrad.checks import positive_int
+from minigrad.history import write_json
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Something that the lesson's measurement must show, and whether it did."""
+
+    name: str
+    value: float
+    bound: str
+    met: bool
+
+
+class Lesson:
+    """One run of a lesson: its options, what it expected and measured, and its figures."""
+
+    def __init__(self, slug: str, options: argparse.Namespace, notebook: bool = False):
+        self.slug, self.options, self.notebook = slug, options, notebook
+        self.quick, self.seed = options.quick, options.seed
+        self.out = Path(options.out or Path("results") / slug)
+        self.expectations: list[Expectation] = []
+        self.values: dict[str, Any] = {}
+        self.figures: list[str] = []
+        self.source = ""
+        self._kept: list[Any] = []  # a slider or an animation dies without a reference
+        self._started = time.perf_counter()
+
+    def epochs(self, usual: int, quick: int) -> int:
+        """How long to train: --epochs if given, else `quick` with --quick, else `usual`."""
+        if self.options.epochs is not None:
+            return self.options.epochs
+        return quick if self.quick else usual
+
+    def data(self, n_quick: int | None = None, **options: Any) -> tuple[data.Dataset, data.Dataset]:
+        """(train, test) as --data asks, said aloud; with --quick at most `n_quick` of each."""
+        try:
+            train, test = data.load(self.options.data, **options)
+        except (ValueError, OSError) as error:  # a damaged file, no network: nothing to debug here
+            if self.notebook:
+                raise
+            sys.exit(f"{self.slug}: {error}")
+        self.source = train.source
+        print(f"data: {train.source}; {len(train):,} to train on, {len(test):,} to test on")
+        if self.quick and n_quick is not None:
+            train, test = train.take(min(n_quick, len(train))), test.take(min(n_quick, len(test)))
+            print(f"--quick: the first {len(train):,} and {len(test):,} of them")
+        return train, test
+
+    @property
+    def mnist(self) -> bool:
+        """Whether the data are MNIST's (expectations differ from the digits')."""
+        return self.source.startswith("MNIST")
+
+    def expect(
+        self,
+        name: str,
+        value: float,
+        *,
+        at_least: float | None = None,
+        at_most: float | None = None,
+        equal: float | None = None,
+        tolerance: float = 0.0,
+    ) -> bool:
+        """State what must be seen; unmet, the lesson ends with an error, after its last figure."""
+        value = float(value)
+        if equal is not None:
+            bound = f"= {equal:g}" + (f" ± {tolerance:g}" if tolerance else "")
+            met = abs(value - equal) <= tolerance
+        else:
+            bounds = [("≥", at_least), ("≤", at_most)]
+            bound = " and ".join(f"{sign} {limit:g}" for sign, limit in bounds if limit is not None)
+            if not bound:
+                raise ValueError(f"expect({name!r}) needs at_least, at_most or equal")
+            met = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+        self.expectations.append(Expectation(name, value, bound, met))
+        return met
+
+    def record(self, name: str, value: Any) -> None:
+        """Keep a number, a list or an array for results.json."""
+        self.values[name] = value
+
+    def save(self, figure: Any, name: str, keep: Any = None) -> Path:
+        """Write a figure to `--out`; open until --show. keep: what must stay alive too."""
+        path = self.out / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=110)
+        self.figures.append(path.name)
+        self._kept.append((figure, keep))
+        if not (self.options.show or self.notebook):
+            import matplotlib.pyplot as plt
+
+            plt.close(figure)
+        print(f"figure: {path}")
+        return path
+
+    def finish(self) -> None:
+        """Print the table, write results.json, show figures if asked; exit 1 if one is unmet."""
+        seconds = time.perf_counter() - self._started
+        self.write_results(seconds)
+        unmet = [e for e in self.expectations if not e.met]
+        width = max((len(e.name) for e in self.expectations), default=0)
+        print(f"\nexpected of {self.slug}:")
+        for e in self.expectations:
+            verdict = "met" if e.met else "NOT MET"
+            print(f"  {e.name:{width}}  {e.value:<12.6g} {e.bound:<24} {verdict}")
+        if self.options.show:
+            import matplotlib.pyplot as plt
+
+            plt.show()
+        met = f"{len(self.expectations) - len(unmet)} of {len(self.expectations)} expectations met"
+        print(f"{self.slug}: {met} in {seconds:.1f} s; results in {self.out}")
+        if unmet and not self.notebook:
+            sys.exit(1)
+
+    def write_results(self, seconds: float, interrupted: bool = False) -> None:
+        """results.json: what was asked, expected and measured, and on what."""
+        content = {
+            "lesson": self.slug,
+            "options": vars(self.options),
+            "data": self.source,
+            "backend": backend.name(),
+            "versions": {"python": platform.python_version(), "numpy": np.__version__},
+            "seconds": seconds,
+            "interrupted": interrupted,
+            "expectations": [asdict(e) for e in self.expectations],
+            "values": self.values,
+            "figures": self.figures,
+        }
+        write_json(self.out / "results.json", content)
+
+
+def options_parser(slug: str, doc: str | None) -> argparse.ArgumentParser:
+    """The options that every lesson takes."""
+    parser = argparse.ArgumentParser(
+        prog=f"minigrad run {slug[:2]}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data", choices=data.NAMES, default="auto", help="auto: MNIST if on disk, else digits")
+    add("--backend", choices=backend.NAMES, help="where to compute (default: MINIGRAD_BACKEND)")
+    add("--seed", type=_integer(0), default=0, help="of every random choice (default 0)")
+    add("--epochs", type=_integer(1), help="how long to train, where the lesson trains")
+    add("--quick", action="store_true", help="a few seconds, for a first look")
+    add("--out", help="folder for figures and results.json (default results/<lesson>)")
+    add("--show", action="store_true", help="open the figures in windows, some with sliders")
+    return parser
+
+
+def _integer(least: int) -> Any:
+    def integer(text: str) -> int:
+        try:
+            return positive_int("value", int(text), least)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"expected an integer >= {least}") from error
+
+    return integer
+
+
+def start(
+    slug: str, doc: str | None = None, argv: list[str] | None = None, on_host: bool = False
+) -> Lesson:
+    """Read the options (from the command line, unless in a notebook) and set things up.
+
+    on_host: the lesson works its numbers by hand in NumPy and stays there, whatever --backend says.
+    """
+    notebook = "ipykernel" in sys.modules
+    if argv is None:
+        argv = [] if notebook else sys.argv[1:]
+    parser = options_parser(slug, doc)
+    options = parser.parse_args(argv)
+    try:
+        if options.backend is not None:
+            backend.use(options.backend)
+        if backend.name() != "numpy" and on_host:
+            print(f"{slug} works by hand, in NumPy: it stays on the CPU")
+            backend.use("numpy")
+    except (backend.BackendError, ValueError) as error:
+        parser.error(str(error))
+    if not (options.show or notebook):
+        import matplotlib
+
+        matplotlib.use("Agg")
+    lesson = Lesson(slug, options, notebook)
+    if not notebook:
+        sys.excepthook = _interruptible(lesson)
+    return lesson
+
+
+def _interruptible(lesson: Lesson) -> Any:
+    """An excepthook that ends on Ctrl-C with what was measured, instead of a traceback."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            lesson.write_results(time.perf_counter() - lesson._started, interrupted=True)
+            print(f"\n{lesson.slug}: interrupted; what was measured is in {lesson.out}")
+        else:
+            sys.__excepthook__(kind, error, trace)
+
+    return hook

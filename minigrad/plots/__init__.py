@@ -1,0 +1,23 @@
+"""Every figure that a lesson shows: each function returns its figure and never shows it."""
+
+from minigrad.plots.curves import class_bars, curves, proportional, stacked
+from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider
+from minigrad.plots.digits import digits
+from minigrad.plots.network import network
+from minigrad.plots.style import COLOURS, colour, styled
+
+__all__ = [
+    "COLOURS",
+    "by_step",
+    "class_bars",
+    "colour",
+    "curves",
+    "digits",
+    "network",
+    "on_a_curve",
+    "over_contours",
+    "proportional",
+    "stacked",
+    "step_slider",
+    "styled",
+]

@@ -1,0 +1,128 @@
+"""Curves and bars: losses by step, recalls by class, errors by step size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.plots.style import LINES, colour, styled
+
+
+@styled
+def curves(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    title: str,
+    xlabel: str = "step",
+    ylabel: str = "loss",
+    log: bool = True,
+    floors: Mapping[str, float] | None = None,
+    logx: bool = False,
+) -> Any:
+    """Lines {label: (x, y)} in one axes; `floors` are labelled horizontal lines. Returns fig."""
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots(figsize=(9, 5.5))
+    _lines(ax, series, floors)
+    if log:
+        ax.set_yscale("log")
+        _plain_ticks(ax.yaxis)
+    if logx:
+        ax.set_xscale("log")
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    ax.legend()
+    return fig
+
+
+@styled
+def stacked(
+    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    title: str,
+    xlabel: str = "step",
+    floors: Mapping[str, float] | None = None,
+) -> Any:
+    """Panels {ylabel: {label: (x, y)}} above each other, one x axis; `floors` in the first."""
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(len(panels), 1, figsize=(9, 3.4 * len(panels)), sharex=True)
+    for i, (ax, (ylabel, series)) in enumerate(
+        zip(np.atleast_1d(axes), panels.items(), strict=True)
+    ):
+        _lines(ax, series, floors if i == 0 else None)
+        ax.set_ylabel(ylabel)
+        ax.legend()
+    axes[-1].set_xlabel(xlabel)
+    fig.suptitle(title)
+    return fig
+
+
+def _lines(ax: Any, series: Mapping[str, Any], floors: Mapping[str, float] | None) -> None:
+    """The curves, and labelled horizontal lines."""
+    for i, (label, (x, y)) in enumerate(series.items()):
+        ax.plot(x, y, LINES[i % len(LINES)], color=colour(label, i), label=label)
+    for label, level in (floors or {}).items():
+        ax.axhline(level, color="black", linewidth=1, linestyle=":")
+        ax.annotate(
+            label,
+            (0.99, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, -5),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+        )
+        ax.margins(y=0.15)
+
+
+def _plain_ticks(axis: Any) -> None:
+    """0.2, 0.5, 1, 2 instead of powers of ten, where the axis spans few of them."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    low, high = axis.get_view_interval()
+    if low > 0 and high / low < 100:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+@styled
+def class_bars(
+    series: Mapping[str, Sequence[float]],
+    title: str,
+    ylabel: str = "recall",
+    xlabel: str = "digit",
+) -> Any:
+    """One group of bars for each class; a class at zero is marked. Returns fig."""
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots(figsize=(10, 5))
+    width = 0.8 / len(series)
+    for i, (label, values) in enumerate(series.items()):
+        places = np.arange(len(values)) - 0.4 + (i + 0.5) * width
+        ax.bar(places, values, width, color=colour(label, i), label=label)
+        for place, value in zip(places, values, strict=True):
+            if value == 0:
+                ax.annotate("never", (place, 0.02), rotation=90, ha="center", va="bottom")
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.05))
+    ax.set_xticks(range(len(next(iter(series.values())))))
+    ax.legend(loc="lower right", framealpha=0.95)
+    return fig
+
+
+@styled
+def proportional(changes: np.ndarray, x: np.ndarray, title: str) -> Any:
+    """Each row of `changes` as bars, beside x scaled to fit: proportional? Returns fig."""
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(1, len(changes), figsize=(5 * len(changes), 4.5), sharey=True)
+    for i, (ax, row) in enumerate(zip(np.atleast_1d(axes), changes, strict=True)):
+        scale = float(row @ x / (x @ x))
+        ax.bar(range(len(x)), row, color=colour("backprop"), label="change of the weight")
+        ax.plot(range(len(x)), scale * x, "D", color=colour("forward"), label=f"{scale:.4f} · x")
+        ax.set_xticks(range(len(x)), [f"x{chr(0x2081 + j)} = {v:g}" for j, v in enumerate(x)])
+        ax.set(title=f"hidden unit {i + 1}", ylabel="" if i else "change")
+        ax.set_ylim(top=1.35 * float(changes.max()))
+        ax.legend(loc="upper right")
+    fig.suptitle(title)
+    return fig

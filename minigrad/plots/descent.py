@@ -1,0 +1,131 @@
+"""Paths of gradient descent: on a curve, against the step number, over contours; with a slider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.plots.style import LINES, colour, styled
+
+_STEP = {"boxstyle": "circle,pad=0.15", "facecolor": "#F0E442", "edgecolor": "none", "alpha": 0.9}
+
+
+@styled
+def on_a_curve(
+    f: Callable[[np.ndarray], np.ndarray],
+    paths: Mapping[str, Sequence[float]],
+    title: str,
+    span: float = 1.2,
+) -> Any:
+    """One panel for each path: the curve y = f(x) with the steps on it, numbered. Returns fig."""
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(1, len(paths), figsize=(6 * len(paths), 5.2), sharey=True)
+    grid = np.linspace(-span, span, 200)
+    for i, (ax, (label, xs)) in enumerate(zip(np.atleast_1d(axes), paths.items(), strict=True)):
+        xs = np.asarray(xs)
+        ax.plot(grid, f(grid), color="0.6")
+        ax.plot(xs, f(xs), "o-", color=colour(label, i), linewidth=1.2)
+        last = None
+        for k, x in enumerate(xs):
+            y = float(f(x))
+            if last is not None and np.hypot(x - last[0], y - last[1]) < 0.09:
+                continue  # the numbers would lie on each other
+            out = 1 if x >= 0 else -1
+            ax.annotate(
+                str(k),
+                (x, y),
+                xytext=(26 * out, -6),
+                textcoords="offset points",
+                bbox=_STEP,
+                fontsize=11,
+                ha="center",
+            )
+            last = (x, y)
+        ax.set(title=label, xlabel="x", ylabel="" if i else "f(x)", ylim=(-0.08, 1.05 * span**2))
+    fig.suptitle(title)
+    return fig
+
+
+@styled
+def by_step(series: Mapping[str, Sequence[float]], title: str, ylabel: str = "x") -> Any:
+    """Sequences against the step number. Returns fig."""
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots(figsize=(9, 5))
+    for i, (label, xs) in enumerate(series.items()):
+        style = f"o{LINES[i % len(LINES)]}"
+        ax.plot(range(len(xs)), xs, style, color=colour(label, i), label=label)
+    ax.axhline(0, color="black", linewidth=1)
+    ax.set(title=title, xlabel="step", ylabel=ylabel)
+    ax.legend()
+    return fig
+
+
+@styled
+def over_contours(
+    f: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    paths: Mapping[str, np.ndarray],
+    title: str,
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    numbered: Sequence[int] = (0, 1, 2, 3, 4, 5, 10, 20, 40),
+) -> Any:
+    """One panel for each path (K + 1, 2), over f's contours, some steps numbered. Returns fig."""
+    import matplotlib.pyplot as plt
+
+    rows = -(-len(paths) // 2)
+    fig, axes = plt.subplots(
+        rows, 2, figsize=(13, 4.2 * rows), sharex=True, sharey=True, squeeze=False
+    )
+    x, y = np.meshgrid(np.linspace(*xlim, 200), np.linspace(*ylim, 200))
+    z = f(x, y)
+    levels = np.geomspace(max(z.min(), z.max() * 1e-4), z.max(), 18)
+    for i, (ax, (label, path)) in enumerate(zip(axes.flat, paths.items(), strict=False)):
+        path = np.asarray(path)
+        ax.contour(x, y, z, levels=levels, colors="0.75", linewidths=0.8)
+        ax.plot(*path.T, "o-", color=colour(label, i), markersize=4, linewidth=1.3)
+        for k in numbered:
+            if k < len(path):
+                ax.annotate(str(k), path[k], xytext=(4, 8), textcoords="offset points",
+                            bbox=_STEP, fontsize=10)  # fmt: skip
+        ax.plot(0, 0, "k*", markersize=14)
+        ax.set(title=f"{label}: {len(path) - 1} steps", xlim=xlim, ylim=ylim)
+        ax.grid(False)
+    for ax in axes.flat[len(paths) :]:
+        ax.axis("off")
+    fig.suptitle(title)
+    return fig
+
+
+@styled
+def step_slider(
+    f: Callable[[np.ndarray], np.ndarray],
+    descend: Callable[[float], Sequence[float]],
+    start: float = 0.1,
+    largest: float = 1.1,
+) -> tuple[Any, Any]:
+    """The curve with a slider for the step size; returns (fig, slider): keep both alive."""
+    import matplotlib.pyplot as plt
+    from matplotlib.widgets import Slider
+
+    fig, ax = plt.subplots(figsize=(8, 6.5), layout="none")
+    fig.subplots_adjust(bottom=0.22)
+    grid = np.linspace(-1.5, 1.5, 200)
+    ax.plot(grid, f(grid), color="0.6")
+    xs = np.asarray(descend(start))
+    (line,) = ax.plot(xs, f(xs), "o-", color=colour("backprop"), linewidth=1.2)
+    ax.set(title=f"step size {start:.2f}", xlabel="x", ylabel="f(x)", ylim=(-0.1, 2.3))
+    ax.set_xlim(-1.5, 1.5)
+    slider = Slider(fig.add_axes((0.2, 0.06, 0.6, 0.04)), "step size", 0.01, largest, valinit=start)
+
+    def move(value: float) -> None:
+        xs = np.asarray(descend(value))
+        line.set_data(xs, f(xs))
+        ax.set_title(f"step size {value:.2f}: " + ("falls" if abs(xs[-1]) < 1 else "diverges"))
+        fig.canvas.draw_idle()
+
+    slider.on_changed(move)
+    return fig, slider

@@ -1,0 +1,65 @@
+"""One look for all figures: large letters, colour-blind-safe colours, one colour for one thing.
+
+Nothing here touches matplotlib's global settings: `styled` functions draw inside a context.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Okabe and Ito's palette. A rule, or a role, has the same colour in every lesson.
+COLOURS = {
+    "backprop": "#0072B2",
+    "well-tempered": "#E69F00",
+    "synthetic": "#009E73",
+    "forward": "#D55E00",
+    "sgd": "#0072B2",
+    "momentum": "#E69F00",
+    "nesterov": "#009E73",
+    "adam": "#CC79A7",
+    "wrong": "#7F7F7F",
+    "value": "#0072B2",
+    "gradient": "#D55E00",
+    "null": "#000000",
+}
+CYCLE = ("#000000", "#CC79A7", "#56B4E9", "#7F7F7F")  # for what is no rule: not a rule's colour
+LINES = ("-", "--", "-.", ":")  # a second mark beside colour, for print and for colour blindness
+
+STYLE = {
+    "font.size": 14,
+    "axes.titlesize": 16,
+    "axes.labelsize": 15,
+    "legend.fontsize": 13,
+    "lines.linewidth": 2.2,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.constrained_layout.use": True,
+}
+
+
+def styled(draw: F) -> F:
+    """Make a drawing function draw in STYLE, and leave matplotlib's settings as they were."""
+
+    @wraps(draw)
+    def drawn(*args: Any, **kwargs: Any) -> Any:
+        import matplotlib.pyplot as plt
+
+        with plt.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def colour(name: str, i: int = 0) -> str:
+    """The colour of a rule or role by its name's first word that has one, else the i-th."""
+    for word in re.findall(r"[a-z-]+", name.lower()):
+        if word in COLOURS:
+            return COLOURS[word]
+    return CYCLE[i % len(CYCLE)]

@@ -1,0 +1,181 @@
+"""Every lesson and every solution runs, in a process of its own, with warnings as errors."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from minigrad.lesson import start
+
+pytestmark = pytest.mark.on_host
+LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
+SOLUTIONS = sorted((ROOT / "lessons" / "solutions").glob("*.py"))
+by_name = {"ids": lambda path: path.stem}
+
+
+def run(path, *options, timeout=120, **environment):
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MINIGRAD")}
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(path), *options],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=inherited | environment,
+        check=False,
+    )
+
+
+def test_there_are_lessons():
+    assert len(LESSONS) >= 3
+
+
+@pytest.mark.parametrize("standin", [False, True], ids=["numpy", "standin"])
+@pytest.mark.parametrize("path", LESSONS, **by_name)
+def test_lesson_runs_quickly_and_meets_its_expectations(path, standin, tmp_path):
+    options = ["--quick", "--data", "digits", "--out", str(tmp_path / "out")]
+    environment = {}
+    if standin:  # the strict stand-in answers to `import cupy`
+        options += ["--backend", "cupy"]
+        environment["PYTHONPATH"] = str(ROOT / "tests" / "standin")
+    done = run(path, *options, **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    found = re.fullmatch(rf"{path.stem}: (\d+) of (\d+) expectations met in .*", last)
+    assert found, last
+    assert found[1] == found[2] != "0"
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["lesson"] == path.stem
+    assert len(results["expectations"]) == int(found[1])
+    assert results["figures"]
+    for figure in results["figures"]:
+        assert (tmp_path / "out" / figure).stat().st_size > 5000
+
+
+@pytest.mark.parametrize("path", LESSONS, **by_name)
+def test_lesson_has_the_form_of_a_lesson(path):
+    text = path.read_text()
+    doc = ast.get_docstring(ast.parse(text))
+    assert doc.splitlines()[0].startswith(path.name[:2] + " ")
+    for word in ("Question:", "You need:", "You will build:", "Time:", "Source:"):
+        assert f"\n{word}" in doc, word
+    assert "## What to remember" in text
+    assert "## Exercises" in text
+    assert len(re.findall(r"^# \d\. ", text.partition("## Exercises")[2], re.MULTILINE)) == 3
+    assert f'start("{path.stem}"' in text
+    assert text.rstrip().endswith("lesson.finish()")
+    cells = re.findall(r"^# %%(.*)$", text, re.MULTILINE)
+    assert {cell.strip() for cell in cells} == {"", "[markdown]"}
+    # every markdown cell is comments alone, so that it is text in a notebook and silent in Python
+    for cell in re.findall(r"^# %% \[markdown\]\n(.*?)(?=^# %%)", text, re.MULTILINE | re.DOTALL):
+        assert all(line.startswith("#") or not line for line in cell.splitlines()), cell
+    assert (path.parent / "exercises" / path.name).is_file()
+    assert (path.parent / "solutions" / path.name).is_file()
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, **by_name)
+def test_solutions_solve_the_exercises(path):
+    done = run(path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip().splitlines()[-1] == f"{path.stem}: all exercises solved"
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, **by_name)
+def test_exercises_are_left_to_the_student(path):
+    exercise = path.parent.parent / "exercises" / path.name
+    assert "TODO(you)" in exercise.read_text()
+    names = [
+        {node.name for node in ast.parse(p.read_text()).body if hasattr(node, "name")}
+        for p in (exercise, path)
+    ]
+    assert names[0] <= names[1]  # each has its answer
+    done = run(exercise)
+    assert done.returncode == 1
+    assert "NotImplementedError: TODO(you)" in done.stderr
+
+
+class TestLesson:
+    def lesson(self, tmp_path, *argv):
+        return start("03_first_network", "what it is about", [*argv, "--out", str(tmp_path)])
+
+    def test_expectations_are_met_or_not(self, tmp_path, capsys):
+        lesson = self.lesson(tmp_path)
+        assert lesson.expect("a", 0.95, at_least=0.93)
+        assert lesson.expect("b", 1, at_least=0, at_most=2)
+        assert lesson.expect("c", 1.05, equal=1, tolerance=0.1)
+        lesson.record("curve", [1.0, float("nan")])
+        lesson.finish()
+        assert "3 of 3 expectations met" in capsys.readouterr().out
+        assert not lesson.expect("d", 0.92, at_least=0.93)
+        assert not lesson.expect("e", float("nan"), at_most=2)
+        assert not lesson.expect("f", 1.2, equal=1, tolerance=0.1)
+        with pytest.raises(SystemExit) as caught:
+            lesson.finish()
+        assert caught.value.code == 1
+        out = capsys.readouterr().out
+        assert "3 of 6 expectations met" in out
+        assert out.count("NOT MET") == 3
+        results = json.loads((tmp_path / "results.json").read_text())
+        assert [e["met"] for e in results["expectations"]] == [True] * 3 + [False] * 3
+        assert results["values"]["curve"] == [1.0, "nan"]
+        with pytest.raises(ValueError, match="needs at_least"):
+            lesson.expect("g", 1)
+
+    @pytest.mark.parametrize(
+        ("argv", "message"),
+        [
+            (["--data", "cifar"], "invalid choice"),
+            (["--epochs", "0"], "expected an integer >= 1"),
+            (["--seed", "x"], "expected an integer >= 0"),
+            (["--fast"], "unrecognized arguments"),
+            (["--backend", "tpu"], "invalid choice"),
+        ],
+    )
+    def test_wrong_options_are_refused(self, argv, message, tmp_path, capsys):
+        with pytest.raises(SystemExit) as caught:
+            self.lesson(tmp_path, *argv)
+        assert caught.value.code == 2
+        assert message in capsys.readouterr().err
+
+    def test_cupy_without_a_gpu_is_refused(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setitem(sys.modules, "cupy", None)
+        with pytest.raises(SystemExit) as caught:
+            self.lesson(tmp_path, "--backend", "cupy")
+        assert caught.value.code == 2
+        assert "gpu-cuda12" in capsys.readouterr().err
+
+    def test_epochs_and_quick(self, tmp_path):
+        assert self.lesson(tmp_path).epochs(10, 2) == 10
+        assert self.lesson(tmp_path, "--quick").epochs(10, 2) == 2
+        assert self.lesson(tmp_path, "--quick", "--epochs", "5").epochs(10, 2) == 5
+
+    def test_damaged_data_end_the_lesson_with_one_line(self, tmp_path, monkeypatch):
+        lesson = self.lesson(tmp_path)
+
+        def damaged(*arguments, **options):
+            raise ValueError("train-images: cut short")
+
+        monkeypatch.setattr("minigrad.data.load", damaged)
+        with pytest.raises(SystemExit) as caught:
+            lesson.data()
+        assert caught.value.code == "03_first_network: train-images: cut short"
+
+    def test_an_interrupted_lesson_keeps_what_it_measured(self, tmp_path):
+        script = tmp_path / "script.py"
+        script.write_text(
+            "from minigrad.lesson import start\n"
+            f"lesson = start('03_first_network', argv=['--out', {str(tmp_path)!r}])\n"
+            "lesson.record('loss', [1.0])\n"
+            "raise KeyboardInterrupt\n"
+        )
+        done = run(script)
+        assert done.returncode != 0
+        assert "interrupted; what was measured is in" in done.stdout
+        assert "Traceback" not in done.stderr
+        results = json.loads((tmp_path / "results.json").read_text())
+        assert results["interrupted"] is True
+        assert results["values"] == {"loss": [1.0]}

@@ -1,0 +1,73 @@
+"""Figures: each function returns its figure, shows nothing, and leaves matplotlib as it was."""
+
+import numpy as np
+import pytest
+
+from minigrad import plots
+
+pytestmark = pytest.mark.on_host
+mpl = pytest.importorskip("matplotlib")
+x = np.linspace(0.1, 1, 5)
+row = np.array([1.0, 2.0, 0.5])
+
+FIGURES = {
+    "curves": lambda: plots.curves({"backprop": (x, x), "b": (x, 2 * x)}, "t", floors={"f": 0.05}),
+    "curves linear": lambda: plots.curves({"a": (x, -x)}, "t", log=False),
+    "stacked": lambda: plots.stacked({"loss": {"a": (x, x)}, "n": {"b": (x, x)}}, "t"),
+    "class_bars": lambda: plots.class_bars({"a": [0.5, 0.0], "b": [1.0, 0.2]}, "t"),
+    "proportional": lambda: plots.proportional(np.array([row, 2 * row]), row, "t"),
+    "network": lambda: plots.network(
+        [row, row[:2]], [None, row[:2]], [np.ones((3, 2))], [np.ones((3, 2))], ["x", "h"], "t"
+    ),
+    "on_a_curve": lambda: plots.on_a_curve(lambda x: x**2, {"a": [1, -0.9, 0.8]}, "t"),
+    "by_step": lambda: plots.by_step({"sgd": [1, 0.5], "adam": [1, 0.2]}, "t"),
+    "over_contours": lambda: plots.over_contours(
+        lambda x, y: x**2 + 9 * y**2, {"SGD": np.array([[1, 1], [0.5, 0]])}, "t", (-1, 1), (-1, 1)
+    ),
+    "digits": lambda: plots.digits(np.zeros((7, 1, 8, 8)), list("abcdefg"), "t"),
+    "digits none": lambda: plots.digits(np.zeros((0, 1, 8, 8)), [], "t"),
+    "step_slider": lambda: plots.step_slider(lambda x: x**2, lambda a: [1, 1 - 2 * a])[0],
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_returned_and_settings_left_alone(name, tmp_path, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setattr(plt, "show", lambda: pytest.fail("a plot function showed itself"))
+    before = dict(mpl.rcParams)
+    figure = FIGURES[name]()
+    assert dict(mpl.rcParams) == before
+    assert isinstance(figure, mpl.figure.Figure)
+    figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 500
+    if name != "digits none":
+        axes = [ax for ax in figure.axes if ax.axison and ax.get_xlabel()]
+        sizes = [ax.xaxis.label.get_size() for ax in axes]
+        assert all(size >= 14 for size in sizes)
+    plt.close(figure)
+
+
+def test_every_figure_function_is_tested():
+    functions = {name for name in plots.__all__ if name not in ("COLOURS", "colour", "styled")}
+    assert functions == {name.split()[0] for name in FIGURES}
+
+
+def test_the_slider_moves_the_path():
+    import matplotlib.pyplot as plt
+
+    figure, slider = plots.step_slider(lambda x: x**2, lambda a: [1, 1 - 2 * a], start=0.1)
+    line = figure.axes[0].lines[1]
+    assert list(line.get_xdata()) == [1, 0.8]
+    slider.set_val(1.05)
+    np.testing.assert_allclose(line.get_xdata(), [1, -1.1])
+    assert figure.axes[0].get_title() == "step size 1.05: diverges"
+    plt.close(figure)
+
+
+def test_a_rule_has_its_colour_wherever_it_is_named():
+    assert plots.colour("Backprop") == plots.colour("corrected (backprop)", 3)
+    assert plots.colour("forward gradient, K = 4") == plots.COLOURS["forward"]
+    rules = ("backprop", "well-tempered", "synthetic", "forward")
+    assert len({plots.colour(rule) for rule in rules}) == 4
+    assert plots.colour("something else") not in {plots.colour(rule) for rule in rules}
