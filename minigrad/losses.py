@@ -33,10 +33,7 @@ class Loss:
         raise NotImplementedError(f"{type(self).__name__} has no backward() yet")
 
     def jvp(self, output_dot: Array | None) -> float:
-        """L_dot = <dL/doutput, output_dot>."""
-        if output_dot is None:
-            return 0.0
-        return float((self.backward() * output_dot).sum(dtype=np.float64))
+        raise NotImplementedError(f"{type(self).__name__} has no jvp(output_dot) yet")
 
     def recall(self) -> Any:
         """What `forward` kept; RuntimeError when there is nothing yet."""
@@ -78,6 +75,13 @@ class CrossEntropyLoss(Loss):
         dlogits[array_module(p).arange(N), target] -= 1 / N
         return dlogits
 
+    def jvp(self, output_dot: Array | None) -> float:
+        p, target = self.recall()
+        if output_dot is None:
+            return 0.0
+        right = output_dot[array_module(p).arange(len(p)), target]
+        return _total((p * output_dot).sum(axis=1) - right) / len(p)
+
 
 class NLLLoss(Loss):
     r"""L = -1/N Σ_n x[n, t_n], x = ln p: the negative log-likelihood.
@@ -102,6 +106,13 @@ class NLLLoss(Loss):
         dx[xp.arange(N), target] = -1 / N
         return dx
 
+    def jvp(self, output_dot: Array | None) -> float:
+        log_p, target = self.recall()
+        if output_dot is None:
+            return 0.0
+        N = len(log_p)
+        return -_total(output_dot[array_module(log_p).arange(N), target]) / N
+
 
 class BCELoss(Loss):
     r"""L = -1/n Σ t ln p + (1 - t) ln(1 - p), over all n elements: binary cross-entropy.
@@ -109,7 +120,7 @@ class BCELoss(Loss):
     Shapes: probabilities p and target t alike, t in [0, 1].
     Forward:   logarithms are cut off at -100, so that p = 0 or 1 gives a finite loss
     Backward:  dp = (p - t) / (p (1 - p)) / n, the denominator at least 1e-12
-    Jvp:       L_dot = <dp, p_dot>
+    Jvp:       L_dot = 1/n Σ (p - t) / (p (1 - p)) p_dot
     Both cuts as in PyTorch. Where a sigmoid has saturated, y(1 - y) = 0 stops the gradient;
     two logits and CrossEntropyLoss do not have that fault.
     Source: DS 4420, "Backprop".  Taught in: 01_gradients_by_hand.
@@ -122,7 +133,7 @@ class BCELoss(Loss):
             log_p, log_q = xp.log(p), xp.log(q)
         xp.maximum(log_p, -100, out=log_p)
         xp.maximum(log_q, -100, out=log_q)
-        value = -float((target * log_p + (1 - target) * log_q).sum(dtype=np.float64)) / p.size
+        value = -_total(target * log_p + (1 - target) * log_q) / p.size
         if value != value and not (float(p.min()) >= 0 and float(p.max()) <= 1):
             raise ValueError(
                 f"BCELoss takes probabilities in [0, 1], got {float(p.min()):.4g} to "
@@ -134,6 +145,13 @@ class BCELoss(Loss):
     def backward(self) -> Array:
         p, q, target = self.recall()
         return (p - target) / (array_module(p).maximum(p * q, 1e-12) * p.size)
+
+    def jvp(self, output_dot: Array | None) -> float:
+        p, q, target = self.recall()
+        if output_dot is None:
+            return 0.0
+        slope = (p - target) / array_module(p).maximum(p * q, 1e-12)
+        return _total(slope * output_dot) / p.size
 
 
 class MSELoss(Loss):
@@ -148,13 +166,24 @@ class MSELoss(Loss):
     def forward(self, x: Array, target: Array) -> float:
         _check_same_shape(self, x, target)
         difference = x - target
-        value = float((difference * difference).sum(dtype=np.float64)) / x.size
+        value = _total(difference * difference) / x.size
         self.cache = difference
         return value
 
     def backward(self) -> Array:
         difference = self.recall()
         return difference * (2 / difference.size)
+
+    def jvp(self, output_dot: Array | None) -> float:
+        difference = self.recall()
+        if output_dot is None:
+            return 0.0
+        return 2 * _total(difference * output_dot) / difference.size
+
+
+def _total(terms: Array) -> float:
+    """Σ terms, added up in float64, on the host: the one number that a loss brings there."""
+    return float(terms.sum(dtype=np.float64))
 
 
 def _pick(rows: Array, target: Array) -> Array:
@@ -170,7 +199,7 @@ def _pick(rows: Array, target: Array) -> Array:
 
 def _mean(per_example: Array, target: Array, C: int) -> float:
     """The mean in float64, on the host; ValueError when it is NaN because of a label."""
-    value = float(per_example.sum(dtype=np.float64)) / len(per_example)
+    value = _total(per_example) / len(per_example)
     if value != value:
         low, high = int(target.min()), int(target.max())
         if low < 0 or high >= C:

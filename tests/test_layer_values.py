@@ -154,6 +154,10 @@ def test_images_lie_channels_last_in_memory(rng, xp):
 
 
 def test_missing_methods_say_so():
+    loss = mg.Loss()
+    for call in (lambda: loss.forward(None, None), loss.backward, lambda: loss.jvp(None)):
+        with pytest.raises(NotImplementedError, match=r"Loss has no \w+\(.* yet"):
+            call()
     layer = mg.Layer()
     for call in (
         lambda: layer.forward(None),

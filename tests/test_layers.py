@@ -7,8 +7,6 @@ from cases import LAYERS, layer_cases, torch_twin
 import minigrad as mg
 from minigrad.backend import to_device, to_host
 
-SMOOTH_BEFORE = {"BatchNorm1d", "BatchNorm1d eval"}
-
 
 def random_like(rng, array):
     return to_device(rng.standard_normal(array.shape).astype(array.dtype), like=array)
@@ -238,6 +236,15 @@ def test_float32_in_float32_out(case, rng):
     size = max(float(abs(to_host(a)).max()) for a, _ in pairs.values())
     for name, (a, b) in pairs.items():
         np.testing.assert_allclose(to_host(b), to_host(a), atol=1e-4 * size, err_msg=name)
+
+
+@pytest.mark.parametrize("case", **layer_cases)
+def test_forward_trains_unless_told_otherwise(case, rng):
+    layer, x = case.layer(), case.x(rng)
+    layer.reseed(1)
+    y = to_host(layer.forward(x)).copy()
+    layer.reseed(1)
+    np.testing.assert_array_equal(y, to_host(layer.forward(x, True)))
 
 
 @pytest.mark.parametrize("case", **layer_cases)

@@ -145,6 +145,10 @@ def test_every_truncation_is_a_value_error(length):
         idx.parse(SMALL[:length], 3)
 
 
+def test_no_images_are_a_valid_file_too():
+    assert idx.parse(content(np.zeros((0, 3, 4))), 3).shape == (0, 3, 4)
+
+
 @pytest.mark.parametrize("at", range(16))
 @pytest.mark.parametrize("bit", range(8))
 def test_every_flipped_header_bit_is_a_value_error(at, bit):

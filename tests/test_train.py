@@ -53,6 +53,14 @@ def test_it_learns_and_records_each_epoch(data):
     assert (history.test_loss[-1], history.test_accuracy[-1]) == (loss, accuracy)
 
 
+def test_evaluate_keeps_nothing_for_derivatives(data):
+    model, loss = net(), mg.CrossEntropyLoss()
+    mg.evaluate(model, loss, data[1])
+    for use in (lambda: model.backward(data[1].x), loss.backward):
+        with pytest.raises(RuntimeError, match="call forward"):
+            use()
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 33, 1000])
 def test_evaluate_weighs_examples_not_batches(data, batch_size):
     model, loss = net("float64"), mg.CrossEntropyLoss()
@@ -115,8 +123,10 @@ def test_a_continued_run_is_the_whole_run(data):
 
 
 def test_evaluate_every_and_always_the_last(data):
-    history, _ = run(data, epochs=5, evaluate_every=2)
+    history, model = run(data, epochs=5, evaluate_every=2)
     assert history.epoch == [2, 4, 5]
+    more, _ = run(data, 3, model, evaluate_every=2, history=mg.History(epoch=[5]))
+    assert more.epoch == [5, 7, 8]
     assert len(history.test_loss) == len(history.seconds) == 3
     assert len(history.step_loss) == 25
 
