@@ -173,6 +173,7 @@ def test_grads_are_overwritten_and_like_params(case, rng):
     for _, leaf in layer.leaves():
         leaf.grads = {}
     layer.backward_params(dy)
+    assert layer.grads.keys() == first.keys()
     for name, grad in layer.grads.items():
         np.testing.assert_array_equal(to_host(grad), first[name])
 

@@ -100,6 +100,8 @@ def test_params_and_grads_are_flat_and_live(rng):
     net.backward_params(y)
     assert net.grads.keys() == net.params.keys()
     assert net.grads["0.W"] is net.layers[0].grads["W"]
+    assert net.dtype == "float32"
+    assert mg.Sequential(mg.ReLU()).dtype is None
     assert repr(net).splitlines()[0] == "Sequential("
     assert "    1: Linear(3, 2)" in repr(net)
 

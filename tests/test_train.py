@@ -51,6 +51,8 @@ def test_it_learns_and_records_each_epoch(data):
     assert history.stopped is None
     loss, accuracy = mg.evaluate(model, mg.CrossEntropyLoss(), data[1])
     assert (history.test_loss[-1], history.test_accuracy[-1]) == (loss, accuracy)
+    loss, accuracy = mg.evaluate(model, mg.CrossEntropyLoss(), data[0])
+    assert (history.train_loss[-1], history.train_accuracy[-1]) == (loss, accuracy)
 
 
 def test_evaluate_keeps_nothing_for_derivatives(data):
