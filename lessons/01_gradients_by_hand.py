@@ -4,7 +4,7 @@ Question: how does one weight, deep in a network, learn how it should change?
 You need: the chain rule, matrix products.
 You will build: the gradients of a 3-2-1 network, by hand, by the library, by differences.
 Time: 2 s
-Source: DS 4420, "Backprop": its toy network and the numbers that it prints.
+Source: the course notebook "DS 4420: Backprop": its toy network and the numbers that it prints.
 """
 
 # %% [markdown]
@@ -40,9 +40,10 @@ lesson = start("01_gradients_by_hand", __doc__, on_host=True)
 # | `W_o` | (2, 1) | weights into the output |
 # | `z_o`, `y_hat` | (1, 1) | output before and after the sigmoid: a probability |
 #
-# The notebook prints its gradients but not its weights. They can be worked out from what it
-# prints: h from dL/dW_o divided by delta_o, z_h as the h's logit, W_o from dL/dW_i. W_i itself is
-# free but for x W_i = z_h; we take the smallest that does it.
+# It is the network of the course notebook "DS 4420: Backprop", which prints the gradients of one
+# example but not the weights. They can be worked out from what it prints: h is dL/dW_o divided by
+# delta_o, z_h undoes the sigmoid of h, and W_o follows from dL/dW_i. W_i itself is free but for
+# x W_i = z_h; we take the smallest that does it. So our numbers can be compared with printed ones.
 
 # %%
 
@@ -74,18 +75,23 @@ print(f"probability {y_hat[0, 0]:.6f}, loss {loss:.8f}")
 # %% [markdown]
 # Backward: the same path from the loss to x. At each step the question is "if this number were
 # a little larger, what would the loss do?", and the answer is the answer one step later times
-# the step's own slope. First the output: sigmoid and cross-entropy together leave y_hat - y.
+# the step's own slope. We call the answer for a number before its sigmoid delta.
+#
+# The loss's slope in y_hat is (y_hat - y) / (y_hat (1 - y_hat)), the sigmoid's is
+# y_hat (1 - y_hat): multiplied they leave delta_o = y_hat - y. That is why the two go together.
 
 # %%
 
-delta_o = y_hat - y  # dL/dz_o
+dy_hat = (y_hat - y) / (y_hat * (1 - y_hat))
+delta_o = dy_hat * y_hat * (1 - y_hat)  # = y_hat - y
 dW_o = h.T @ delta_o  # each weight's share: its input times delta_o
 dh = delta_o @ W_o.T  # back through the weights
 delta_h = dh * h * (1 - h)  # back through the sigmoid, whose slope is h (1 - h)
 dW_i = x.T @ delta_h
-print("delta_o  ", delta_o.ravel())
+print("delta_o  ", delta_o.ravel(), "= y_hat - y:", (y_hat - y).ravel())
 print("dL/dW_o  ", dW_o.ravel())
-print("dL/dW_i  ", dW_i.T)
+print("dL/dW_i, a line for each hidden unit:")
+print(dW_i.T)
 
 # %% [markdown]
 # The notebook prints delta_o = 0.34093398, dL/dW_o = [0.24099095, 0.21946827] and, for the two
@@ -130,11 +136,11 @@ lesson.expect("library = by hand", bool(table), equal=1)
 
 figure = plots.network(
     values=[x[0], h[0], y_hat[0]],
-    gradients=[dx[0], dh[0], bce.backward()[0]],
+    deltas=[None, delta_h[0], delta_o[0]],
     weights=[W_i, W_o],
     weight_gradients=[dW_i, dW_o],
     names=["x", "h = σ(x W_i)", "ŷ = σ(h W_o)"],
-    title="Values go forward, gradients come back",
+    title="A weight's gradient: the value on its left times the δ on its right",
 )
 lesson.save(figure, "network")
 
@@ -147,12 +153,14 @@ lesson.save(figure, "network")
 
 # %%
 
+print("\nthe checker on the right net:")
 print(report := mg.gradcheck.check(net, x, y, bce))
 lesson.expect("checker passes the net", bool(report), equal=1)
 
 # %% [markdown]
-# What does a mistake look like? Here is a sigmoid that forgot its own slope in `backward`. The
-# checker says which gradients are wrong: all those below it, none above.
+# What does a mistake look like? Here is a sigmoid that forgot its own slope in `backward`.
+# Gradients come from the loss down: d2.W is computed before the mistake and is right; d0.W and
+# dx come after it and are wrong. jvp goes the other way and never meets it.
 
 
 # %%
@@ -164,9 +172,12 @@ class ForgetfulSigmoid(mg.Sigmoid):
 
 
 wrong = mg.Sequential(net.layers[0], ForgetfulSigmoid(), *net.layers[2:])
+print("\nthe checker on a net with a mistake made on purpose:")
 print(report := mg.gradcheck.check(wrong, x, y, bce))
 lesson.expect("checker fails the forgetful sigmoid", bool(report), equal=0)
-lesson.expect("and blames the weights below it alone", report["d2.W"].verdict == "ok", equal=1)
+for name, verdict in {"d2.W": "ok", "d0.W": "WRONG", "dx": "WRONG", "y_dot": "ok"}.items():
+    met = report[name].verdict == verdict
+    lesson.expect(f"and finds {name} {verdict}", met, equal=1)
 
 # %% [markdown]
 # Why does the checker insist on float64? The quotient has two errors: the step h is not infinitely
@@ -210,13 +221,14 @@ lesson.save(figure, "difference_error")
 #
 # Gradient descent subtracts lr times the gradient. dL/dW_i is the outer product of x and delta_h,
 # so each hidden unit's weights change in proportion to x: an input twice as large gets twice the
-# blame, and an input of 0 gets none. The notebook's own step shows it too.
+# blame, and an input of 0 gets none. The notebook shows it in a second run, from other weights (it
+# prints them before and after a step at lr 1): the changes of each unit are as 1 : 2 : 0.5 as well.
 
 # %%
 
 before = np.array([[0.3103, 0.1507, -0.0837], [0.4570, -0.4705, 0.1860]])
 after = np.array([[0.3674, 0.2648, -0.0552], [0.4885, -0.4074, 0.2018]])
-print("the notebook's step, divided by its first change:")
+print("the notebook's second run: each unit's changes, divided by its first:")
 print(((after - before) / (after - before)[:, :1]).round(2), "and x is", x[0])
 
 old = net.state_dict()["0.W"]
@@ -236,8 +248,9 @@ lesson.save(figure, "proportional_step")
 #
 # `backward` asks: given the loss, what was each weight's part in it? `jvp` (Jacobian times vector)
 # asks the reverse: if the weights move in this one direction, W_dot, how fast does the loss move?
-# It is computed along with the values, from x to the loss, and needs nothing to be kept:
-# z_dot = x W_dot, h_dot = h (1 - h) z_dot, and so on. Both are the same Jacobian J, applied from
+# It goes with the values, from x to the loss: z_dot = x W_dot, h_dot = h (1 - h) z_dot, and so on.
+# (It could be computed in the same pass and keep nothing; here `forward` goes first and keeps its
+# point, so that many directions can share one pass.) Both are the same Jacobian J, applied from
 # the one side or the other, and so <dy, J v> = <Jᵀ dy, v>: here dL/dt = <dW, W_dot>.
 
 # %%
@@ -254,8 +267,8 @@ print(f"backwards, <dW, W_dot>:                 {inner:.15f}")
 lesson.expect("jvp - <dW, W_dot>", abs(L_dot - inner), at_most=1e-15)
 
 # %% [markdown]
-# One forward pass gives one number. Eight directions, each moving a single weight, rebuild the
-# whole gradient; one backward pass had all eight at once. That is why networks with millions of
+# One jvp gives one number. Eight directions, each moving a single weight, rebuild the whole
+# gradient; one backward pass had all eight at once. That is why networks with millions of
 # weights learn backwards. What can be done with a *few* forward directions is a later lesson's.
 
 # %%
@@ -269,7 +282,7 @@ for name, W in net.params.items():
 table = mg.gradcheck.compare(
     {f"d{name}": (rebuilt[name], net.grads[name]) for name in rebuilt},
     rtol=1e-12,
-    title="eight forward passes against one backward pass",
+    title="\neight jvps against one backward pass",
 )
 print(table)
 lesson.expect("eight jvps = one backward", bool(table), equal=1)
@@ -278,11 +291,11 @@ lesson.expect("eight jvps = one backward", bool(table), equal=1)
 # ## What to remember
 #
 # - A gradient is found from the loss backwards: gradient at a layer's output, times its slope.
-# - A weight's gradient is its input times the gradient at its output.
+# - A weight's gradient is its input times the delta at its output.
 # - Never trust a derivative that no difference quotient has confirmed, in float64.
 # - backward and jvp are one matrix used from its two sides; each checks the other.
 #
-# ## Exercises (`lessons/exercises/01_gradients_by_hand.py`)
+# ## Exercises (copy `lessons/exercises/01_gradients_by_hand.py`, fill it in, run it)
 #
 # 1. Write a LeakyReLU layer: y = x for x > 0, else a x. Run `minigrad check` on it.
 # 2. Give the layer a learned slope a: what is da?

@@ -4,7 +4,8 @@ Question: the gradient says which way is down; how far should one go?
 You need: lesson 01.
 You will build: descent on a parabola and in a ravine, momentum, and a law for the step size.
 Time: 3 s
-Source: DS 4420, "Backprop" (after C. Chan, STA 663); Polyak 1964; Kingma, Ba 2015.
+Source: the course notebook "DS 4420: Backprop", its demo after C. Chan, STA 663; Polyak 1964;
+Nesterov 1983; Kingma, Ba 2015.
 """
 
 # %% [markdown]
@@ -69,7 +70,8 @@ lesson.save(figure, "step_size")
 
 # %% [markdown]
 # |1 - 2α| < 1 is what it takes to converge: α below 1 here. In general it is α < 2/L with L the
-# largest second derivative (here 2). Best is α = 1/L = 0.5: one step, and x is at the bottom.
+# largest second derivative (here 2). In one dimension α = 1/L = 0.5 is best: one step, and x is
+# at the bottom.
 
 # %%
 
@@ -83,8 +85,8 @@ lesson.expect("|x| after 200 steps of 1.01", abs(descend(1.01, steps=200)[-1]), 
 #
 # Momentum steps along a running mean of the gradients: v ← β v + (1 - β) g. It starts at v = 0, so
 # at first v is too small. Adam divides it by (1 - β^k) after k steps, which makes up for that. The
-# notebook divides by (1 + β^k) instead: a sign error, and nothing crashes. (The line that updates v
-# is missing from its text altogether; as printed v stays 0, and x does not move.)
+# course notebook divides by (1 + β^k) instead: a sign error, and nothing crashes. (The line that
+# updates v is missing from its text altogether; as printed v stays 0, and x does not move.)
 
 
 # %%
@@ -117,7 +119,8 @@ lesson.expect(
     first_step["wrong sign: 1 + β^k"] / min(first_step.values()),
     equal=1,
 )
-lesson.save(plots.by_step(sequences, "Momentum at step 0.95: which one is right?"), "momentum")
+figure = plots.by_step(sequences, "The right correction (1 - β^k) looks the wildest")
+lesson.save(figure, "momentum")
 
 # %% [markdown]
 # The corrected one leaps to -0.9 at once, as plain descent with 0.95 does: that *is* what a step
@@ -185,23 +188,39 @@ def best_momentum(at, kappa):
 
 
 at, steps = [-10.0, 1.0], 40
-paths = {
-    "SGD": walk(best_sgd(at, kappa), lambda x: curvature * x, steps),
-    "momentum": walk(best_momentum(at, kappa), lambda x: curvature * x, steps),
-    "Nesterov": walk(
-        mg.SGD(Point(at), lr=1 / kappa, momentum=2 / 3, nesterov=True),
-        lambda x: curvature * x,
-        steps,
+
+
+def walk_ravine(optimizer, steps=steps):
+    return walk(optimizer, lambda x: curvature * x, steps)
+
+
+# %% [markdown]
+# Two more: Nesterov's momentum takes the gradient one step ahead of where it is, which damps the
+# swinging; its classic choice is lr = 1/κ and μ = (√κ - 1)/(√κ + 1). Adam divides each direction's
+# step by that direction's own gradient size, so the ravine's shape hardly matters to it; but near
+# the bottom its steps do not shrink by themselves. For Adam we try ten learning rates and take the
+# best; the others have the constants that theory calls best.
+
+# %%
+
+adams = {lr: walk_ravine(mg.Adam(Point(at), lr=lr)) for lr in np.geomspace(0.1, 3, 10)}
+lr = min(adams, key=lambda lr: ravine(*adams[lr][-1]))
+walks = {
+    f"SGD, lr {2 / (1 + kappa):.3f}": walk_ravine(best_sgd(at, kappa)),
+    f"momentum {4 / 9:.2f}, lr {1 / 9:.3f}": walk_ravine(best_momentum(at, kappa)),
+    f"Nesterov {2 / 3:.2f}, lr {1 / kappa:.3f}": walk_ravine(
+        mg.SGD(Point(at), lr=1 / kappa, momentum=2 / 3, nesterov=True)
     ),
-    "Adam": walk(mg.Adam(Point(at), lr=1.0), lambda x: curvature * x, steps),
+    f"Adam, lr {lr:.2f}, the best of ten": adams[lr],
 }
-for name, path in paths.items():
-    print(f"{name:9} after {steps} steps: f = {ravine(*path[-1]):.2e}")
-    lesson.record(f"f after {steps} steps, {name}", ravine(*path[-1]))
-ratio = ravine(*paths["SGD"][-1]) / ravine(*paths["momentum"][-1])
-lesson.expect(f"f(SGD) / f(momentum) after {steps} steps", ratio, at_least=10)
+heights = {name: float(ravine(*path[-1])) for name, path in walks.items()}
+for name, height in heights.items():
+    print(f"{name:28} after {steps} steps: f = {height:.1e}")
+lesson.record(f"f after {steps} steps", heights)
+plain, heavy = list(heights.values())[:2]
+lesson.expect(f"f(SGD) / f(momentum) after {steps} steps", plain / heavy, at_least=10)
 figure = plots.over_contours(
-    ravine, paths, f"A ravine, {kappa:g} times steeper across than along", (-11, 6), (-2.3, 2.3)
+    ravine, walks, f"A ravine, {kappa:g} times steeper across than along", (-11, 6), (-2.3, 2.3)
 )
 lesson.save(figure, "ravine")
 
@@ -211,7 +230,7 @@ lesson.save(figure, "ravine")
 # %%
 
 for factor in (0.99, 1.01):
-    end = walk(mg.SGD(Point(at), lr=factor * 2 / kappa), lambda x: curvature * x, 1000)[-1]
+    end = walk_ravine(mg.SGD(Point(at), lr=factor * 2 / kappa), 1000)[-1]
     print(f"step {factor} · 2/κ: f = {ravine(*end):.1e} after 1000 steps")
     if factor < 1:
         lesson.expect("f at 0.99 · 2/κ after 1000 steps", ravine(*end), at_most=1e-6)
@@ -269,16 +288,17 @@ if lesson.options.show or lesson.notebook:
 # %% [markdown]
 # ## What to remember
 #
-# - A step size is judged by the curvature: convergence needs α < 2/L, the best is near 1/L.
+# - A step size is judged by the curvature L: convergence needs α < 2/L. In one dimension 1/L is
+#   best; in a ravine the best lies just below 2/L.
 # - The steepest direction sets the limit, the flattest the time: their ratio κ is the difficulty.
 # - Momentum turns κ into √κ.
 # - A wrong sign can look like an improvement. Check against something that you know.
 #
-# ## Exercises (`lessons/exercises/02_gradient_descent.py`)
+# ## Exercises (copy `lessons/exercises/02_gradient_descent.py`, fill it in, run it)
 #
 # 1. Which step size needs the fewest steps on f(x) = 3x² + 2x? Predict it, then measure.
-# 2. Write an exponentially falling step size, α_k = α e^(-ck), and find a c at which descent stops
-#    short of the bottom for ever. Why does that happen?
+# 2. Let the step size fall exponentially, α_k = 0.1 e^(-ck). Find a c for which descent from x = 1
+#    never gets below 0.5, however long it runs. Why does it stop short of the bottom?
 # 3. Start Adam at lr 1 in the ravine: its first step has length 1 in *both* directions. Why?
 
 # %%

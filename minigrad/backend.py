@@ -147,11 +147,12 @@ def _module_of(array: Array) -> ModuleType:
     )
 
 
-def to_host(array: Array) -> np.ndarray:
+def to_host(array: Any) -> np.ndarray:
     """The same numbers as a NumPy array (no copy where it already is one)."""
-    if isinstance(array, np.ndarray | np.generic):
-        return np.asarray(array)
-    return _module_of(array).asnumpy(array)
+    cupy = sys.modules.get("cupy")
+    if cupy is not None and isinstance(array, cupy.ndarray):
+        return cupy.asnumpy(array)
+    return np.asarray(array)
 
 
 def to_device(array: Array, like: Array | None = None) -> Array:

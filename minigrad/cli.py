@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import minigrad
-from minigrad import backend, mnist, student
+from minigrad import backend, mnist, resources, student
 
 
 class LessonFile(NamedTuple):
@@ -28,11 +28,8 @@ class LessonFile(NamedTuple):
 
 
 def lessons() -> list[LessonFile]:
-    """The lesson scripts, in order: lessons/NN_slug.py beside the package, or as installed."""
-    beside = Path(__file__).resolve().parent.parent / "lessons"
-    installed = Path(sys.prefix) / "share" / "minigrad" / "lessons"
-    folder = beside if beside.is_dir() else installed
-    return [_read(path) for path in sorted(folder.glob("[0-9][0-9]_*.py"))]
+    """The lesson scripts, in order: lessons/NN_slug.py."""
+    return [_read(path) for path in resources.files("lessons") if path.match("[0-9][0-9]_*.py")]
 
 
 def _read(path: Path) -> LessonFile:
@@ -111,7 +108,8 @@ def get_data(name: str, root: str | None) -> int:
     if name != "mnist":
         return _fail(f"unknown data set {name!r}: only mnist is downloaded; digits are built in")
     try:
-        folder = mnist.download(root)
+        folder = mnist.find() if root is None else None  # what is there already will do
+        folder = folder or mnist.download(root)
         for split in ("train", "test"):
             images, _ = mnist.load(folder, split)
             print(f"MNIST, {split}: {len(images):,} images, checked, in {folder}")
@@ -131,8 +129,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"minigrad {minigrad.__version__}")
     commands = top.add_subparsers(dest="command", metavar="command")
     commands.add_parser("list", help="list the lessons (as without a command)")
-    one = commands.add_parser("run", help="run a lesson, or all", add_help=False)
-    one.add_argument("lesson", nargs="?", help="its number or name, or 'all'")
+    one = commands.add_parser("run", help="run a lesson, or all of them")
+    one.add_argument("lesson", help="its number or name, or 'all'")
+    one.add_argument("options", nargs="*", help="the lesson's: see minigrad run 03 --help")
     check = commands.add_parser("check", help="check the gradients of your own layer")
     student.add_arguments(check)
     get = commands.add_parser("data", help="download a data set")
@@ -144,13 +143,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 well, 1 a failure, 2 wrong usage)."""
     argv = sys.argv[1:] if argv is None else argv
-    top = parser()
-    arguments, rest = top.parse_known_args(argv)
-    if rest and arguments.command != "run":
-        top.error(f"unrecognised arguments: {' '.join(rest)}")
+    if argv[:1] == ["run"] and argv[1:2] not in (["-h"], ["--help"]):
+        if len(argv) == 1 or argv[1].startswith("-"):
+            return _fail(f"name the lesson first, as in: minigrad run 03 {' '.join(argv[1:])}")
+        return run(argv[1], argv[2:])  # its options are the lesson's to read
+    arguments = parser().parse_args(argv)
     try:
-        if arguments.command == "run" and arguments.lesson is not None:
-            return run(arguments.lesson, rest)
         if arguments.command == "check":
             return student.check(arguments)
         if arguments.command == "data":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import backend, mnist
+from minigrad import backend, mnist, resources
 from minigrad.backend import Array, array_module
 from minigrad.checks import positive_int
 
@@ -130,8 +129,8 @@ def load(
     if folder is None:
         sets = load_digits()
         if name == "auto":
-            note = "no MNIST on disk; `minigrad data mnist` downloads it"
-            sets = tuple(replace(d, source=f"{d.source} ({note})") for d in sets)
+            why = mnist.why_none(root)
+            sets = tuple(replace(d, source=f"{d.source} ({why})") for d in sets)
     else:
         sets = tuple(
             _dataset(*mnist.load(folder, split), f"MNIST, {split}, from {folder}")
@@ -155,10 +154,7 @@ def _dataset(images: np.ndarray, labels: np.ndarray, source: str) -> Dataset:
 
 def load_digits() -> tuple[Dataset, Dataset]:
     """The 1,797 embedded 8x8 digits as 28x28 images: each pixel 3x3, centred; 1,437 and 360."""
-    path = Path(__file__).resolve().parent.parent / "data" / "digits.npz"
-    if not path.is_file():  # installed from a wheel, not from the repository
-        path = Path(sys.prefix) / "share" / "minigrad" / "data" / "digits.npz"
-    with np.load(path, allow_pickle=False) as file:
+    with np.load(resources.find("data", "digits.npz"), allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
     x = np.zeros((len(images), 1, 28, 28), np.float32)
     x[:, 0, 2:26, 2:26] = images.repeat(3, axis=1).repeat(3, axis=2) / np.float32(16)

@@ -12,14 +12,14 @@ from minigrad import backend
 from minigrad.backend import Array
 from minigrad.layers import Layer
 from minigrad.losses import Loss
-from minigrad.report import Row, relative_to
+from minigrad.report import relative_to
 
 EPS = float(np.finfo(np.float64).eps)
 STEP = EPS ** (1 / 3)  # h ≈ 6e-6: truncation, h², and rounding, eps/h, are in balance
-NOISE = 10 * EPS / STEP  # rounding noise of a difference quotient, for values of size 1
 FINER = (1, 1 / 8, 1 / 64)  # a kink between x - h and x + h gets out of the way of a smaller h
 
-Slopes = Callable[[float, np.ndarray], tuple[np.ndarray, np.ndarray]]
+# (h, which) -> for these entries the quotients from the left, from the right, and their noise
+Slopes = Callable[[float, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 class Function:
@@ -37,69 +37,65 @@ class Function:
         self.loss = loss if self.model is not None else subject
         if (self.loss is not None) != (target is not None):
             raise ValueError("a loss needs its target, and a target a loss: give both")
-        if target is not None and target.dtype.kind == "f":
-            target = copy64(target)
         self.target, self.train, self.seed = target, train, seed
         self.is_loss = self.loss is not None
         self.name = type(subject).__name__ + (f", {type(loss).__name__}" if loss else "")
 
-    def params(self) -> Mapping[str, Array]:
-        return self.model.params if self.model is not None else {}
+    def arrays(self, x: Array) -> dict[str, Array]:
+        """x and the parameters by name: what the function can be differentiated by."""
+        params = dict(self.model.params) if self.model is not None else {}
+        for name, param in params.items():
+            if not hasattr(param, "__setitem__") or param.dtype.kind != "f":
+                raise TypeError(
+                    f"{self.name}: params[{name!r}] is {param!r}; make it an array of floating-"
+                    "point numbers, as numpy.array([0.1])"
+                )
+        return {"x": x} | params
 
-    def value(self, x: Array) -> np.ndarray:
-        """f(x) on the host, as an array; random choices start anew each time."""
+    def output(self, x: Array) -> Array:
+        """f(x) where x is, in x's dtype; random choices start anew each time."""
+        target = self.target
         if self.model is not None:
             self.model.reseed(self.seed)
-            x = self.model.forward(x, self.train)
-            if x.dtype != np.float64:
-                raise TypeError(
-                    f"{self.name}: forward turned float64 into {x.dtype}; compute in x's dtype"
-                )
-        if self.loss is not None:
-            return np.array([self.loss.forward(x, self.target)])
-        return backend.to_host(x).copy()
+            x = _returned(self.model.forward(x, self.train), self.name, "forward")
+        if self.loss is None:
+            return x
+        if target.dtype.kind == "f":
+            target = target.astype(x.dtype)
+        return np.array([self.loss.forward(x, target)])
 
-    def gradients(self, x: Array, dy: np.ndarray) -> tuple[dict[str, np.ndarray], list[Row]]:
-        """({"dx": ..., "dW": ...}, rows for broken promises) at x."""
-        params = self.params()
-        held = {"x": x, "dy": backend.to_device(dy, like=x)} | dict(params)
-        before = {name: backend.to_host(array).copy() for name, array in held.items()}
-        self.value(x)
-        first = self._backward(held["dy"])
-        faults = [
-            Row(name, np.nan, np.nan, "WRONG", f"forward or backward changed {name} itself")
-            for name, array in held.items()
-            if not np.array_equal(backend.to_host(array), before[name])
-        ]
-        for name, array in held.items():
-            array[...] = backend.to_device(before[name], like=array)
-        again = self._backward(held["dy"])
-        faults += [
-            Row(name, np.nan, np.nan, "WRONG", "a second backward gave another result: overwrite")
-            for name, gradient in first.items()
-            if not np.array_equal(gradient, again[name], equal_nan=True)
-        ]
-        return first, faults
+    def value(self, x: Array) -> np.ndarray:
+        """f(x) on the host, as an array of float64."""
+        y = self.output(x)
+        if y.dtype != np.float64:
+            raise TypeError(
+                f"{self.name}: forward turned float64 into {y.dtype}; compute in x's dtype"
+            )
+        return backend.to_host(y).copy()
 
-    def _backward(self, dy: Array) -> dict[str, np.ndarray]:
+    def backward(self, dy: Array) -> dict[str, Array]:
+        """{"dx": ..., "dW": ...} for the upstream dy (for a loss: 1), at the last output(x)."""
         if self.loss is not None:
-            dy = self.loss.backward()
+            dy = _returned(self.loss.backward(), self.name, "backward")
         if self.model is None:
-            return {"dx": backend.to_host(dy).copy()}
-        dx = self.model.backward(dy)
-        grads = {f"d{name}": array for name, array in self.model.grads.items()}
-        return {name: backend.to_host(a).copy() for name, a in ({"dx": dx} | grads).items()}
+            return {"dx": dy}
+        dx = _returned(self.model.backward(dy), self.name, "backward")
+        return {"dx": dx} | {f"d{name}": array for name, array in self.model.grads.items()}
 
-    def tangent(self, x: Array, tangents: Mapping[str, np.ndarray]) -> np.ndarray:
-        """jvp at x, along {"dx": x_dot, "dW": W_dot, ...}."""
-        self.value(x)
-        moved = {name[1:]: backend.to_device(t, like=x) for name, t in tangents.items()}
-        y_dot = moved.pop("x")
+    def tangent(self, x: Array, tangents: Mapping[str, Array]) -> Array:
+        """y_dot at x along {"x": x_dot, "W": W_dot, ...}; what is left out stands still."""
+        self.output(x)
+        moved = dict(tangents)
+        y_dot = moved.pop("x", None)
         if self.model is not None:
-            y_dot = self.model.jvp(y_dot, moved or None)
-        if self.loss is not None:
-            return np.array([self.loss.jvp(y_dot)])
-        return backend.to_host(y_dot)
+            y_dot = _returned(self.model.jvp(y_dot, moved or None), self.name, "jvp")
+        return np.array([self.loss.jvp(y_dot)]) if self.loss is not None else y_dot
+
+
+def _returned(result: Any, name: str, method: str) -> Array:
+    if not hasattr(result, "dtype"):
+        raise TypeError(f"{name}: {method} returned {result!r} instead of an array")
+    return result
 
 
 def slopes_along(
@@ -123,46 +119,55 @@ class Difference:
     def __init__(self, f: Function, x: Array, y: np.ndarray, dy: np.ndarray, array: Array):
         self.f, self.x, self.y, self.dy, self.array = f, x, y, dy, array
 
-    def entry(self, h: float, place: int) -> tuple[float, float]:
-        """In one entry, moved by h · max(1, |entry|) to either side."""
+    def entry(self, h: float, place: int) -> tuple[float, float, float]:
+        """(left, right, noise) in one entry, moved by h · max(1, |entry|) to either side."""
         flat = self.array.reshape(-1)  # a view: the checker's arrays are contiguous copies
         old = float(flat[place])
         h *= max(1.0, abs(old))
-        sides = []
+        sides, touched = [], np.zeros(self.y.shape, bool)
         for sign in (-1, 1):
             flat[place] = old + sign * h
             moved_by = float(flat[place]) - old  # exactly, after rounding
-            sides.append(float((self.dy * (self.f.value(self.x) - self.y)).sum()) / moved_by)
+            change = self.f.value(self.x) - self.y
+            touched |= change != 0
+            sides.append(float((self.dy * change).sum()) / moved_by)
         flat[place] = old
-        return sides[0], sides[1]
+        return sides[0], sides[1], noise(self.dy * self.y * touched, h)
 
-    def along(self, h: float, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """In all entries at once, along v."""
-        sides = slopes_along(self.f, self.x, self.y, [(self.array, v)], h)
-        return tuple(np.array([(self.dy * side).sum()]) for side in sides)
+    def along(self, h: float, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(left, right, noise) in all entries at once, along v."""
+        left, right = slopes_along(self.f, self.x, self.y, [(self.array, v)], h)
+        sums = [np.array([(self.dy * side).sum()]) for side in (left, right)]
+        return sums[0], sums[1], np.array([noise(self.dy * self.y, h)])
+
+
+def noise(terms: np.ndarray, h: float) -> float:
+    """The rounding noise of a difference quotient of a sum of these terms."""
+    return 10 * EPS * max(1.0, float(np.abs(terms).sum())) / h
 
 
 def settle(
-    ours: np.ndarray, slopes: Slopes, rtol: float, noise: float
+    ours: np.ndarray, slopes: Slopes, rtol: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(numeric, at a kink?, noise allowed), entry by entry: central differences, finer on demand.
+    """(numeric, at a kink?, noise), entry by entry: central differences, finer on demand.
 
-    slopes(h, which) gives the one-sided quotients from the left and from the right. Where
-    their mean disagrees with `ours`, a kink may lie between x - h and x + h: a smaller h then
-    agrees, or, at the kink itself, left and right stay apart. A wrong derivative does neither.
+    Where the mean of the slopes from left and right disagrees with `ours`, a kink may lie between
+    x - h and x + h: then a smaller h agrees; or x is at the kink itself: then left and right
+    stay apart and `ours` lies between them. A wrong derivative does none of this.
     """
-    numeric, kink = np.empty(ours.size), np.zeros(ours.size, bool)
-    allowed = np.full(ours.size, noise)
+    numeric, kink, allowed = np.empty(ours.size), np.zeros(ours.size, bool), np.empty(ours.size)
     size, pending = np.empty(0), np.arange(ours.size)
     for finer in FINER:
-        left, right = slopes(STEP * finer, pending)
+        left, right, rounding = slopes(STEP * finer, pending)
         central = (left + right) / 2
         if finer == 1:
-            numeric[:], size = central, relative_to(central)
-        tolerance = rtol * size[pending] + noise / finer
+            numeric[:], allowed[:], size = central, rounding, relative_to(central)
+        tolerance = rtol * size[pending] + rounding
         agrees = np.abs(ours[pending] - central) <= tolerance
-        numeric[pending[agrees]], allowed[pending[agrees]] = central[agrees], noise / finer
-        kink[pending] = ~agrees & (np.abs(left - right) > 100 * tolerance)
+        numeric[pending[agrees]], allowed[pending[agrees]] = central[agrees], rounding[agrees]
+        low, high = np.minimum(left, right) - tolerance, np.maximum(left, right) + tolerance
+        between = (low <= ours[pending]) & (ours[pending] <= high)
+        kink[pending] = ~agrees & between & (np.abs(left - right) > 100 * tolerance)
         pending = pending[~agrees]
         if pending.size == 0:
             break
@@ -170,25 +175,43 @@ def settle(
 
 
 @contextmanager
-def in_float64(subject: Layer | Loss) -> Iterator[None]:
-    """For a while, the layers' parameters and buffers are float64 copies."""
-    layers = [layer for _, layer in subject.leaves()] if isinstance(subject, Layer) else []
-    kept = [dict(vars(layer)) for layer in layers]
+def in_dtype(subject: Layer | Loss | None, dtype: Any) -> Iterator[None]:
+    """For a while the layers compute in `dtype`, on copies of all their arrays."""
+    if isinstance(subject, Layer):
+        parts: list[Any] = [layer for _, layer in subject.leaves()]
+    else:
+        parts = [subject] if subject is not None else []
+    kept = [dict(vars(part)) for part in parts]
     try:
-        for layer in layers:
-            layer.params = {name: copy64(array) for name, array in layer.params.items()}
-            layer.buffers = {name: copy64(array) for name, array in layer.buffers.items()}
-            layer.grads = {}
-            if layer.dtype is not None:
-                layer.dtype = np.dtype("float64")
+        for part in parts:
+            _convert(part, np.dtype(dtype))
         yield
     finally:
-        for layer, attributes in zip(layers, kept, strict=True):
-            vars(layer).update(attributes)
+        for part, attributes in zip(parts, kept, strict=True):
+            vars(part).update(attributes)
 
 
-def copy64(array: Array) -> Array:
-    """A contiguous float64 copy where the array lives; integers stay integers."""
+def _convert(part: Any, dtype: np.dtype) -> None:
+    """Replace each array of a layer, also one that it knows by two names, by one copy in dtype."""
+    copies: dict[int, Array] = {}
+
+    def converted(array: Any) -> Any:
+        if not hasattr(array, "dtype") or not hasattr(array, "__setitem__"):
+            return array
+        return copies.setdefault(id(array), contiguous(array, dtype))
+
+    for name, value in list(vars(part).items()):
+        if name in ("params", "buffers", "grads"):
+            setattr(part, name, {key: converted(array) for key, array in value.items()})
+        elif name == "dtype" and value is not None:
+            part.dtype = dtype
+        elif name != "cache":
+            setattr(part, name, converted(value))
+
+
+def contiguous(array: Any, dtype: Any = np.float64) -> Array:
+    """A contiguous copy where the array lives: floating-point numbers in dtype, others as are."""
     host = backend.to_host(array)
-    dtype = np.float64 if host.dtype.kind == "f" else host.dtype
-    return backend.to_device(np.array(host, dtype, order="C"), like=array)
+    kind = dtype if host.dtype.kind == "f" else host.dtype
+    like = array if hasattr(array, "dtype") else host
+    return backend.to_device(np.array(host, kind, order="C"), like=like)

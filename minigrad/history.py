@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -49,9 +48,12 @@ class History:
         names = {f.name for f in fields(cls)}
         if not isinstance(content, dict) or content.keys() != names:
             raise ValueError(f"{path} is not a saved History: it needs the keys {sorted(names)}")
-        for name, value in content.items():
-            if isinstance(getattr(cls(), name), list):
-                content[name] = [float(v) if isinstance(v, str) else v for v in value]
+        try:
+            for name, value in content.items():
+                if isinstance(getattr(cls(), name), list):
+                    content[name] = [float(v) if isinstance(v, str) else v for v in value]
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a saved History: {name}: {error}") from error
         return cls(**content)
 
 
@@ -59,15 +61,14 @@ def write_json(path: str | Path, content: Any) -> None:
     """Write strict JSON by way of a temporary file; NaN and infinities become strings."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with open(temporary, "w", encoding="utf-8") as file:
             json.dump(_strict(content), file, indent=1, allow_nan=False)
             file.write("\n")
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _strict(value: Any) -> Any:

@@ -11,6 +11,7 @@ lesson.finish()
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import sys
 import time
@@ -22,7 +23,8 @@ import numpy as np
 
 from minigrad import backend, data
 from minigrad.checks import positive_int
-from minigrad.history import write_json
+from minigrad.history import History, write_json
+from minigrad.train import fit
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,22 @@ class Lesson:
         if self.options.epochs is not None:
             return self.options.epochs
         return quick if self.quick else usual
+
+    def fit(self, *arguments: Any, **options: Any) -> History:
+        """`mg.fit` with the lesson's seed; Ctrl-C in it ends the lesson, with what it measured."""
+        history = fit(*arguments, **({"seed": self.seed} | options))
+        if history.stopped is not None and history.stopped.startswith("interrupted"):
+            if self.notebook:
+                raise KeyboardInterrupt(history.stopped)
+            history.save(self.out / "history_interrupted.json")
+            self.interrupt()
+            sys.exit(130)
+        return history
+
+    def interrupt(self) -> None:
+        """Write what was measured so far, marked as interrupted, and say where."""
+        self.write_results(interrupted=True)
+        print(f"\n{self.slug}: interrupted; what was measured is in {self.out}")
 
     def data(self, n_quick: int | None = None, **options: Any) -> tuple[data.Dataset, data.Dataset]:
         """(train, test) as --data asks, said aloud; with --quick at most `n_quick` of each."""
@@ -119,8 +137,7 @@ class Lesson:
 
     def finish(self) -> None:
         """Print the table, write results.json, show figures if asked; exit 1 if one is unmet."""
-        seconds = time.perf_counter() - self._started
-        self.write_results(seconds)
+        seconds = self.write_results()
         unmet = [e for e in self.expectations if not e.met]
         width = max((len(e.name) for e in self.expectations), default=0)
         print(f"\nexpected of {self.slug}:")
@@ -128,16 +145,15 @@ class Lesson:
             verdict = "met" if e.met else "NOT MET"
             print(f"  {e.name:{width}}  {e.value:<12.6g} {e.bound:<24} {verdict}")
         if self.options.show:
-            import matplotlib.pyplot as plt
-
-            plt.show()
+            _show()
         met = f"{len(self.expectations) - len(unmet)} of {len(self.expectations)} expectations met"
         print(f"{self.slug}: {met} in {seconds:.1f} s; results in {self.out}")
         if unmet and not self.notebook:
             sys.exit(1)
 
-    def write_results(self, seconds: float, interrupted: bool = False) -> None:
-        """results.json: what was asked, expected and measured, and on what."""
+    def write_results(self, interrupted: bool = False) -> float:
+        """results.json: what was asked, expected and measured, and on what; returns the seconds."""
+        seconds = time.perf_counter() - self._started
         content = {
             "lesson": self.slug,
             "options": vars(self.options),
@@ -151,6 +167,7 @@ class Lesson:
             "figures": self.figures,
         }
         write_json(self.out / "results.json", content)
+        return seconds
 
 
 def options_parser(slug: str, doc: str | None) -> argparse.ArgumentParser:
@@ -164,7 +181,7 @@ def options_parser(slug: str, doc: str | None) -> argparse.ArgumentParser:
     add("--data", choices=data.NAMES, default="auto", help="auto: MNIST if on disk, else digits")
     add("--backend", choices=backend.NAMES, help="where to compute (default: MINIGRAD_BACKEND)")
     add("--seed", type=_integer(0), default=0, help="of every random choice (default 0)")
-    add("--epochs", type=_integer(1), help="how long to train, where the lesson trains")
+    add("--epochs", type=_integer(1), help="passes over the data, where the lesson trains")
     add("--quick", action="store_true", help="a few seconds, for a first look")
     add("--out", help="folder for figures and results.json (default results/<lesson>)")
     add("--show", action="store_true", help="open the figures in windows, some with sliders")
@@ -206,9 +223,34 @@ def start(
 
         matplotlib.use("Agg")
     lesson = Lesson(slug, options, notebook)
+    try:
+        _claim(lesson.out, slug)
+    except (OSError, ValueError) as error:
+        parser.error(f"argument --out: {error}")
     if not notebook:
         sys.excepthook = _interruptible(lesson)
     return lesson
+
+
+def _claim(out: Path, slug: str) -> None:
+    """Make the folder now, not after minutes of training; it must not be another lesson's."""
+    out.mkdir(parents=True, exist_ok=True)
+    results = out / "results.json"
+    if results.exists():
+        found = json.loads(results.read_text(encoding="utf-8")).get("lesson")
+        if found != slug:
+            raise ValueError(f"{out} holds the results of {found}; choose another folder")
+
+
+def _show() -> None:
+    """Open the figures' windows; say so where there is no screen to open them on."""
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    if matplotlib.get_backend().lower() in ("agg", "pdf", "ps", "svg", "template"):
+        print("--show: no window can be opened here (no screen, or no GUI toolkit for matplotlib)")
+    else:
+        plt.show()
 
 
 def _interruptible(lesson: Lesson) -> Any:
@@ -216,8 +258,7 @@ def _interruptible(lesson: Lesson) -> Any:
 
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
         if issubclass(kind, KeyboardInterrupt):
-            lesson.write_results(time.perf_counter() - lesson._started, interrupted=True)
-            print(f"\n{lesson.slug}: interrupted; what was measured is in {lesson.out}")
+            lesson.interrupt()
         else:
             sys.__excepthook__(kind, error, trace)
 

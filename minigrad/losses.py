@@ -53,7 +53,7 @@ class CrossEntropyLoss(Loss):
     Shapes: logits z (N, C), target t (N,) integer labels in [0, C).
     Forward:   ln p = z - ln Σ_k e^(z_k), the row's largest logit taken off first (stable)
     Backward:  dz = (p - onehot(t)) / N
-    Jvp:       L_dot = 1/N Σ_n Σ_c p_c z_dot_c - z_dot[n, t_n]
+    Jvp:       L_dot = 1/N Σ_n (Σ_c p[n, c] z_dot[n, c] - z_dot[n, t_n])
     It takes logits: after a Softmax layer it is a double softmax, L >= 1.4612 for C = 10.
     Source: Bridle 1990; Goodfellow, Bengio, Courville 2016, §6.2.2.3.  Taught in: 03_first_network.
     """
@@ -117,7 +117,7 @@ class NLLLoss(Loss):
 class BCELoss(Loss):
     r"""L = -1/n Σ t ln p + (1 - t) ln(1 - p), over all n elements: binary cross-entropy.
 
-    Shapes: probabilities p and target t alike, t in [0, 1].
+    Shapes: probabilities p and target t alike; t in [0, 1], which is not checked.
     Forward:   logarithms are cut off at -100, so that p = 0 or 1 gives a finite loss
     Backward:  dp = (p - t) / (p (1 - p)) / n, the denominator at least 1e-12
     Jvp:       L_dot = 1/n Σ (p - t) / (p (1 - p)) p_dot
@@ -134,7 +134,7 @@ class BCELoss(Loss):
         xp.maximum(log_p, -100, out=log_p)
         xp.maximum(log_q, -100, out=log_q)
         value = -_total(target * log_p + (1 - target) * log_q) / p.size
-        if value != value and not (float(p.min()) >= 0 and float(p.max()) <= 1):
+        if value != value and bool(((p < 0) | (p > 1)).any()):
             raise ValueError(
                 f"BCELoss takes probabilities in [0, 1], got {float(p.min()):.4g} to "
                 f"{float(p.max()):.4g}; put Sigmoid() before it"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad import idx
+from minigrad import idx, resources
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -59,8 +59,7 @@ def folders(root: str | Path | None = None) -> list[Path]:
     if root is not None:
         return [Path(root)]
     named = os.environ.get("MINIGRAD_DATA")
-    repository = Path(__file__).resolve().parent.parent / "data"
-    return [*([Path(named)] if named else []), repository, cache_folder()]
+    return [*([Path(named)] if named else []), resources.REPOSITORY / "data", cache_folder()]
 
 
 def cache_folder() -> Path:
@@ -70,6 +69,17 @@ def cache_folder() -> Path:
     except ImportError:  # NumPy alone is installed: then nothing was downloaded either
         return Path.home() / ".cache" / "minigrad"
     return Path(pooch.os_cache("minigrad"))
+
+
+def why_none(root: str | Path | None = None) -> str:
+    """Why `find` found nothing, in words: what the named folder lacks, or that none was named."""
+    named = root if root is not None else os.environ.get("MINIGRAD_DATA")
+    if not named:
+        return "no MNIST on disk; `minigrad data mnist` downloads it"
+    folder = Path(named)
+    lacks = ", ".join(f"{file.name}[.gz]" for file in FILES.values() if not _path(folder, file))
+    what = f"lacks {lacks}" if folder.is_dir() else "is no folder"
+    return f"{folder} {what}; `minigrad data mnist` downloads MNIST"
 
 
 def find(root: str | Path | None = None) -> Path | None:

@@ -1,4 +1,5 @@
-"""The seeds' networks, by name; each returns a fresh Sequential that puts out logits.
+"""The seeds' networks, by name; each returns a fresh Sequential, which puts out logits unless it
+says otherwise.
 
 All take `dtype` and `rng` or `seed`. The layers draw their start in order from one generator,
 so that a seed stands for the whole network.

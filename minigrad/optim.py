@@ -21,14 +21,24 @@ from minigrad.layers import Layer
 class Optimizer:
     """Base of the optimisers: `step()` updates every parameter that has a gradient."""
 
+    state_names: tuple[str, ...] = ()  # what `_update` keeps for each parameter
+
     def __init__(self, model: Layer, lr: float):
         self.model = model
         self.lr = not_negative("lr", lr)
         self._leaves = list(model.leaves())
+        for prefix, layer in self._leaves:
+            for name, param in layer.params.items():
+                if not hasattr(param, "__setitem__"):
+                    raise TypeError(
+                        f"{prefix}{name} is a {type(param).__name__}, which cannot change in "
+                        "place; make it an array: numpy.array(...)"
+                    )
         self.state: dict[str, dict[str, Any]] = defaultdict(dict)
 
     def step(self) -> None:
         """One update of every parameter whose layer has gradients."""
+        updates = []
         for prefix, layer in self._leaves:
             grads = layer.grads
             if not grads:
@@ -37,7 +47,9 @@ class Optimizer:
                 grad = grads.get(name)
                 if grad is None or grad.shape != param.shape:
                     raise self._misfit(prefix, layer, name)
-                self._update(param, grad, self.state[prefix + name])
+                updates.append((param, grad, prefix + name))
+        for param, grad, key in updates:  # only once all of them fit: no half step
+            self._update(param, grad, self.state[key])
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
         raise NotImplementedError
@@ -75,14 +87,22 @@ class Optimizer:
             key, _, name = full.rpartition(".")
             if key not in params:
                 raise KeyError(f"optimiser state {full!r} fits none of {sorted(params)}")
-            if not isinstance(value, int | float):
-                if value.shape not in ((), params[key].shape):
-                    raise ValueError(
-                        f"{full}: expected shape {params[key].shape}, got {value.shape}"
-                    )
-                counts = value.dtype.kind in "iu"  # Adam's t, as a file brings it back
-                value = int(value) if counts else backend.to_device(value.copy(), params[key])
-            state[key][name] = value
+            value, param = backend.to_host(value), params[key]
+            if value.dtype.kind in "iu":  # Adam's t
+                state[key][name] = int(value)
+            elif value.shape != param.shape or value.dtype != param.dtype:
+                raise ValueError(
+                    f"{full}: expected {param.dtype} of shape {param.shape}, got {value.dtype} of "
+                    f"shape {value.shape}"
+                )
+            else:
+                state[key][name] = backend.to_device(value.copy(), like=param)
+        for key, entry in state.items():
+            if entry.keys() != set(self.state_names):
+                raise KeyError(
+                    f"{type(self).__name__} keeps {list(self.state_names)} for each parameter, "
+                    f"this state has {sorted(entry)} for {key}"
+                )
         self.lr, self.state = float(flat["lr"]), state
 
 
@@ -91,9 +111,11 @@ class SGD(Optimizer):
 
     Nesterov:      θ ← θ - lr · (dθ + μ v), v as above: the gradient one step ahead
     Weight decay:  dθ + λ θ takes the place of dθ (λ = weight_decay, an L2 penalty λ/2 |θ|²)
-    The first v is dθ itself, and v is not damped by (1 - μ): PyTorch's convention.
+    v starts at 0 and is not damped by (1 - μ): PyTorch's convention.
     Source: Polyak 1964; Nesterov 1983; Sutskever et al. 2013, §2.  Taught in: 02_gradient_descent.
     """
+
+    state_names = ("velocity",)
 
     def __init__(
         self,
@@ -114,14 +136,19 @@ class SGD(Optimizer):
         if self.weight_decay:
             grad = grad + self.weight_decay * param
         if self.momentum:
-            if "velocity" in state:
-                velocity = state["velocity"]
-                velocity *= self.momentum
-                velocity += grad
-            else:
-                velocity = state["velocity"] = grad.copy()
+            if not state:
+                state["velocity"] = array_module(param).zeros_like(param)
+            velocity = state["velocity"]
+            velocity *= self.momentum
+            velocity += grad
             grad = grad + self.momentum * velocity if self.nesterov else velocity
         param -= self.lr * grad
+
+    def __repr__(self) -> str:
+        return (
+            f"SGD(lr={self.lr:g}, momentum={self.momentum:g}, nesterov={self.nesterov}, "
+            f"weight_decay={self.weight_decay:g})"
+        )
 
 
 class Adam(Optimizer):
@@ -132,6 +159,8 @@ class Adam(Optimizer):
     t counts this parameter's own steps: one that a rule left out has not moved on.
     Source: Kingma, Ba 2015, Algorithm 1.  Taught in: 02_gradient_descent.
     """
+
+    state_names = ("t", "m", "v")
 
     def __init__(
         self,
@@ -146,14 +175,14 @@ class Adam(Optimizer):
         self.betas, self.eps = (float(betas[0]), float(betas[1])), not_negative("eps", eps)
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
-        xp = array_module(grad)
+        xp = array_module(param)
         if not state:
             state.update(t=0, m=xp.zeros_like(param), v=xp.zeros_like(param))
         state["t"] += 1
         t, m, v, (beta1, beta2) = state["t"], state["m"], state["v"], self.betas
         # m ← β1 m + (1 - β1) dθ and v ← β2 v + (1 - β2) dθ², through one scratch array
         m *= beta1
-        scratch = (1 - beta1) * grad
+        scratch = xp.multiply(grad, 1 - beta1, out=xp.empty_like(param))
         m += scratch
         v *= beta2
         xp.multiply(grad, grad, out=scratch)
@@ -166,6 +195,9 @@ class Adam(Optimizer):
         xp.divide(m, scratch, out=scratch)
         scratch *= self.lr / (1 - beta1**t)
         param -= scratch
+
+    def __repr__(self) -> str:
+        return f"Adam(lr={self.lr:g}, betas={self.betas}, eps={self.eps:g})"
 
 
 class Schedule:

@@ -52,6 +52,16 @@ class Report:
     __repr__ = __str__
 
 
+def wrong(name: str, detail: str) -> Row:
+    """A row for what is wrong in a way that no number says."""
+    return Row(name, np.nan, np.nan, "WRONG", detail)
+
+
+def missing(name: str, detail: str) -> Row:
+    """A row for what should be there to be compared, and is not."""
+    return Row(name, np.nan, np.nan, "MISSING", detail)
+
+
 def relative_to(reference: np.ndarray) -> np.ndarray:
     """What an error in each entry is divided by: the entry's size, or SMALL times the largest."""
     return np.maximum(np.abs(reference), SMALL * np.abs(reference).max(initial=0.0))
@@ -72,12 +82,17 @@ def compare_arrays(
     places, shape: where in an array of `shape` the compared entries stand, if they are a choice.
     """
     if ours.shape != reference.shape:
-        what = f"shape {ours.shape} instead of {reference.shape}"
-        return Row(name, np.nan, np.nan, "WRONG", what)
-    if reference.size == 0:
-        return Row(name, np.nan, np.nan, "VOID", detail or "nothing to compare")
+        return wrong(name, f"shape {ours.shape} instead of {reference.shape}")
     shape = shape or reference.shape
     ours, reference = ours.reshape(-1), reference.reshape(-1)
+    defined = np.isfinite(reference)
+    if not defined.all():
+        detail = f"{(~defined).sum()} of {defined.size} references are not finite: another x?"
+        places = np.arange(defined.size) if places is None else places
+        noise = np.broadcast_to(noise, defined.shape)[defined]
+        ours, reference, places = ours[defined], reference[defined], places[defined]
+    if reference.size == 0:
+        return Row(name, np.nan, np.nan, "VOID", detail or "nothing to compare")
     error = np.abs(ours - reference)
     size = relative_to(reference)
     excess = error - (rtol * size + noise)
@@ -90,10 +105,13 @@ def compare_arrays(
         place = worst if places is None else int(places[worst])
         index = tuple(int(i) for i in np.unravel_index(place, shape))
         got, expected = ours[worst], reference[worst]
-        wrong = int((excess > 0).sum())
+        count = int((excess > 0).sum())
         at = f"; at {list(index)}" if shape else ":"
-        text = f"{wrong} of {error.size} entries{at} got {got:.6g}, expected {expected:.6g}"
+        text = f"{count} of {error.size} entries{at} got {got:.6g}, expected {expected:.6g}"
         return Row(name, max_abs, max_rel, "WRONG", "; ".join(filter(None, [text, detail])))
+    if not defined.all():
+        return Row(name, max_abs, max_rel, "VOID", detail)
     if not np.abs(reference).max() > 1000 * np.max(noise):
-        return Row(name, max_abs, max_rel, "VOID", "nearly zero, which proves nothing: another x?")
+        detail = f"nearly zero, which proves nothing: another x? Or zeros={name}, if it must be"
+        return Row(name, max_abs, max_rel, "VOID", detail)
     return Row(name, max_abs, max_rel, "ok", detail)

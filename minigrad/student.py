@@ -28,9 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("target", metavar="FILE:NAME", help='my_layer.py:MyLayer, or "my_layer.py:MyLayer(3, 5)"')
     add("--input", required=True, metavar="N,D", help="shape of x, the batch first: 4,3")
+    add("--range", metavar="LOW,HIGH", help="draw x uniformly from there (else normal numbers)")
     add("--classes", action="store_true", help="for a loss: integer labels as the target")
     add("--eval", action="store_true", help="check it in evaluation mode (train=False)")
     add("--no-jvp", action="store_true", help="check backward alone")
+    add("--zeros", metavar="dA,dB", default="", help="gradients that must be zero: d0.b,d3.b")
     add("--seed", type=int, default=0, help="of x and of the random directions (default 0)")
     add("--rtol", type=float, default=1e-6, help="largest relative error that passes")
     add("--backend", choices=backend.NAMES, default=None, help="where to compute")
@@ -39,11 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(arguments: argparse.Namespace) -> int:
     """Print the table; 0 when all is right, 1 when something is wrong, 2 when it cannot be told."""
     try:
-        if arguments.backend is not None:
-            backend.use(arguments.backend)
-        shape = parse_shape(arguments.input)
+        _use_backend(arguments.backend)
+        if arguments.seed < 0:
+            raise UsageError(f"--seed must be at least 0, got {arguments.seed}")
+        x = draw(arguments)
         subject = load(arguments.target)
-        report = _check(subject, shape, arguments)
+        report = _check(subject, x, arguments)
     except UsageError as error:
         print(f"minigrad check: {error}", file=sys.stderr)
         return 2
@@ -51,15 +54,36 @@ def check(arguments: argparse.Namespace) -> int:
     return 0 if report else 1
 
 
-def parse_shape(text: str) -> tuple[int, ...]:
-    """ "4,3" as (4, 3)."""
+def _use_backend(name: str | None) -> None:
     try:
-        shape = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        shape = ()
+        if name is not None:
+            backend.use(name)
+        backend.current()  # MINIGRAD_BACKEND may name one that cannot run
+    except (ValueError, backend.BackendError) as error:
+        raise UsageError(str(error)) from error
+
+
+def draw(arguments: argparse.Namespace) -> np.ndarray:
+    """x of the shape and range that the options ask for."""
+    shape = _numbers(arguments.input, int)
     if not shape or min(shape) < 1:
-        raise UsageError(f"--input takes a shape such as 4,3 (batch first), got {text!r}")
-    return shape
+        raise UsageError(
+            f"--input takes a shape such as 4,3 (batch first), got {arguments.input!r}"
+        )
+    rng = np.random.default_rng(arguments.seed)
+    if arguments.range is None:
+        return rng.standard_normal(shape)
+    limits = _numbers(arguments.range, float)
+    if len(limits) != 2 or not limits[0] < limits[1]:
+        raise UsageError(f"--range takes two numbers such as 0.1,0.9, got {arguments.range!r}")
+    return rng.uniform(*limits, shape)
+
+
+def _numbers(text: str, kind: type) -> tuple:
+    try:
+        return tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        return ()
 
 
 def load(target: str) -> Layer | Loss:
@@ -99,14 +123,13 @@ def load(target: str) -> Layer | Loss:
     return subject
 
 
-def _check(
-    subject: Layer | Loss, shape: tuple[int, ...], arguments: argparse.Namespace
-) -> gradcheck.Report:
-    rng = np.random.default_rng(arguments.seed)
-    x, target = rng.standard_normal(shape), None
+def _check(subject: Layer | Loss, x: np.ndarray, arguments: argparse.Namespace) -> gradcheck.Report:
+    target, hint = None, ""
     if isinstance(subject, Loss):
-        target = rng.integers(0, shape[-1], shape[0]) if arguments.classes else rng.random(shape)
-        target = backend.to_device(target)
+        rng = np.random.default_rng(arguments.seed)
+        classes = rng.integers(0, x.shape[-1], len(x))
+        target = backend.to_device(classes if arguments.classes else rng.random(x.shape))
+        hint = "\n(--classes gives integer labels, --range 0.1,0.9 probabilities)"
     try:
         return gradcheck.check(
             subject,
@@ -116,17 +139,19 @@ def _check(
             seed=arguments.seed,
             rtol=arguments.rtol,
             jvp=not arguments.no_jvp,
+            zeros=[name for name in arguments.zeros.split(",") if name],
         )
     except Exception as error:
+        path = Path(arguments.target.partition(".py:")[0] + ".py")
         raise UsageError(
-            f"{type(subject).__name__} with x of shape {shape} could not be checked:\n"
-            f"{_where(error, None)}"
+            f"{type(subject).__name__} with x of shape {x.shape} could not be checked:\n"
+            f"{_where(error, path)}{hint}"
         ) from error
 
 
-def _where(error: BaseException, path: Path | None) -> str:
-    """The last lines of the traceback: the error, and the student's line that raised it."""
+def _where(error: BaseException, path: Path) -> str:
+    """The student's own line in the traceback, if one is in it, and the error."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if path is None or Path(f.filename).name == path.name]
-    lines = traceback.format_list((own or frames)[-1:])
+    own = [frame for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+    lines = traceback.format_list(own[-1:])
     return "".join([*lines, *traceback.format_exception_only(type(error), error)]).rstrip()

@@ -66,7 +66,8 @@ def fit(
     evaluate_every  epochs between two evaluations on both whole sets; the last is always evaluated
     callback        called with the history after each evaluation; return True to stop there
     step_callback   called with (step, loss) after each step
-    history         a run to continue: its epochs are counted, its lists extended
+    history         a run to continue, if it was not stopped in mid-epoch: its epochs are counted,
+                    its lists extended
     progress        the bar; None shows it where standard error is a terminal
 
     Ctrl-C, or a loss that is no longer finite, ends the run cleanly: `history.stopped` says so.
@@ -75,20 +76,32 @@ def fit(
     positive_int("evaluate_every", evaluate_every)
     positive_int("batch_size", batch_size)
     for name, dataset in (("train", train), ("test", test)):
-        if dataset is not None and len(dataset) == 0:
+        if dataset is None and name == "test":
+            continue
+        if not isinstance(dataset, Dataset):
+            raise TypeError(
+                f"{name} must be a Dataset, got {type(dataset).__name__}; make one with "
+                "minigrad.data.Dataset(x, y)"
+            )
+        if len(dataset) == 0:
             raise ValueError(f"the {name} set is empty")
+    _check_belongs(model, optimizer, schedule)
     like = _a_parameter(model)
     train, test = train.placed(like), test.placed(like) if test is not None else None
     history = history if history is not None else History()
-    history.stopped = None
+    if history.stopped is not None:
+        raise ValueError(
+            f"this history cannot be continued: the run was {history.stopped}; its weights are "
+            "those of the middle of an epoch"
+        )
     history.settings = {
         "batch_size": batch_size,
         "shuffle": shuffle,
         "seed": seed,
         "rule": repr(rule),
         "loss": repr(loss),
-        "optimizer": type(optimizer).__name__,
-        "lr": optimizer.lr,
+        "optimizer": repr(optimizer),
+        "schedule": type(schedule).__name__ if schedule is not None else None,
         "examples": len(train),
     }
     first = history.epoch[-1] if history.epoch else 0
@@ -107,10 +120,7 @@ def fit(
                     value = rule.estimate(model, loss, x, y)
                     history.step_loss.append(value)
                     if not math.isfinite(value):
-                        history.stopped = (
-                            f"diverged: the loss was {value} at step {step + 1}, epoch {epoch}; "
-                            "a smaller lr may help"
-                        )
+                        history.stopped = _diverged(value, step + 1, epoch)
                         return history
                     optimizer.step()
                     step += 1
@@ -127,6 +137,9 @@ def fit(
                     _record(history, model, loss, epoch, train, test, trained)
                     trained = 0.0
                     bar.evaluated(history)
+                    if not math.isfinite(history.train_loss[-1]):
+                        history.stopped = _diverged(history.train_loss[-1], step, epoch)
+                        break
                     if callback is not None and callback(history):
                         break
     except KeyboardInterrupt:
@@ -136,6 +149,22 @@ def fit(
         model.drop_cache()
         loss.cache = None
     return history
+
+
+def _diverged(value: float, step: int, epoch: int) -> str:
+    return f"diverged: the loss was {value} at step {step}, epoch {epoch}; a smaller lr may help"
+
+
+def _check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None) -> None:
+    """ValueError when the optimiser would step another model: nothing would be learned."""
+    inside = {id(leaf) for _, leaf in model.leaves()}
+    if not all(id(leaf) in inside for _, leaf in optimizer.model.leaves()):
+        raise ValueError(
+            "the optimiser steps another model than the one to be trained; make it anew: "
+            f"{type(optimizer).__name__}(model, lr=...)"
+        )
+    if schedule is not None and schedule.optimizer is not optimizer:
+        raise ValueError("the schedule is another optimiser's; make it anew for this one")
 
 
 def _record(
@@ -193,4 +222,4 @@ class _Bar:
         self.bar.update(self.pending)
         self.bar.close()
         if stopped:
-            print(f"{stopped}: going on with what was measured so far", file=sys.stderr)
+            print(stopped, file=sys.stderr)

@@ -8,7 +8,7 @@ from conftest import ROOT
 from test_mnist import good, mirrors, put, tiny  # noqa: F401  (fixtures)
 
 import minigrad
-from minigrad import cli
+from minigrad import cli, mnist
 
 pytestmark = pytest.mark.on_host
 
@@ -41,6 +41,8 @@ def layer_file(tmp_path):
         + "def make_net():\n    return mg.Sequential(Right(), mg.Tanh())\n"
         + "number = 3\n"
         + "class MyLoss(mg.CrossEntropyLoss):\n    pass\n"
+        + "class MyBCE(mg.BCELoss):\n    pass\n"
+        + "def normed():\n    return mg.Sequential(Right(), mg.BatchNorm1d(2))\n"
     )
     return path
 
@@ -83,6 +85,63 @@ def test_check_takes_losses(capfd, layer_file):
     status, _, err = run(capfd, "check", target, "--input", "4,3")
     assert status == 2
     assert "labels of shape (4,)" in err
+    assert "--classes gives integer labels" in err
+    target = f"{layer_file}:MyBCE"
+    assert run(capfd, "check", target, "--input", "4,3", "--range", "0.1,0.9")[0] == 0
+    status, _, err = run(capfd, "check", target, "--input", "4,3")
+    assert status == 2
+    assert "--range 0.1,0.9 probabilities" in err
+
+
+def test_check_knows_of_gradients_that_must_be_zero(capfd, layer_file):
+    target = f"{layer_file}:normed"
+    status, out, _ = run(capfd, "check", target, "--input", "4,3")
+    assert status == 1
+    assert "zeros=d0.b, if it must be" in out
+    assert run(capfd, "check", target, "--input", "4,3", "--zeros", "d0.b")[0] == 0
+
+
+def test_check_of_a_large_layer(capfd, layer_file):
+    assert run(capfd, "check", f"{layer_file}:Right(500, 20)", "--input", "300,500")[0] == 0
+
+
+def test_check_shows_the_students_own_line(capfd, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import minigrad as mg\n\nclass Mine(mg.ReLU):\n    def backward(self, dy):\n"
+        "        return dy @ self.slopes\n"
+    )
+    status, _, err = run(capfd, "check", f"{path}:Mine", "--input", "4,3")
+    assert status == 2
+    assert "return dy @ self.slopes" in err
+    assert "AttributeError: 'Mine' object has no attribute 'slopes'" in err
+    path.write_text(
+        "import minigrad as mg\n\nclass Mine(mg.ReLU):\n"
+        "    def backward(self, dy):\n        dy * 2\n"
+    )
+    status, _, err = run(capfd, "check", f"{path}:Mine", "--input", "4,3")
+    assert status == 2
+    assert "Mine: backward returned None instead of an array" in err
+    assert "minigrad/" not in err  # no line of the library's
+
+
+def test_check_with_a_backend_that_cannot_run(capfd, layer_file, monkeypatch):
+    monkeypatch.setattr(minigrad.backend, "_active", None)
+    monkeypatch.setenv("MINIGRAD_BACKEND", "tpu")
+    status, _, err = run(capfd, "check", f"{layer_file}:Right", "--input", "4,3")
+    assert status == 2
+    assert "unknown backend 'tpu'" in err
+
+
+def test_check_of_a_layer_with_methods_still_missing(capfd, tmp_path):
+    path = tmp_path / "half.py"
+    path.write_text(
+        "import minigrad as mg\n\nclass Half(mg.Layer):\n"
+        "    def forward(self, x, train=True):\n        return 2 * x\n"
+    )
+    status, out, _ = run(capfd, "check", f"{path}:Half", "--input", "4,3")
+    assert status == 1
+    assert "Half has no backward(dy) yet" in out
 
 
 @pytest.mark.parametrize(
@@ -91,16 +150,20 @@ def test_check_takes_losses(capfd, layer_file):
         ("my_layer.py", "4,3", "expected FILE:NAME, as in my_layer.py:MyLayer"),
         ("my_layer.py:", "4,3", "expected FILE:NAME"),
         ("none.py:MyLayer", "4,3", "there is no file none.py"),
-        ("{}:Layer", "4,3", "has no 'Layer'; it defines Right, Wrong, Needs, make_net, MyLoss"),
+        ("{}:Layer", "4,3", "has no 'Layer'; it defines Right, Wrong, Needs, make_net, MyLo"),
         ("{}:Needs", "4,3", 'give its arguments, as in "my_layer.py:Needs(3, 5)"'),
         ("{}:number", "4,3", "number could not be made"),
         ("{}:Right", "4x3", "--input takes a shape such as 4,3"),
         ("{}:Right", "0,3", "--input takes a shape"),
+        ("{}:Right", "4,3 --seed -1", "--seed must be at least 0"),
+        ("{}:Right", "4,3 --rtol nan", "rtol must lie between 0 and 1"),
+        ("{}:Right", "4,3 --range 1,0", "--range takes two numbers"),
+        ("{}:Right", "4,3 --zeros dQ", "zeros names ['dQ']"),
         ("{}:Right", "4,5", "Linear expected|Right expected x of shape"),
     ],
 )
 def test_check_says_what_is_wrong_with_the_request(capfd, layer_file, target, shape, message):
-    status, out, err = run(capfd, "check", target.format(layer_file), "--input", shape)
+    status, out, err = run(capfd, "check", target.format(layer_file), "--input", *shape.split())
     assert (status, out) == (2, "")
     assert any(part in err for part in message.split("|"))
     assert err.startswith("minigrad check: ")
@@ -149,7 +212,6 @@ def test_without_a_command_the_lessons_are_listed_with_their_times(capfd):
         assert lesson.time
         assert lesson.time in out
     assert run(capfd, "list")[1] == out
-    assert run(capfd, "run")[1] == out
 
 
 def test_lessons_run_by_number_name_or_all_at_once(capfd, monkeypatch):
@@ -196,6 +258,13 @@ def test_unknown_lessons_commands_and_options(capfd):
         capfd.readouterr()
 
 
+@pytest.mark.parametrize("argv", [[], ["--quick"], ["--epochs", "1", "03"]])
+def test_the_lesson_is_named_first(capfd, argv):
+    status, _, err = run(capfd, "run", *argv)
+    assert status == 2
+    assert "name the lesson first, as in: minigrad run 03" in err
+
+
 def test_an_unknown_lesson_option_is_refused(capfd):
     status, _, err = run(capfd, "run", "01", "--fast")
     assert status == 2
@@ -208,6 +277,15 @@ def test_data_downloads_and_says_where(capfd, tiny, mirrors, tmp_path):  # noqa:
     assert status == 0
     assert f"MNIST, train: 6 images, checked, in {tmp_path / 'here'}" in out
     assert "MNIST, test: 4 images" in out
+
+
+def test_data_that_are_there_already_are_not_fetched(capfd, tiny, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.setattr(mnist, "MIRRORS", ())
+    folder = put(tmp_path / "here", tiny)
+    monkeypatch.setenv("MINIGRAD_DATA", str(folder))
+    status, out, _ = run(capfd, "data", "mnist")
+    assert status == 0
+    assert f"checked, in {folder}" in out
 
 
 def test_data_without_a_network_or_with_damage(capfd, tiny, mirrors, tmp_path):  # noqa: F811

@@ -1,13 +1,14 @@
 """Data sets: what is loaded, in which form; bad input; batches; label noise."""
 
-import sys
+import types
 from dataclasses import replace
+from importlib import metadata
 
 import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import data, mnist
+from minigrad import data, mnist, resources
 from minigrad.data import Dataset
 
 nowhere = pytest.mark.usefixtures("no_mnist")
@@ -17,6 +18,7 @@ nowhere = pytest.mark.usefixtures("no_mnist")
 def no_mnist(monkeypatch, tmp_path):
     """A machine without MNIST, where any download is a failure of the test."""
     monkeypatch.setattr(mnist, "folders", lambda root=None: [tmp_path])
+    monkeypatch.delenv("MINIGRAD_DATA", raising=False)
 
     def download(root=None):
         raise AssertionError("downloaded unasked")
@@ -53,13 +55,17 @@ def test_the_embedded_digits_are_shown_as_mnist(name):
 
 @pytest.mark.on_host
 def test_the_digits_are_found_beside_an_installed_package_too(monkeypatch, tmp_path):
-    """Installed from a wheel the package has no repository around it."""
+    """Installed from a wheel the package has no repository around it, but a record of its files."""
     home = tmp_path / "share" / "minigrad" / "data"
     home.mkdir(parents=True)
-    source = data.Path(data.__file__).resolve().parent.parent / "data" / "digits.npz"
-    (home / "digits.npz").write_bytes(source.read_bytes())
-    monkeypatch.setattr(data, "__file__", str(tmp_path / "site-packages" / "minigrad" / "data.py"))
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    (home / "digits.npz").write_bytes(resources.find("data", "digits.npz").read_bytes())
+    monkeypatch.setattr(resources, "REPOSITORY", tmp_path / "site-packages")
+    with pytest.raises(FileNotFoundError, match="nor was it installed"):
+        resources.find("data", "digits.npz")
+    (tmp_path / "site-packages").mkdir()
+    record = metadata.PackagePath("..", "share", "minigrad", "data", "digits.npz")
+    record.dist = types.SimpleNamespace(locate_file=lambda path: tmp_path / "site-packages" / path)
+    monkeypatch.setattr(resources.metadata, "files", lambda name: [record])
     assert len(data.load("digits")[0]) == 1437
 
 
@@ -76,6 +82,7 @@ def test_real_mnist(real_mnist):
     scaled, _ = data.load("auto", root=real_mnist, normalize=(0.1307, 0.3081))
     assert scaled.x.dtype == "float32"
     assert abs(float(scaled.x.mean(dtype="float64"))) < 1e-3
+    assert abs(float(scaled.x.std(dtype="float64")) - 1) < 1e-3
 
 
 @nowhere

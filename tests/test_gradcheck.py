@@ -143,8 +143,216 @@ def test_a_gradient_that_must_be_zero_can_be_named(x):
     assert mg.gradcheck.check(net, x, zeros=["d0.b"])
     wrong = mg.Sequential(Faulty(fault_in("db", lambda a: a + 0.01)), mg.BatchNorm1d(3))
     assert not mg.gradcheck.check(wrong, x, zeros=["d0.b"])
+    assert not mg.gradcheck.check(mg.Linear(4, 3, seed=0), x, zeros=["dW"])
     with pytest.raises(KeyError, match="zeros names"):
         mg.gradcheck.check(net, x, zeros=["d0.c"])
+
+
+def test_a_forward_that_changes_x_is_found_first():
+    class InPlace(mg.ReLU):
+        def forward(self, x, train=True):
+            x[...] = abs(x) - 1
+            return super().forward(x)
+
+    report = mg.gradcheck.check(InPlace(), to_device(np.array([[1.0, -2.0]])))
+    assert [row.name for row in report.rows] == ["x"]
+    assert "forward changed x itself" in report["x"].detail
+
+
+@pytest.mark.parametrize("slope", [1e9, np.nan, -0.5, 1.5])
+def test_a_slope_at_a_kink_must_lie_between_left_and_right(slope):
+    class Sloped(mg.ReLU):
+        def slope(self):
+            y = self.recall()
+            return np.where(mg.backend.to_host(y) == 0, slope, 1.0)
+
+        def backward(self, dy):
+            return dy * to_device(self.slope())
+
+        def jvp(self, x_dot, params_dot=None):
+            return x_dot * to_device(self.slope())
+
+    x = to_device(np.array([[0.0, 1.0, 3.0]]))
+    report = mg.gradcheck.check(Sloped(), x)
+    assert report["dx"].verdict == "WRONG"
+    assert "entries; at [0, 0]" in report["dx"].detail
+
+
+def test_entries_that_kinks_hide_are_void_not_ok():
+    """Half the pixels at relu's kink, as in a digit: no direction can check the others."""
+    x = np.random.default_rng(0).standard_normal((4, 100))
+    x[:, ::2] = 0
+    report = mg.gradcheck.check(mg.ReLU(), to_device(x), entries=20)
+    assert report["dx"].verdict == "VOID"
+    assert "only 20 of 400 entries could be checked" in report["dx"].detail
+
+
+def test_results_must_keep_the_layers_own_dtype():
+    class Drifts(mg.Layer):
+        def forward(self, x, train=True):
+            self.cache = np.where(x > 0, 1.0, 0.1)  # two Python floats make a float64
+            return self.cache * x
+
+        def backward(self, dy):
+            return self.cache * dy
+
+        def jvp(self, x_dot, params_dot=None):
+            return self.cache * x_dot
+
+    with mg.backend.use("numpy"):
+        report = mg.gradcheck.check(Drifts(), np.array([[1.0, -2.0, 0.5]]))
+    assert report["dx"].verdict == "ok"
+    assert report["dtype"].verdict == "WRONG"
+    assert "y is float64 for x in float32" in report["dtype"].detail
+    assert not report
+
+
+def test_a_parameter_known_by_two_names_is_one(x):
+    class Aliased(mg.Layer):
+        def __init__(self):
+            super().__init__("float32")
+            self.W = self.params["W"] = to_device(np.arange(12.0, dtype="float32").reshape(4, 3))
+
+        def forward(self, x, train=True):
+            self.cache = x
+            return x @ self.W
+
+        def backward(self, dy):
+            self.grads["W"] = self.recall().T @ dy
+            return dy @ self.W.T
+
+        def jvp(self, x_dot, params_dot=None):
+            y_dot = 0 if x_dot is None else x_dot @ self.W
+            return y_dot if params_dot is None else y_dot + self.recall() @ params_dot["W"]
+
+    layer = Aliased()
+    report = mg.gradcheck.check(layer, x)
+    assert report, report
+    assert layer.W is layer.params["W"]
+    assert layer.W.dtype == "float32"
+
+
+def test_jvp_must_take_none_for_what_stands_still(x):
+    class NeedsBoth(mg.Linear):
+        def jvp(self, x_dot, params_dot=None):
+            return x_dot @ self.params["W"] + self.recall() @ params_dot["W"] + params_dot["b"]
+
+    report = mg.gradcheck.check(NeedsBoth(4, 3, seed=0), x)
+    assert report["y_dot"].verdict == "ok"
+    assert report["jvp(None)"].verdict == "WRONG"
+
+    class DropsOne(mg.Linear):
+        def jvp(self, x_dot, params_dot=None):
+            if x_dot is None:
+                return 0 * super().jvp(x_dot, params_dot)
+            return super().jvp(x_dot, params_dot)
+
+    assert mg.gradcheck.check(DropsOne(4, 3, seed=0), x)["jvp(None)"].verdict == "WRONG"
+
+
+def test_the_identity_is_held_to_the_last_digits(x):
+    report = mg.gradcheck.check(Faulty(fault_in("y_dot", lambda a: a * (1 + 1e-10))), x)
+    assert report["y_dot"].verdict == "ok"
+    assert report["<dy, y_dot>"].verdict == "WRONG"
+
+
+def test_small_errors_show_in_large_batches(rng):
+    """Rows that a moved entry does not touch add no noise to its difference."""
+    layer = Faulty(fault_in("dx", lambda a: 1.0001 * a))
+    x = to_device(rng.standard_normal((1000, 4)))
+    assert mg.gradcheck.check(layer, x, entries=5000)["dx"].max_rel == pytest.approx(1e-4, rel=0.1)
+    big = mg.Linear(30, 20, seed=0)
+    report = mg.gradcheck.check(big, to_device(rng.standard_normal((500, 30))), entries=20)
+    assert report, report
+
+
+def test_differences_that_are_not_finite_prove_nothing():
+    class Root(mg.Layer):
+        def forward(self, x, train=True):
+            self.cache = x
+            with np.errstate(invalid="ignore"):
+                return x**0.5
+
+        def backward(self, dy):
+            with np.errstate(invalid="ignore"):
+                return dy * 0.5 * self.cache**-0.5
+
+    report = mg.gradcheck.check(Root(), to_device(np.array([[4.0, -1.0]])), jvp=False)
+    assert report["dx"].verdict == "VOID"
+
+
+@pytest.mark.parametrize("method", ["forward", "backward", "jvp"])
+def test_a_forgotten_return_is_named(method, x):
+    layer = mg.Linear(4, 3, seed=0)
+    whole = getattr(layer, method)
+
+    def forgetful(*arguments):
+        whole(*arguments)
+
+    setattr(layer, method, forgetful)
+    with pytest.raises(TypeError, match=rf"Linear: {method} returned None instead of an array"):
+        mg.gradcheck.check(layer, x)
+
+
+@pytest.mark.parametrize("value", [1.0, np.float64(1.0), np.arange(3)])
+def test_parameters_must_be_arrays_of_floats(value, x):
+    layer = mg.Linear(4, 3, seed=0)
+    layer.params["b"] = value
+    with pytest.raises(TypeError, match=r"params\['b'\] is .*make it an array"):
+        mg.gradcheck.check(layer, x)
+
+
+def test_no_super_init_is_named(x):
+    class Bare(mg.Layer):
+        def __init__(self):
+            self.slope = 2.0
+
+        def forward(self, x, train=True):
+            return self.slope * x
+
+    with pytest.raises(AttributeError, match=r"let its __init__ begin with super\(\).__init__\(\)"):
+        mg.gradcheck.check(Bare(), x)
+
+
+def test_a_layer_of_layers_must_be_a_sequential(x):
+    class Residual(mg.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = mg.Linear(4, 4, seed=0)
+
+    with pytest.raises(TypeError, match=r"holds layers of its own \(inner\).*Sequential"):
+        mg.gradcheck.check(Residual(), x)
+
+    class Better(mg.Sequential):
+        def forward(self, x, train=True):
+            return x + super().forward(x, train)
+
+        def backward(self, dy):
+            return dy + super().backward(dy)
+
+        def jvp(self, x_dot, params_dot=None):
+            inner = super().jvp(x_dot, params_dot)
+            return inner if x_dot is None else x_dot + inner
+
+    net = Better(mg.Linear(4, 5, seed=0), mg.Tanh(), mg.Linear(5, 4, seed=1))
+    report = mg.gradcheck.check(mg.Sequential(mg.Linear(4, 4, seed=2), net), x)
+    assert report, report
+
+
+@pytest.mark.parametrize("rtol", [0, -1, float("nan"), 1])
+def test_tolerances_that_pass_everything_or_nothing_are_refused(rtol, x):
+    with pytest.raises(ValueError, match="rtol must lie between 0 and 1"):
+        mg.gradcheck.check(mg.Linear(4, 3), x, rtol=rtol)
+    with pytest.raises(ValueError, match="rtol must lie between 0 and 1"):
+        mg.gradcheck.compare({"a": (1, 1)}, rtol=rtol)
+
+
+def test_integers_are_taken_as_numbers_and_losses_left_alone():
+    assert mg.gradcheck.check(mg.Linear(2, 3, seed=0), to_device(np.array([[1, 2], [3, 5]])))
+    loss, target = mg.CrossEntropyLoss(), to_device(np.array([0, 1]))
+    loss.forward(to_device(np.ones((2, 3), "float32")), target)
+    assert mg.gradcheck.check(loss, to_device(np.array([[1.0, 2, 4], [0, 2, 5]])), target)
+    assert loss.backward().dtype == "float32"
 
 
 def test_nan_never_passes(x):

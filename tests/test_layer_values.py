@@ -33,6 +33,8 @@ def test_max_pool_ties_go_to_the_first_as_in_pytorch():
     dx = to_host(layer.backward(to_device(dy)))
     np.testing.assert_array_equal(dx, x_t.grad.numpy())
     np.testing.assert_array_equal(dx[0, 0], [[0, 1 + 2, 0], [3, 4, 0], [0, 0, 0]])
+    x_dot = np.arange(9.0).reshape(1, 1, 3, 3)
+    np.testing.assert_array_equal(to_host(layer.jvp(to_device(x_dot)))[0, 0], [[1, 1], [3, 4]])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -116,6 +118,50 @@ def test_dropout_keeps_the_mean_and_drops_p():
     np.testing.assert_array_equal(to_host(layer.forward(x, train=False)), to_host(x))
 
 
+def test_layers_of_one_net_drop_different_things():
+    net = mg.Sequential(mg.Dropout(0.5, seed=0), mg.Dropout(0.5, seed=0))
+    net.reseed(3)
+    net.forward(to_device(np.ones((10, 10))))
+    masks = [to_host(layer.cache) for layer in net.layers]
+    assert not np.array_equal(*masks)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: mg.Dropout(np.float64(0.3), seed=0),
+        lambda: mg.BatchNorm1d(4, eps=np.float64(1e-5), momentum=np.float64(0.2)),
+    ],
+)
+def test_numpy_settings_do_not_widen_the_dtype(make):
+    layer = make()
+    y = layer.forward(to_device(np.ones((3, 4), "float32")))
+    assert y.dtype == layer.backward(y).dtype == "float32"
+    assert all(a.dtype == "float32" for n, a in layer.buffers.items() if n.startswith("running"))
+
+
+UPSTREAM = [
+    (lambda: mg.Linear(4, 3, seed=0), (5, 4), (5, 3)),
+    (lambda: mg.Conv2d(2, 3, 2, seed=0), (5, 2, 4, 6), (5, 3, 3, 5)),
+    (lambda: mg.BatchNorm1d(4), (5, 4), (5, 4)),
+    (lambda: mg.BatchNorm2d(4), (5, 4, 2, 3), (5, 4, 2, 3)),
+]
+
+
+@pytest.mark.parametrize(("make", "shape", "upstream"), UPSTREAM)
+def test_an_upstream_gradient_that_does_not_fit_is_named(make, shape, upstream, device, xp):
+    layer = make()
+    layer.forward(xp.ones(shape, "float32"))
+    with pytest.raises(ValueError, match="expected dy of y's shape"):
+        layer.backward(xp.ones((1, *upstream[1:]), "float32"))
+    with pytest.raises(TypeError, match="expected dy in float32, got float64"):
+        layer.backward(xp.ones(upstream))
+    if device != "numpy":
+        with pytest.raises(TypeError, match="arrays of two backends met"):
+            layer.backward(np.ones(upstream, "float32"))
+    assert layer.grads == {}
+
+
 def test_start_is_pytorchs_default_and_the_same_on_every_backend():
     layer = mg.Linear(400, 300, seed=5)
     W, b = layer.state_dict()["W"], layer.state_dict()["b"]
@@ -143,8 +189,10 @@ def test_convolution_is_the_sum_that_its_docstring_says(rng):
     np.testing.assert_allclose(y, expected, rtol=1e-12)
 
 
-def test_images_lie_channels_last_in_memory(rng, xp):
-    """The output of one image layer is the next one's input without a copy."""
+def test_images_lie_channels_last_in_memory(rng, xp, device):
+    """The output of one image layer is the next one's input without a copy, in NumPy."""
+    if device == "cupy":
+        pytest.skip("CuPy's element-wise operations give C order; a copy restores channels last")
     x = xp.asarray(rng.standard_normal((2, 3, 6, 5)))
     y = mg.Conv2d(3, 4, 2, dtype="float64", seed=0).forward(x)
     for layer in (mg.ReLU(), mg.MaxPool2d(2, 1), mg.BatchNorm2d(4, dtype="float64")):

@@ -10,6 +10,8 @@ import sys
 import pytest
 from conftest import ROOT
 
+import minigrad as mg
+from minigrad.exercises import grade
 from minigrad.lesson import start
 
 pytestmark = pytest.mark.on_host
@@ -81,21 +83,68 @@ def test_lesson_has_the_form_of_a_lesson(path):
 def test_solutions_solve_the_exercises(path):
     done = run(path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.strip().splitlines()[-1] == f"{path.stem}: all exercises solved"
+    assert done.stdout.strip().splitlines()[-1] == "3 of 3 exercises right"
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, **by_name)
 def test_exercises_are_left_to_the_student(path):
-    exercise = path.parent.parent / "exercises" / path.name
-    assert "TODO(you)" in exercise.read_text()
-    names = [
-        {node.name for node in ast.parse(p.read_text()).body if hasattr(node, "name")}
-        for p in (exercise, path)
-    ]
-    assert names[0] <= names[1]  # each has its answer
-    done = run(exercise)
+    done = run(path.parent.parent / "exercises" / path.name)
     assert done.returncode == 1
-    assert "NotImplementedError: TODO(you)" in done.stderr
+    lines = done.stdout.strip().splitlines()
+    assert len(lines) == 4
+    assert all(": not done yet: TODO(you)" in line for line in lines[:3])
+    assert lines[3] == "0 of 3 exercises right"
+
+
+WRONG_ANSWERS = {  # one wrong answer to each exercise, and what is said about it
+    ("01", "1"): ("def backward(self, dy):\n        return self.recall() * dy", "return dy", "dx"),
+    ("01", "2"): ("(dy * np.minimum(x, 0)).sum()", "dy.sum()", "da"),
+    ("01", "3"): ("delta_h.sum(axis=0)", "0 * b_i", "db_i"),
+    ("02", "1"): ("return 1 / 6", "return 1 / 3", "not -1/3"),
+    ("02", "2"): ("return 0.4", "return 0.01", "x comes to"),
+    ("02", "3"): ("m_hat / (sqrt(v_hat) + eps)", "m_hat", "not 0.0010"),
+    ("03", "1"): ("self.sums[prefix + name]\n        ret", "grad\n        ret", "at step 10"),
+    ("03", "2"): ("return softmax.backward(", "return 2 * softmax.backward(", "dz"),
+    ("03", "3"): (
+        "train.y == digit)) for digit in range(10)",
+        "train.y == 1)) for _ in range(10)",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("lesson", "exercise"), WRONG_ANSWERS)
+def test_wrong_answers_are_told_apart(lesson, exercise, tmp_path):
+    (path,) = (path for path in SOLUTIONS if path.name.startswith(lesson))
+    right, wrong, message = WRONG_ANSWERS[lesson, exercise]
+    if "def backward" in right:
+        wrong = right.replace("self.recall() * dy", "dy")
+    text = path.read_text()
+    assert text.count(right) >= 1
+    for folder in ("solutions", "exercises"):
+        (tmp_path / folder).mkdir()
+    original = path.parent.parent / "exercises" / path.name
+    (tmp_path / "exercises" / path.name).write_text(original.read_text())
+    (tmp_path / "solutions" / path.name).write_text(text.replace(right, wrong, 1))
+    done = run(tmp_path / "solutions" / path.name)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"exercise {exercise}: not right" in done.stdout
+    assert message in done.stdout.partition(f"exercise {exercise}:")[2]
+    assert done.stdout.strip().endswith("2 of 3 exercises right")
+
+
+def test_an_answer_that_fails_does_not_stop_the_others(capsys):
+    def broken(answers):
+        return 1 / 0
+
+    def fine(answers):
+        return f"{answers} it is"
+
+    assert grade("this", {"1": broken, "2": fine}) == 1
+    out = capsys.readouterr().out
+    assert "exercise 1: stopped by an error: ZeroDivisionError: division by zero (test_less" in out
+    assert "exercise 2: right: this it is" in out
+    assert "1 of 2 exercises right" in out
 
 
 class TestLesson:
@@ -163,6 +212,53 @@ class TestLesson:
         with pytest.raises(SystemExit) as caught:
             lesson.data()
         assert caught.value.code == "03_first_network: train-images: cut short"
+
+    def test_ctrl_c_in_a_training_ends_the_lesson_with_what_it_measured(self, tmp_path):
+        script = tmp_path / "script.py"
+        script.write_text(
+            "import numpy as np, minigrad as mg\n"
+            "from minigrad.lesson import start\n"
+            f"argv = ['--out', {str(tmp_path)!r}, '--seed', '7']\n"
+            "lesson = start('03_first_network', argv=argv)\n"
+            "lesson.record('before', 1)\n"
+            "data = mg.data.Dataset(np.ones((8, 3), 'float32'), np.zeros(8, int), classes=2)\n"
+            "net = mg.models.mlp((3, 2), seed=0)\n"
+            "def interrupt(step, loss):\n"
+            "    if step == 5: raise KeyboardInterrupt\n"
+            "lesson.fit(net, mg.CrossEntropyLoss(), mg.rules.Backprop(), mg.SGD(net, 0.1), data,\n"
+            "           epochs=9, batch_size=4, step_callback=interrupt)\n"
+            "print('went on')\n"
+        )
+        done = run(script)
+        assert done.returncode == 130
+        assert "went on" not in done.stdout
+        assert "interrupted; what was measured is in" in done.stdout
+        results = json.loads((tmp_path / "results.json").read_text())
+        assert results["interrupted"] is True
+        assert results["values"] == {"before": 1}
+        history = mg.History.load(tmp_path / "history_interrupted.json")
+        assert history.stopped == "interrupted in epoch 3, after step 5"
+        assert history.settings["seed"] == 7
+
+    def test_the_folder_is_tried_before_any_training(self, tmp_path, capsys):
+        blocked = tmp_path / "a file"
+        blocked.write_text("")
+        for out in (blocked, blocked / "below"):
+            with pytest.raises(SystemExit) as caught:
+                start("03_first_network", "", ["--out", str(out)])
+            assert caught.value.code == 2
+            assert "argument --out" in capsys.readouterr().err
+        self.lesson(tmp_path / "results").finish()
+        self.lesson(tmp_path / "results")  # the same lesson again is welcome
+        with pytest.raises(SystemExit):
+            start("01_gradients_by_hand", "", ["--out", str(tmp_path / "results")])
+        assert "holds the results of 03_first_network" in capsys.readouterr().err
+
+    def test_show_without_a_screen_says_so(self, tmp_path, capsys, monkeypatch):
+        lesson = self.lesson(tmp_path)
+        lesson.options.show = True
+        lesson.finish()
+        assert "no window can be opened here" in capsys.readouterr().out
 
     def test_an_interrupted_lesson_keeps_what_it_measured(self, tmp_path):
         script = tmp_path / "script.py"

@@ -147,6 +147,21 @@ def test_bce_refuses_what_is_no_probability(value):
         mg.BCELoss().forward(to_device(np.array([[0.5, value]])), to_device(np.ones((1, 2))))
 
 
+def test_losses_are_added_up_in_float64():
+    """In float32, 1e9 + 1 is 1e9."""
+    x = np.ones((4001, 1), "float32")
+    x[0] = 2.0**15
+    loss, target = mg.MSELoss(), to_device(np.zeros_like(x))
+    exact = (2.0**30 + 4000) / 4001
+    assert loss.forward(to_device(x), target) == pytest.approx(exact, rel=1e-12)
+    assert loss.jvp(to_device(x)) == pytest.approx(2 * exact, rel=1e-12)
+
+
+def test_a_nan_probability_is_a_nan_loss_not_a_missing_sigmoid():
+    p = to_device(np.array([[0.5, np.nan]]))
+    assert np.isnan(mg.BCELoss().forward(p, to_device(np.ones((1, 2)))))
+
+
 def test_one_trip_to_the_host_a_step(device):
     """The loss is the only thing that a training step brings back from the device."""
     if device != "standin":

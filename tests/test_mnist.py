@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minigrad import data, idx, mnist
+from minigrad import data, idx, mnist, resources
 
 pytestmark = pytest.mark.on_host
 
@@ -63,7 +63,7 @@ def test_files_are_read_gzipped_or_not_whatever_the_wrapping(tiny, tmp_path, zip
 
 
 def test_the_environment_comes_first_then_the_cache(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist, "__file__", str(tmp_path / "repository" / "minigrad" / "mnist.py"))
+    monkeypatch.setattr(resources, "REPOSITORY", tmp_path / "repository")
     assert mnist.find() is None
     cache = put(tmp_path / "cache", tiny)
     assert mnist.find() == cache
@@ -264,6 +264,16 @@ def test_no_good_mirror_says_how_to_do_it_by_hand_and_leaves_nothing(tiny, mirro
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_files_put_there_by_hand_are_not_fetched_again(tiny, mirrors, tmp_path):
+    serve, asked = mirrors
+    serve[0] = good(tiny)
+    folder = put(tmp_path / "here", {IMAGES: tiny[IMAGES]})
+    mnist.download(folder)
+    assert f"{IMAGES}.gz" not in {name for _, name in asked}
+    assert len(asked) == 3
+    data.load("mnist", root=folder)
+
+
 def test_an_interrupted_download_leaves_nothing(tiny, mirrors, monkeypatch, tmp_path):
     mirrors[0][0] = good(tiny)
 
@@ -293,3 +303,12 @@ def test_no_network_at_all(tiny, monkeypatch, tmp_path):
     with pytest.raises(ConnectionError, match="Without a network: put"):
         data.load("mnist")
     assert "no MNIST on disk" in data.load("auto")[0].source
+
+
+def test_what_a_named_folder_lacks_is_said(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(resources, "REPOSITORY", tmp_path / "repository")
+    monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "nowhere"))
+    assert f"{tmp_path / 'nowhere'} is no folder" in mnist.why_none()
+    folder = put(tmp_path / "some", tiny)
+    (folder / f"{LABELS}.gz").unlink()
+    assert f"{folder} lacks {LABELS}[.gz];" in mnist.why_none(folder)

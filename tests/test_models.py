@@ -73,6 +73,12 @@ def test_summary_leaves_the_linearisation_alone(rng):
     assert all(np.array_equal(before[k], after[k]) for k in before)
 
 
+def test_summary_finds_the_input_of_a_net_that_starts_linear():
+    assert mg.models.ds4420_mlp(seed=0).summary() == mg.models.ds4420_mlp(seed=1).summary((784,))
+    with pytest.raises(ValueError, match="give summary the shape of one example"):
+        mg.models.lenet(seed=0).summary()
+
+
 def test_summary_of_a_shape_that_does_not_fit_says_so():
     with pytest.raises(ValueError, match=r"Linear expected x of shape \(N, 784\), got \(1, 81\)"):
         mg.models.ds4420_mlp(seed=0).summary((1, 9, 9))
@@ -85,6 +91,8 @@ def test_predict_is_evaluation_in_batches_and_keeps_nothing(rng):
     parts = net.predict(x, batch_size=3)
     np.testing.assert_allclose(to_host(parts), to_host(whole), rtol=1e-6)
     assert net.predict(x[:0]).shape == (0, 3)
+    no_images = to_device(np.zeros((0, 1, 28, 28), "float32"))
+    assert mg.models.lenet(seed=0).predict(no_images).shape == (0, 10)
     with pytest.raises(RuntimeError, match="call forward"):
         net.backward(parts)
     with pytest.raises(ValueError, match="batch_size"):
@@ -143,8 +151,9 @@ def test_what_is_no_layer_is_refused():
     with pytest.raises(TypeError, match=r"Sequential\(\*layers\)"):
         mg.Sequential([mg.ReLU()])
     layer = mg.ReLU()
-    with pytest.raises(ValueError, match="twice"):
-        mg.Sequential(layer, layer)
+    for layers in ((layer, layer), (layer, mg.Sequential(layer))):
+        with pytest.raises(ValueError, match="twice"):
+            mg.Sequential(*layers)
     with pytest.raises(ValueError, match="activation must be one of"):
         mg.models.mlp((2, 3), "swish")
     with pytest.raises(ValueError, match="sizes needs"):
@@ -168,6 +177,8 @@ def test_load_checks_everything_before_it_touches_anything():
         after = net.state_dict()
         assert all(np.array_equal(before[k], after[k]) for k in before)
     params = net.params
+    net.load_state_dict(mg.models.gist_mlp(seed=1).params)  # arrays of either side will do
+    assert all(np.array_equal(good[k], a) for k, a in net.state_dict().items())
     net.load_state_dict(good)
     assert all(net.params[k] is a for k, a in params.items())  # an optimiser still holds them
     assert all(np.array_equal(good[k], a) for k, a in net.state_dict().items())

@@ -100,12 +100,73 @@ def test_state_saved_and_loaded_goes_on_the_same(make, name, settings, tmp_path)
     assert all(np.array_equal(a[key], b[key]) for key in a)
 
 
+@pytest.mark.parametrize(("make", "name", "settings"), SETTINGS, ids=ids)
+def test_a_single_number_is_stepped_like_an_array_of_one(make, name, settings):
+    ends = []
+    for shape in ((), (1,)):
+        layer = mg.Layer()
+        layer.params["a"] = to_device(np.full(shape, 3.0))
+        optimizer = make(layer, **settings)
+        for _ in range(6):
+            grad = 2 * layer.params["a"]
+            layer.grads["a"] = grad.sum() if shape == () else grad  # in NumPy a scalar, no array
+            optimizer.step()
+        ends.append(float(to_host(layer.params["a"]).sum()))
+    assert ends[0] == pytest.approx(ends[1], rel=1e-12)
+    assert ends[0] < 3
+
+
+@pytest.mark.parametrize("value", [1.0, np.float64(1.0)])
+def test_parameters_that_cannot_change_in_place_are_refused(value):
+    layer = mg.Layer()
+    layer.params["a"] = value
+    with pytest.raises(TypeError, match="a is a float.*make it an array"):
+        mg.SGD(layer, 0.1)
+
+
+def test_no_step_is_half_done(rng):
+    model = net()
+    optimizer = mg.SGD(model, 0.1)
+    fill(model, rng)
+    before = model.state_dict()
+    del model.layers[2].grads["b"]
+    with pytest.raises(KeyError):
+        optimizer.step()
+    after = model.state_dict()
+    assert all(np.array_equal(before[key], after[key]) for key in before)
+
+
+def test_state_is_a_copy_both_ways(rng):
+    model = net()
+    optimizer = mg.SGD(model, 0.1, momentum=0.9)
+    fill(model, rng)
+    optimizer.step()
+    state = optimizer.state_dict()
+    kept = {key: np.copy(value) for key, value in state.items()}
+    optimizer.step()
+    assert all(np.array_equal(state[key], kept[key]) for key in kept)
+    optimizer.load_state_dict(state)
+    optimizer.step()
+    assert all(np.array_equal(state[key], kept[key]) for key in kept)
+
+
+def test_optimizers_say_their_settings():
+    assert repr(mg.SGD(net(), 0.1, momentum=0.9)) == (
+        "SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0)"
+    )
+    assert repr(mg.Adam(net(), 0.001)) == "Adam(lr=0.001, betas=(0.9, 0.999), eps=1e-08)"
+
+
 def test_state_that_does_not_fit_is_refused():
     optimizer = mg.SGD(net(), 0.1, momentum=0.9)
     with pytest.raises(KeyError, match=r"7\.W\.velocity"):
         optimizer.load_state_dict({"lr": 0.1, "7.W.velocity": np.zeros((4, 3))})
-    with pytest.raises(ValueError, match=r"expected shape \(4, 3\)"):
+    with pytest.raises(ValueError, match=r"float64 of shape \(4, 3\)"):
         optimizer.load_state_dict({"lr": 0.1, "0.W.velocity": np.zeros((3, 4))})
+    with pytest.raises(ValueError, match="got float32"):
+        optimizer.load_state_dict({"lr": 0.1, "0.W.velocity": np.zeros((4, 3), "float32")})
+    with pytest.raises(KeyError, match=r"Adam keeps \['t', 'm', 'v'\]"):
+        mg.Adam(net(), 0.1).load_state_dict({"lr": 0.1, "0.W.velocity": np.zeros((4, 3))})
 
 
 SCHEDULES = [

@@ -1,5 +1,6 @@
 """What the README says is so."""
 
+import ast
 import os
 import re
 import subprocess
@@ -14,13 +15,19 @@ pytestmark = pytest.mark.on_host
 README = (ROOT / "README.md").read_text()
 
 
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
 def test_the_table_has_every_lesson_with_its_question_and_time():
     rows = re.findall(r"^\| \[(.+?)\]\((.+?)\) \| (.+?) \| (.+?) \|$", README, re.MULTILINE)
     assert [(title, path) for title, path, _, _ in rows] == [
         (lesson.title, f"lessons/{lesson.path.name}") for lesson in cli.lessons()
     ]
-    for (_, _, _, usual), lesson in zip(rows, cli.lessons(), strict=True):
-        assert lesson.time.startswith(usual)
+    for (_, _, question, usual), lesson in zip(rows, cli.lessons(), strict=True):
+        assert re.match(rf"{re.escape(usual)}\b", lesson.time)
+        doc = ast.get_docstring(ast.parse(lesson.path.read_text()))
+        asked = re.search(r"^Question: (.*?)\?", doc, re.MULTILINE | re.DOTALL)[1]
+        assert question.rstrip("?").lower() == " ".join(asked.split()).lower()
 
 
 def test_links_and_pictures_are_there():
@@ -34,8 +41,17 @@ def test_the_two_commands_stand_as_they_are_run():
     assert 'python -m pip install -e ".[test]" && python -m pytest' in commands
 
 
+def test_the_layer_passes_the_command_that_follows_it(tmp_path, monkeypatch, capsys):
+    (code,) = (block for block in BLOCKS if "mg.Layer" in block)
+    (tmp_path / "my_layer.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    command = re.search(r"^    minigrad (check my_layer.*)$", README, re.MULTILINE)[1]
+    assert cli.main(command.split()) == 0
+    assert "all ok" in capsys.readouterr().out
+
+
 def test_the_example_runs_and_learns(tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (code,) = (block for block in BLOCKS if "mg.fit" in block)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MINIGRAD")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],

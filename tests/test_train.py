@@ -196,6 +196,99 @@ def test_interrupt_ends_cleanly_with_what_was_measured(data, capsys):
     assert "interrupted in epoch 3" in capsys.readouterr().err
 
 
+def test_a_run_that_was_stopped_cannot_be_continued(data):
+    def interrupt(step, loss):
+        raise KeyboardInterrupt
+
+    history, model = run(data, step_callback=interrupt)
+    with pytest.raises(ValueError, match="cannot be continued: the run was interrupted in epoch 1"):
+        run(data, model=model, history=history)
+
+
+def test_divergence_at_the_last_step_is_seen_in_the_evaluation(data):
+    model = mg.Sequential(mg.Linear(6, 8, seed=0), mg.ReLU(), mg.Linear(8, 3, seed=1))
+    history, _ = run(data, 1, model, mg.SGD(model, 1e30), batch_size=70)
+    assert np.isfinite(history.step_loss).all()
+    assert not np.isfinite(history.train_loss[-1])
+    assert history.stopped.startswith("diverged: the loss was")
+
+
+def test_an_optimizer_or_schedule_of_another_model_is_refused(data):
+    model, other = net(), net()
+    with pytest.raises(ValueError, match=r"another model.*SGD\(model, lr=...\)"):
+        run(data, model=model, optimizer=mg.SGD(other, 0.1))
+    optimizer = mg.SGD(model, 0.1)
+    schedule = mg.StepLR(mg.SGD(model, 0.1), 1)
+    with pytest.raises(ValueError, match="schedule is another"):
+        run(data, model=model, optimizer=optimizer, schedule=schedule)
+    top = mg.SGD(model.layers[2], 0.1)  # a part of the model is no other model
+    before = model.state_dict()
+    run(data, model=model, optimizer=top)
+    moved = {key for key, a in model.state_dict().items() if not np.array_equal(a, before[key])}
+    assert moved == {"2.W", "2.b"}
+
+
+def test_what_is_no_dataset_is_refused(data):
+    with pytest.raises(TypeError, match=r"train must be a Dataset, got tuple"):
+        run(((data[0].x, data[0].y), None))
+
+
+def test_evaluation_is_in_evaluation_mode(data, rng):
+    model = mg.Sequential(
+        mg.Linear(6, 8, seed=0), mg.BatchNorm1d(8), mg.Dropout(0.5, seed=0), mg.Linear(8, 3, seed=1)
+    )
+    run(data, 2, model)
+    state = model.state_dict()
+    first, second = (mg.evaluate(model, mg.CrossEntropyLoss(), data[1], 10) for _ in range(2))
+    assert first == second == pytest.approx(mg.evaluate(model, mg.CrossEntropyLoss(), data[1], 33))
+    after = model.state_dict()
+    assert all(np.array_equal(state[key], after[key]) for key in state)
+
+
+def test_fit_keeps_nothing_for_derivatives(data):
+    _, model = run(data)
+    with pytest.raises(RuntimeError, match="call forward"):
+        model.backward(data[0].x)
+
+
+def test_seconds_are_those_of_training_alone(data, monkeypatch):
+    slept = []
+
+    def slow(*arguments, **options):
+        slept.append(time.sleep(0.1))
+        return 1.0, 0.5
+
+    monkeypatch.setattr("minigrad.train.evaluate", slow)
+    history, _ = run(data, epochs=2, step_callback=lambda step, loss: time.sleep(0.004))
+    assert len(slept) == 4
+    assert all(0.02 <= seconds < 0.1 for seconds in history.seconds)
+
+
+def test_seeds_do_not_share_their_orders(data):
+    """Epoch 2 of seed 0 must not be epoch 1 of seed 1, as it would be from seed + epoch."""
+    orders = {}
+    for seed in (0, 1):
+        seen = orders[seed] = []
+
+        class Spy(rules.Backprop):
+            def estimate(self, model, loss, x, target, seen=seen):
+                seen.append(mg.backend.to_host(x)[:, 0].copy())
+                return super().estimate(model, loss, x, target)
+
+        model = net()
+        mg.fit(
+            model,
+            mg.CrossEntropyLoss(),
+            Spy(),
+            mg.SGD(model, 0.1),
+            data[0],
+            epochs=2,
+            batch_size=35,
+            seed=seed,
+        )
+    assert not np.array_equal(orders[0][2], orders[1][0])
+
+
 def test_divergence_ends_cleanly_and_says_so(data):
     model = mg.Sequential(mg.Linear(6, 8, seed=0), mg.ReLU(), mg.Linear(8, 3, seed=1))
     history, _ = run(data, 50, model, mg.SGD(model, 1e30))
@@ -231,14 +324,20 @@ def test_history_survives_saving(data, tmp_path):
     assert back.settings == history.settings
     assert back.settings["batch_size"] == 16
     assert [p.name for p in path.parent.iterdir()] == ["history.json"]
+    assert path.stat().st_mode & 0o044 == (tmp_path / "new").stat().st_mode & 0o044
+    assert back.settings["optimizer"].startswith("SGD(lr=0.5, momentum=0.5")
 
 
 @pytest.mark.on_host
-@pytest.mark.parametrize("text", ["", "[1, 2]", '{"epoch": []}', "{"])
+@pytest.mark.parametrize("text", ["", "[1, 2]", '{"epoch": []}', "{", "null", "number"])
 def test_what_is_no_history_is_refused(text, tmp_path):
     path = tmp_path / "history.json"
+    if text in ("null", "number"):
+        mg.History().save(path)
+        broken = {"null": "null", "number": '["x"]'}[text]
+        text = path.read_text().replace('"epoch": []', f'"epoch": {broken}')
     path.write_text(text)
-    with pytest.raises(ValueError, match="is not a saved History"):
+    with pytest.raises(ValueError, match=r"history\.json is not a saved History"):
         mg.History.load(path)
 
 
@@ -247,7 +346,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "results.json"
     write_json(path, {"a": np.float32(1.5), "b": np.arange(2), "c": (1, None)})
     with pytest.raises(TypeError):
-        write_json(path, {"a": object()})
+        write_json(path, {"a": 1, "b": object()})
     assert json.loads(path.read_text()) == {"a": 1.5, "b": [0, 1], "c": [1, None]}
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
 

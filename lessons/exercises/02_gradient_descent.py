@@ -1,19 +1,28 @@
-"""Exercises of lesson 02. Fill in what says TODO(you), then run
+"""Exercises of lesson 02. Copy this file, fill in what says TODO(you), and run your copy:
 
-    python lessons/exercises/02_gradient_descent.py
+    cp lessons/exercises/02_gradient_descent.py my_02.py
+    python my_02.py
 
 Answers: lessons/solutions/02_gradient_descent.py
 """
 
+import sys
+from math import exp
+
+import numpy as np
+from minigrad.exercises import grade
+
+import minigrad as mg
+
 
 def best_step_size():
     """Exercise 1: the step size that needs the fewest steps on f(x) = 3x² + 2x."""
-    raise NotImplementedError("TODO(you): predict it from f''; main() measures it")
+    raise NotImplementedError("TODO(you): predict it from f''")
 
 
 def stopping_rate():
-    """Exercise 2: a c for which α_k = 0.1 e^(-ck) on f = x², from x = 1, never gets below 0.5."""
-    raise NotImplementedError("TODO(you): how far can all steps together reach?")
+    """Exercise 2: a c with which α_k = 0.1 e^(-ck) never brings x below 0.5, on x² from x = 1."""
+    raise NotImplementedError("TODO(you): how far can all the steps together reach?")
 
 
 def first_adam_step(gradient):
@@ -21,19 +30,36 @@ def first_adam_step(gradient):
     raise NotImplementedError("TODO(you): write out m̂ and v̂ at t = 1")
 
 
-def main():
-    from math import exp
+# ---------------------------------------------------------------- what your answers must do
 
-    x, alpha, steps = 5.0, best_step_size(), 0
-    while abs(x + 1 / 3) > 1e-9 and steps < 100:
-        x, steps = x - alpha * (6 * x + 2), steps + 1
-    print(f"exercise 1: at the bottom after {steps} steps")
-    x, c = 1.0, stopping_rate()
-    for k in range(100_000):
+
+def check_1(answers):
+    alpha, x = answers.best_step_size(), 5.0
+    x -= alpha * (6 * x + 2)
+    assert abs(x + 1 / 3) < 1e-9, f"after one step of {alpha:g} from 5, x is {x:.4g}, not -1/3"
+    return f"one step of {alpha:.4f} goes to the bottom, from anywhere"
+
+
+def check_2(answers):
+    c, x = answers.stopping_rate(), 1.0
+    assert c > 0, f"the steps must fall: c > 0, got {c}"
+    for k in range(10_000):
         x -= 0.1 * exp(-c * k) * 2 * x
-    print(f"exercise 2: c = {c}: x ends at {x:.3f}")
-    print("exercise 3:", [first_adam_step(g) for g in (0.001, 1.0, 25.0)])
+    assert x > 0.5, f"with c = {c} x comes to {x:.3f}"
+    return f"with c = {c} x stops at {x:.3f} for ever"
 
+
+def check_3(answers):
+    for gradient in (0.001, 1.0, 25.0):
+        layer = mg.Layer()
+        layer.params["x"], layer.grads["x"] = np.array([3.0]), np.array([gradient])
+        mg.Adam(layer, lr=1.0).step()
+        measured, said = 3.0 - float(layer.params["x"][0]), answers.first_adam_step(gradient)
+        assert abs(measured - said) < 1e-4, f"for {gradient} it is {measured:.4f}, not {said:.4f}"
+    return "of length 1, whatever the gradient"
+
+
+CHECKS = {"1": check_1, "2": check_2, "3": check_3}
 
 if __name__ == "__main__":
-    main()
+    sys.exit(grade(sys.modules[__name__], CHECKS))

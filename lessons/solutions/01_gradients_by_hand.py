@@ -1,6 +1,9 @@
 """Answers to the exercises of lesson 01."""
 
+import sys
+
 import numpy as np
+from minigrad.exercises import checks_of, grade
 
 import minigrad as mg
 
@@ -11,7 +14,7 @@ class LeakyReLU(mg.Layer):
     a = 0.1
 
     def forward(self, x, train=True):
-        self.cache = slope = np.where(x > 0, 1.0, self.a)
+        self.cache = slope = np.where(x > 0, 1, self.a).astype(x.dtype)
         return slope * x
 
     def backward(self, dy):
@@ -24,9 +27,9 @@ class LeakyReLU(mg.Layer):
 class ParametricReLU(mg.Layer):
     """Exercise 2: y = a x where x <= 0, so da = Σ dy x there: all places share the one slope."""
 
-    def __init__(self):
-        super().__init__("float64")
-        self.params["a"] = np.array([0.1])
+    def __init__(self, dtype="float32"):
+        super().__init__(dtype)
+        self.params["a"] = np.array([0.1], dtype)
 
     def forward(self, x, train=True):
         self.cache = x
@@ -35,11 +38,11 @@ class ParametricReLU(mg.Layer):
     def backward(self, dy):
         x = self.recall()
         self.grads["a"] = (dy * np.minimum(x, 0)).sum().reshape(1)
-        return dy * np.where(x > 0, 1.0, self.params["a"])
+        return np.where(x > 0, dy, self.params["a"] * dy)
 
     def jvp(self, x_dot, params_dot=None):
         x = self.recall()
-        y_dot = 0.0 if x_dot is None else x_dot * np.where(x > 0, 1.0, self.params["a"])
+        y_dot = 0 if x_dot is None else np.where(x > 0, x_dot, self.params["a"] * x_dot)
         return y_dot if params_dot is None else y_dot + params_dot["a"] * np.minimum(x, 0)
 
 
@@ -52,23 +55,5 @@ def gradients_with_biases(x, y, W_i, b_i, W_o, b_o):
     return x.T @ delta_h, delta_h.sum(axis=0), h.T @ delta_o, delta_o.sum(axis=0)
 
 
-def main():
-    x = np.random.default_rng(0).standard_normal((4, 3))
-    for layer in (LeakyReLU(), ParametricReLU()):
-        print(report := mg.gradcheck.check(layer, x))
-        assert report
-    net = mg.models.mlp((3, 2, 1), "sigmoid", dtype="float64", seed=0)
-    net = mg.Sequential(*net.layers, mg.Sigmoid())
-    x, y = np.array([[1.0, 2.0, 0.5]]), np.array([[0.0]])
-    mg.rules.Backprop().estimate(net, mg.BCELoss(), x, y)
-    mine = gradients_with_biases(x, y, *net.params.values())
-    table = mg.gradcheck.compare(
-        {f"d{name}": (m, net.grads[name]) for name, m in zip(net.grads, mine, strict=True)}
-    )
-    print(table)
-    assert table
-    print("01_gradients_by_hand: all exercises solved")
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(grade(sys.modules[__name__], checks_of(__file__)))

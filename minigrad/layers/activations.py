@@ -39,7 +39,7 @@ class Sigmoid(Layer):
     Shapes: any x, y the same.
     Backward:  dx    = dy ⊙ y(1 - y)
     Jvp:       y_dot = x_dot ⊙ y(1 - y)
-    Range: e^(-x) is cut off at the largest finite float, where σ is 0 to every digit.
+    Range: e^(-x) is cut off near the largest finite float, where σ is 6e-39 in float32.
     Source: DS 4420, "Backprop".  Taught in: 01_gradients_by_hand.
     """
 

@@ -26,7 +26,8 @@ class Layer:
     To write a layer: call `super().__init__(dtype)`, put arrays into `params`, keep in
     `self.cache` whatever the derivatives need, and write the three methods. `backward` writes
     `grads` (it overwrites, never accumulates) and touches neither `dy` nor the parameters.
-    `jvp` takes None for a tangent that is zero: an input or parameters that do not move.
+    `jvp` takes None for an input, or for parameters, that stand still (not both).
+    A layer made of layers is a `Sequential`, or derived from it.
     """
 
     def __init__(self, dtype: Any = None):
@@ -35,6 +36,15 @@ class Layer:
         self.grads: dict[str, Array] = {}
         self.buffers: dict[str, Array] = {}  # state that is saved but not learned
         self.cache: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Only asked for what is not there."""
+        if name in ("params", "grads", "buffers", "cache", "dtype"):
+            raise AttributeError(
+                f"{type(self).__name__} has no {name!r} yet: let its __init__ begin with "
+                "super().__init__()"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """f(x, params); `train` tells dropout and batch norm which of their two modes to use."""
@@ -71,6 +81,12 @@ class Layer:
 
     def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         """(prefix, layer) for every layer that holds parameters itself: here, just this one."""
+        inside = [name for name, value in vars(self).items() if isinstance(value, Layer)]
+        if inside:
+            raise TypeError(
+                f"{type(self).__name__} holds layers of its own ({', '.join(inside)}), which no "
+                "optimiser or checker would find: derive it from Sequential"
+            )
         yield prefix, self
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -95,7 +111,7 @@ class Layer:
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or unknown:
             raise KeyError(f"state does not fit the model: missing {missing}, unknown {unknown}")
-        new = {key: backend.to_host(np.asarray(value)) for key, value in state.items()}
+        new = {key: backend.to_host(value) for key, value in state.items()}
         for key, array in own.items():
             if new[key].shape != array.shape:
                 raise ValueError(f"{key}: expected shape {array.shape}, got {new[key].shape}")
@@ -126,6 +142,21 @@ class Layer:
             raise TypeError(
                 f"{type(self).__name__} computes in {self.dtype}, got x of {x.dtype}; cast with "
                 f"x.astype('{self.dtype}') or build the layer with dtype='{x.dtype}'"
+            )
+
+    def check_upstream(self, dy: Array, shape: tuple[int, ...]) -> None:
+        """Raise unless dy is of y's shape, in this layer's dtype, and where its parameters are."""
+        param = next(iter(self.params.values()))
+        backend.array_module(dy, param)
+        if dy.shape != shape:
+            raise ValueError(
+                f"{type(self).__name__}.backward expected dy of y's shape {tuple(shape)}, got "
+                f"{tuple(dy.shape)}"
+            )
+        if dy.dtype != param.dtype:
+            raise TypeError(
+                f"{type(self).__name__}.backward expected dy in {param.dtype}, got {dy.dtype}; "
+                "its gradients are of its parameters' dtype"
             )
 
     def __repr__(self) -> str:

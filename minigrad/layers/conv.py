@@ -79,8 +79,8 @@ class Conv2d(Layer):
         return channels_first(y)
 
     def backward(self, dy: Array) -> Array:
-        padded = self.recall()
         self.backward_params(dy)
+        padded = self.recall()
         # dcols = dy W'ᵀ, then every window is added back to the pixels that it was cut from.
         rows = channels_last(dy)
         N, OH, OW, O = rows.shape
@@ -94,7 +94,10 @@ class Conv2d(Layer):
         return channels_first(dx[:, ph : ph + H, pw : pw + W])
 
     def backward_params(self, dy: Array) -> None:
-        cols = self._im2col(self.recall())
+        padded = self.recall()
+        size = output_size(padded.shape[1:3], self.kernel_size, self.stride)
+        self.check_upstream(dy, (len(padded), self.out_channels, *size))
+        cols = self._im2col(padded)
         rows = channels_last(dy).reshape(len(cols), self.out_channels)
         dW = (cols.T @ rows).reshape(*self.kernel_size, self.in_channels, self.out_channels)
         self.grads["W"] = array_module(dW).ascontiguousarray(dW.transpose(3, 2, 0, 1))
@@ -115,7 +118,9 @@ class Conv2d(Layer):
     def _convolve(self, padded: Array, W: Array) -> Array:
         """cols W' as an image (N, OH, OW, O)."""
         OH, OW = output_size(padded.shape[1:3], self.kernel_size, self.stride)
-        return (self._im2col(padded) @ self._matrix(W)).reshape(len(padded), OH, OW, -1)
+        return (self._im2col(padded) @ self._matrix(W)).reshape(
+            len(padded), OH, OW, self.out_channels
+        )
 
     def _im2col(self, padded: Array) -> Array:
         """cols (N·OH·OW, KH·KW·C): every window of `padded` (N, H, W, C) as one row."""

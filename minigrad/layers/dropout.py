@@ -32,7 +32,7 @@ class Dropout(Layer):
         super().__init__(dtype)
         if not 0 <= p < 1:
             raise ValueError(f"p is the probability to drop: expected 0 <= p < 1, got {p}")
-        self.p = p
+        self.p = float(p)
         self.reseed(int(host_generator(rng, seed).integers(2**63)))
 
     def reseed(self, seed: int) -> None:

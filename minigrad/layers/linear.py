@@ -66,6 +66,7 @@ class Linear(Layer):
 
     def backward_params(self, dy: Array) -> None:
         x = self.recall()
+        self.check_upstream(dy, (len(x), self.out_features))
         self.grads["W"] = x.T @ dy
         if "b" in self.params:
             self.grads["b"] = dy.sum(axis=0)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from minigrad.backend import Array, array_module, current
-from minigrad.checks import positive_int
+from minigrad.checks import not_negative, positive_int
 from minigrad.layers.base import Layer
 from minigrad.layers.windows import channels_first, channels_last
 
 
 class BatchNorm1d(Layer):
-    r"""y = γ x̂ + β, x̂ = (x - μ)/σ, with μ and σ² + ε each feature's mean and variance.
+    r"""y = γ x̂ + β, x̂ = (x - μ)/s, s = √(σ² + ε), with μ, σ² each feature's mean and variance.
 
     Shapes: x (N, D), γ = gamma (D,), β = beta (D,), y (N, D).
     train=True: μ, σ² of this batch (σ² divided by N); the running statistics move by
@@ -20,8 +20,8 @@ class BatchNorm1d(Layer):
     train=False: μ, σ² are the running statistics, which are constants.
 
     With P v = v - mean_n(v) - x̂ mean_n(v x̂) in training and P v = v in evaluation:
-    Backward:  dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = P(dy γ)/σ
-    Jvp:       y_dot = γ P(x_dot)/σ + γ_dot x̂ + β_dot      P is its own transpose
+    Backward:  dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = P(dy γ)/s
+    Jvp:       y_dot = γ P(x_dot)/s + γ_dot x̂ + β_dot      P is its own transpose
     Source: Ioffe, Szegedy 2015, Algorithm 1 and §3.  momentum as in PyTorch: new = .9 old + .1 x.
     """
 
@@ -30,7 +30,8 @@ class BatchNorm1d(Layer):
 
     def __init__(self, n: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = "float32"):
         super().__init__(dtype)
-        self.n, self.eps, self.momentum = positive_int("n", n), eps, momentum
+        self.n, self.eps = positive_int("n", n), not_negative("eps", eps)
+        self.momentum = not_negative("momentum", momentum)
         xp = current()
         self.params["gamma"] = xp.ones(n, self.dtype)
         self.params["beta"] = xp.zeros(n, self.dtype)
@@ -72,7 +73,8 @@ class BatchNorm1d(Layer):
         return centred, var
 
     def backward(self, dy: Array) -> Array:
-        x_hat, inv_std, _, _ = self.recall()
+        x_hat, inv_std, _, shape = self.recall()
+        self.check_upstream(dy, shape)
         dy = self._rows(dy)
         self.grads["gamma"] = (dy * x_hat).sum(axis=0)
         self.grads["beta"] = dy.sum(axis=0)

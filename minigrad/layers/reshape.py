@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 from minigrad.backend import Array, array_module
 from minigrad.layers.base import Layer
@@ -22,10 +23,11 @@ class Flatten(Layer):
         array_module(x)
         self.check_input(x, "(N, ...)", x.ndim >= 1)
         self.cache = x.shape
-        return x.reshape(len(x), -1)
+        return x.reshape(len(x), prod(x.shape[1:]))
 
     def backward(self, dy: Array) -> Array:
         return dy.reshape(self.recall())
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
-        return x_dot.reshape(self.recall()[0], -1)
+        shape = self.recall()
+        return x_dot.reshape(shape[0], prod(shape[1:]))

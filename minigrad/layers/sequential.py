@@ -31,12 +31,13 @@ class Sequential(Layer):
                     f"Sequential(*layers) takes layers, got {type(layer).__name__} at {i}"
                     + ("; write Sequential(*layers)" if isinstance(layer, list | tuple) else "")
                 )
-        if len(set(map(id, layers))) < len(layers):
+        self.layers = layers
+        leaves = [id(leaf) for _, leaf in self.leaves()]
+        if len(set(leaves)) < len(leaves):
             raise ValueError(
                 "the same layer stands in the net twice: it keeps one linearisation, so each "
                 "place needs a layer of its own"
             )
-        self.layers = layers
 
     def _gather(self, kind: str) -> dict[str, Array]:
         return {
@@ -119,11 +120,17 @@ class Sequential(Layer):
         ):
             layer.reseed(int(sequence.generate_state(1)[0]))
 
-    def summary(self, input_shape: tuple[int, ...]) -> Summary:
+    def summary(self, input_shape: tuple[int, ...] | None = None) -> Summary:
         """Print (and return, as text) each layer's output shape, parameters and memory.
 
-        input_shape: the shape of one example, without the batch: (1, 28, 28).
+        input_shape: the shape of one example, without the batch: (1, 28, 28). Without it, a net
+        whose first parameters are a Linear layer's is shown that layer's in_features.
         """
+        if input_shape is None:
+            first = next((leaf for _, leaf in self.leaves() if leaf.params), None)
+            if not hasattr(first, "in_features"):
+                raise ValueError("give summary the shape of one example: summary((1, 28, 28))")
+            input_shape = (first.in_features,)
         text = Summary.of(self, input_shape)
         print(text)
         return text

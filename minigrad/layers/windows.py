@@ -3,6 +3,7 @@
 The API has images as (N, C, H, W); in memory the channels come last, (N, H, W, C), and the
 API's array is a view of that. A window is then KH runs of KW·C neighbouring numbers, and
 element-wise layers, pooling and the matrix products of a convolution all stream through memory.
+(NumPy keeps this order through element-wise operations. CuPy does not: there a copy restores it.)
 """
 
 from __future__ import annotations

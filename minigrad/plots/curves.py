@@ -41,8 +41,12 @@ def stacked(
     title: str,
     xlabel: str = "step",
     floors: Mapping[str, float] | None = None,
+    marks: Sequence[float] = (),
 ) -> Any:
-    """Panels {ylabel: {label: (x, y)}} above each other, one x axis; `floors` in the first."""
+    """Panels {ylabel: {label: (x, y)}} above each other; `floors` in the first, `marks` in all.
+
+    Returns fig.
+    """
     import matplotlib.pyplot as plt
 
     fig, axes = plt.subplots(len(panels), 1, figsize=(9, 3.4 * len(panels)), sharex=True)
@@ -50,6 +54,8 @@ def stacked(
         zip(np.atleast_1d(axes), panels.items(), strict=True)
     ):
         _lines(ax, series, floors if i == 0 else None)
+        for mark in marks:
+            ax.axvline(mark, color="0.2", linewidth=1.2, linestyle=":", zorder=1)
         ax.set_ylabel(ylabel)
         ax.legend()
     axes[-1].set_xlabel(xlabel)
@@ -106,7 +112,7 @@ def class_bars(
                 ax.annotate("never", (place, 0.02), rotation=90, ha="center", va="bottom")
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.05))
     ax.set_xticks(range(len(next(iter(series.values())))))
-    ax.legend(loc="lower right", framealpha=0.95)
+    fig.legend(loc="outside lower center", ncols=len(series))
     return fig
 
 

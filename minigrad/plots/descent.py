@@ -86,18 +86,26 @@ def over_contours(
     for i, (ax, (label, path)) in enumerate(zip(axes.flat, paths.items(), strict=False)):
         path = np.asarray(path)
         ax.contour(x, y, z, levels=levels, colors="0.75", linewidths=0.8)
+        ax.plot(0, 0, "*", color="0.5", markersize=14)
         ax.plot(*path.T, "o-", color=colour(label, i), markersize=4, linewidth=1.3)
-        for k in numbered:
-            if k < len(path):
-                ax.annotate(str(k), path[k], xytext=(4, 8), textcoords="offset points",
-                            bbox=_STEP, fontsize=10)  # fmt: skip
-        ax.plot(0, 0, "k*", markersize=14)
-        ax.set(title=f"{label}: {len(path) - 1} steps", xlim=xlim, ylim=ylim)
+        ax.set(title=label, xlim=xlim, ylim=ylim)
+        _number(ax, path, numbered, np.array([xlim[1] - xlim[0], ylim[1] - ylim[0]]))
         ax.grid(False)
     for ax in axes.flat[len(paths) :]:
         ax.axis("off")
     fig.suptitle(title)
     return fig
+
+
+def _number(ax: Any, path: np.ndarray, which: Sequence[int], size: np.ndarray) -> None:
+    """Numbers beside these steps of the path, but none that would lie on another."""
+    placed: list[np.ndarray] = []
+    for k in which:
+        if k >= len(path) or any((abs(path[k] - p) / size < (0.05, 0.08)).all() for p in placed):
+            continue
+        placed.append(path[k])
+        style = {"textcoords": "offset points", "bbox": _STEP, "fontsize": 10}
+        ax.annotate(str(k), path[k], xytext=(-3, 10), **style)
 
 
 @styled

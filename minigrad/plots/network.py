@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from minigrad.plots.style import COLOURS, styled
 
+Place = tuple[float, float]
+
 
 @styled
 def network(
     values: Sequence[np.ndarray],
-    gradients: Sequence[np.ndarray | None],
+    deltas: Sequence[np.ndarray | None],
     weights: Sequence[np.ndarray],
     weight_gradients: Sequence[np.ndarray],
     names: Sequence[str],
@@ -21,52 +24,47 @@ def network(
 ) -> Any:
     """Columns of nodes, one for each entry of `values`, joined by `weights` (n_in, n_out).
 
-    Under each value stands its gradient (none where `gradients` has None); on each edge the
+    In a node stand its value and its delta (none where `deltas` has None); on each edge the
     weight and its gradient. Returns fig.
     """
     import matplotlib.pyplot as plt
 
-    fig, ax = plt.subplots(figsize=(13, 7))
+    fig, ax = plt.subplots(figsize=(13, 7.5))
     places = [_column(i, len(column)) for i, column in enumerate(values)]
-    for left, right, W, dW in zip(places, places[1:], weights, weight_gradients, strict=False):
-        for (i, start), (j, end) in ((a, b) for a in enumerate(left) for b in enumerate(right)):
-            ax.plot(*zip(start, end, strict=True), color="0.75", linewidth=1.5, zorder=1)
-            x, y = (a + 0.3 * (b - a) for a, b in zip(start, end, strict=True))  # before they cross
-            ax.text(x - 0.005, y, f"{W[i, j]:.3f}", color=COLOURS["value"], ha="right", **_LABEL)
-            ax.text(
-                x + 0.005, y, f"{dW[i, j]:+.4f}", color=COLOURS["gradient"], ha="left", **_LABEL
-            )
-    for column, nodes, gradient, name in zip(values, places, gradients, names, strict=True):
-        ax.text(nodes[0][0], 1.05, name, ha="center", fontsize=17)
-        for k, place in enumerate(nodes):
-            ax.plot(*place, "o", markersize=68, color="white", markeredgecolor="black", zorder=3)
-            up = 0.03 if gradient is not None else 0
-            ax.text(place[0], place[1] + up, f"{column[k]:.4g}", color=COLOURS["value"], **_NODE)
-            if gradient is not None:
-                text = f"{gradient[k]:+.3f}"
-                ax.text(place[0], place[1] - 0.045, text, color=COLOURS["gradient"], **_NODE)
-    ax.set(xlim=(-0.35, len(values) - 0.65), ylim=(-0.08, 1.12), title=title)
+    ax.set(xlim=(-0.2, len(values) - 0.8), ylim=(-0.12, 1.12), title=title)
     ax.axis("off")
-    ax.text(0, -0.05, "value (forward)", color=COLOURS["value"], ha="center", fontsize=16)
-    ax.text(
-        1,
-        -0.05,
-        "gradient of the loss (backward)",
-        color=COLOURS["gradient"],
-        ha="center",
-        fontsize=16,
-    )
+    for (left, right), W, dW in zip(pairwise(places), weights, weight_gradients, strict=True):
+        for (i, start), (j, end) in ((a, b) for a in enumerate(left) for b in enumerate(right)):
+            _edge(ax, start, end, f"{W[i, j]:.3f}", f"{dW[i, j]:+.4f}")
+    for column, nodes, delta, name in zip(values, places, deltas, names, strict=True):
+        ax.text(nodes[0][0], 1.06, name, ha="center", fontsize=18)
+        for k, (x, y) in enumerate(nodes):
+            ax.plot(x, y, "o", markersize=92, color="white", markeredgecolor="black", zorder=3)
+            up = 0.03 if delta is not None else 0
+            ax.text(x, y + up, f"{column[k]:.4g}", color=COLOURS["value"], **_NODE)
+            if delta is not None:
+                ax.text(x, y - 0.045, f"δ {delta[k]:+.3f}", color=COLOURS["gradient"], **_NODE)
+    ax.text(0.5, -0.08, "value, weight", color=COLOURS["value"], ha="center", fontsize=16)
+    ax.text(1.5, -0.08, "gradient of the loss", color=COLOURS["gradient"], ha="center", fontsize=16)
     return fig
 
 
-def _column(i: int, n: int) -> list[tuple[float, float]]:
+def _edge(ax: Any, start: Place, end: Place, weight: str, gradient: str) -> None:
+    """A line with the weight above it and the gradient below, both turned along it."""
+    ax.plot(*zip(start, end, strict=True), color="0.75", linewidth=1.5, zorder=1)
+    (x0, y0), (x1, y1) = (ax.transData.transform(place) for place in (start, end))
+    angle = float(np.degrees(np.arctan2(y1 - y0, x1 - x0)))
+    x, y = (a + 0.27 * (b - a) for a, b in zip(start, end, strict=True))  # before they cross
+    for text, kind, side, up in (
+        (weight, "value", "bottom", 0.006),
+        (gradient, "gradient", "top", -0.006),
+    ):
+        ax.text(x, y + up, text, color=COLOURS[kind], va=side, rotation=angle, **_EDGE)
+
+
+def _column(i: int, n: int) -> list[Place]:
     return [(float(i), 1 - (k + 0.5) / n) for k in range(n)]
 
 
-_LABEL = {
-    "va": "center",
-    "fontsize": 13,
-    "zorder": 2,
-    "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-}
-_NODE = {"ha": "center", "va": "center", "fontsize": 14, "zorder": 4}
+_EDGE = {"ha": "center", "fontsize": 14, "zorder": 2, "rotation_mode": "anchor"}
+_NODE = {"ha": "center", "va": "center", "fontsize": 15, "zorder": 4}
