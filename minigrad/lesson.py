@@ -128,10 +128,14 @@ class Lesson:
         figure.savefig(path, dpi=110)
         self.figures.append(path.name)
         self._kept.append((figure, keep))
-        if not (self.options.show or self.notebook):
+        if self.notebook:
+            from IPython.display import display
+
+            display(figure)
+        if not self.options.show:
             import matplotlib.pyplot as plt
 
-            plt.close(figure)
+            plt.close(figure)  # else the notebook, at the cell's end, would show it twice
         print(f"figure: {path}")
         return path
 
