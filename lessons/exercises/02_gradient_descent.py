@@ -10,9 +10,9 @@ import sys
 from math import exp
 
 import numpy as np
-from minigrad.exercises import grade
 
 import minigrad as mg
+from minigrad.exercises import grade
 
 
 def best_step_size():

@@ -3,9 +3,9 @@
 import sys
 
 import numpy as np
-from minigrad.exercises import checks_of, grade
 
 import minigrad as mg
+from minigrad.exercises import checks_of, grade
 
 
 class LeakyReLU(mg.Layer):
