@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.backend import Array, array_module
 from minigrad.layers.base import Layer
+from minigrad.parallel import by_batch
 
 
 class ReLU(Layer):
@@ -22,15 +23,14 @@ class ReLU(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)
         self.check_input(x)
-        y = xp.maximum(x, 0)
-        self.cache = y  # y > 0 exactly where x > 0
+        self.cache = y = by_batch(lambda x: xp.maximum(x, 0), x)  # y > 0 exactly where x > 0
         return y
 
     def backward(self, dy: Array) -> Array:
-        return dy * (self.recall() > 0)
+        return by_batch(lambda dy, y: dy * (y > 0), dy, self.recall())
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
-        return x_dot * (self.recall() > 0)
+        return by_batch(lambda x_dot, y: x_dot * (y > 0), x_dot, self.recall())
 
 
 class Sigmoid(Layer):

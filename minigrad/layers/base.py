@@ -30,6 +30,8 @@ class Layer:
     A layer made of layers is a `Sequential`, or derived from it.
     """
 
+    uses_threads = False  # the layer's work is shared out by minigrad.parallel
+
     def __init__(self, dtype: Any = None):
         self.dtype = None if dtype is None else float_dtype(dtype)
         self.params: dict[str, Array] = {}

@@ -10,13 +10,8 @@ import numpy as np
 from minigrad.backend import Array, array_module, host_generator
 from minigrad.checks import pair, positive_int
 from minigrad.layers.base import Layer, initial_uniform
-from minigrad.layers.windows import (
-    channels_first,
-    channels_last,
-    output_size,
-    window_pixels,
-    windows,
-)
+from minigrad.layers.windows import channels_first, channels_last, col2im, im2col, output_size
+from minigrad.parallel import each, groups, parts, scratch
 
 
 class Conv2d(Layer):
@@ -30,10 +25,12 @@ class Conv2d(Layer):
     Backward:  y = cols W' + b,  dW' = colsᵀ dy,  db = Σ dy,  dcols = dy W'ᵀ,
                dx = each window of dcols added back to where it was cut out, "col2im"
     Jvp:       y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot
-    In memory the channels come last: a window is then KH runs of KW·C numbers.
+    cols is never whole: a few images' part of it at a time, which stays in the cache.
 
     Source: LeCun et al. 1989; im2col as in Chellapilla, Puri, Simard 2006.
     """
+
+    uses_threads = True
 
     def __init__(
         self,
@@ -57,7 +54,11 @@ class Conv2d(Layer):
         rng = host_generator(rng, seed)
         shape = (self.out_channels, self.in_channels, *self.kernel_size)
         fan_in = self.in_channels * self.kernel_size[0] * self.kernel_size[1]
-        self.params["W"] = initial_uniform(rng, shape, fan_in, self.dtype)
+        W = initial_uniform(rng, shape, fan_in, self.dtype)
+        # In memory W lies as W' (KH·KW·C, O), and W is a view of that: `_matrix` copies nothing.
+        self.params["W"] = (
+            array_module(W).ascontiguousarray(W.transpose(2, 3, 1, 0)).transpose(3, 2, 0, 1)
+        )
         if bias:
             self.params["b"] = initial_uniform(rng, (self.out_channels,), fan_in, self.dtype)
 
@@ -73,59 +74,93 @@ class Conv2d(Layer):
             and x.shape[3] + 2 * pw >= KW,
         )
         self.cache = padded = channels_last(x, self.padding)
-        y = self._convolve(padded, self.params["W"])
-        if "b" in self.params:
-            y += self.params["b"]
-        return channels_first(y)
+        return self._convolve([(padded, self.params["W"])], self.params.get("b"))
 
     def backward(self, dy: Array) -> Array:
         self.backward_params(dy)
-        padded = self.recall()
-        # dcols = dy W'ᵀ, then every window is added back to the pixels that it was cut from.
-        rows = channels_last(dy)
-        N, OH, OW, O = rows.shape
-        dcols = rows.reshape(-1, O) @ self._matrix(self.params["W"]).T
-        dwindows = dcols.reshape(N, OH, OW, *self.kernel_size, self.in_channels)
-        dx = array_module(dy).zeros_like(padded)
-        for (k, l), pixels in window_pixels(self.kernel_size, self.stride, (OH, OW)):
-            dx[pixels] += dwindows[:, :, :, k, l]
-        ph, pw = self.padding
-        H, W = dx.shape[1] - 2 * ph, dx.shape[2] - 2 * pw
-        return channels_first(dx[:, ph : ph + H, pw : pw + W])
+        padded, rows = self.recall(), channels_last(dy)
+        xp, (_, OH, OW, O) = array_module(dy), rows.shape
+        dx, W = xp.zeros_like(padded), self._matrix(self.params["W"])
+
+        def work(part: slice) -> None:
+            # dcols = dy W'ᵀ, then every window is added back to the pixels that it was cut from
+            n = len(rows[part])
+            dcols = scratch("cols", (n * OH * OW, len(W)), dx)
+            xp.matmul(rows[part].reshape(-1, O), W.T, out=dcols)
+            dwindows = dcols.reshape(n, OH, OW, *self.kernel_size, self.in_channels)
+            col2im(dwindows, self.stride, dx[part])
+
+        each(work, self._parts(padded))
+        (ph, pw), (H, W_) = self.padding, padded.shape[1:3]
+        return channels_first(dx[:, ph : H - ph, pw : W_ - pw])
 
     def backward_params(self, dy: Array) -> None:
-        padded = self.recall()
-        size = output_size(padded.shape[1:3], self.kernel_size, self.stride)
-        self.check_upstream(dy, (len(padded), self.out_channels, *size))
-        cols = self._im2col(padded)
-        rows = channels_last(dy).reshape(len(cols), self.out_channels)
-        dW = (cols.T @ rows).reshape(*self.kernel_size, self.in_channels, self.out_channels)
-        self.grads["W"] = array_module(dW).ascontiguousarray(dW.transpose(3, 2, 0, 1))
+        padded, rows = self.recall(), channels_last(dy)
+        self.check_upstream(dy, (len(padded), self.out_channels, *self._size(padded)))
+        xp, (K, O) = array_module(dy), self._matrix(self.params["W"]).shape
+
+        def work(group: list[slice]) -> tuple[Array, Array]:
+            # dW' = colsᵀ dy and db = 1ᵀ dy, added up over the parts of the group
+            dW, db = xp.zeros((K, O), dy.dtype), xp.zeros(O, dy.dtype)
+            product = scratch("product", (K, O), dy)
+            for part in group:
+                cols, dy_part = self._im2col(padded[part]), rows[part].reshape(-1, O)
+                dW += xp.matmul(cols.T, dy_part, out=product)
+                db += xp.ones(len(cols), dy.dtype) @ dy_part
+            return dW, db
+
+        dWs, dbs = zip(*each(work, groups(self._parts(padded))), strict=True)
+        dW = sum(dWs[1:], dWs[0]).reshape(*self.kernel_size, self.in_channels, O)
+        self.grads["W"] = dW.transpose(3, 2, 0, 1)
         if "b" in self.params:
-            self.grads["b"] = rows.sum(axis=0)
+            self.grads["b"] = sum(dbs[1:], dbs[0])
 
     def jvp(self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None) -> Array:
-        padded = self.recall()
-        y_dot = 0
+        terms = []
         if x_dot is not None:
-            y_dot = self._convolve(channels_last(x_dot, self.padding), self.params["W"])
+            terms.append((channels_last(x_dot, self.padding), self.params["W"]))
         if params_dot is not None:
-            y_dot = y_dot + self._convolve(padded, params_dot["W"])
-            if "b" in self.params:
-                y_dot += params_dot["b"]
-        return channels_first(y_dot)
+            terms.append((self.recall(), params_dot["W"]))
+        self.recall()
+        return self._convolve(terms, (params_dot or {}).get("b"))
 
-    def _convolve(self, padded: Array, W: Array) -> Array:
-        """cols W' as an image (N, OH, OW, O)."""
-        OH, OW = output_size(padded.shape[1:3], self.kernel_size, self.stride)
-        return (self._im2col(padded) @ self._matrix(W)).reshape(
-            len(padded), OH, OW, self.out_channels
+    def _convolve(self, terms: list[tuple[Array, Array]], b: Array | None) -> Array:
+        """Σ cols(x) W' + b over the terms (x, W), seen as (N, O, OH, OW)."""
+        padded, O = terms[0][0], self.out_channels
+        xp = array_module(padded)
+        y = xp.empty((len(padded), *self._size(padded), O), padded.dtype)
+        terms = [(x, self._matrix(W)) for x, W in terms]
+
+        def work(part: slice) -> None:
+            out = y[part].reshape(-1, O)
+            for i, (x, W) in enumerate(terms):
+                if i == 0:
+                    xp.matmul(self._im2col(x[part]), W, out=out)
+                else:
+                    out += self._im2col(x[part]) @ W
+            if b is not None:
+                out += b
+
+        each(work, self._parts(padded))
+        return channels_first(y)
+
+    def _im2col(self, rows: Array) -> Array:
+        """cols (N·OH·OW, KH·KW·C) of some images (N, H, W, C), in this thread's scratch memory."""
+        OH, OW = self._size(rows)
+        K = self.kernel_size[0] * self.kernel_size[1] * self.in_channels
+        return im2col(
+            rows, self.kernel_size, self.stride, scratch("cols", (len(rows) * OH * OW, K), rows)
         )
 
-    def _im2col(self, padded: Array) -> Array:
-        """cols (N·OH·OW, KH·KW·C): every window of `padded` (N, H, W, C) as one row."""
-        columns = self.kernel_size[0] * self.kernel_size[1] * self.in_channels
-        return windows(padded, self.kernel_size, self.stride).reshape(-1, columns)
+    def _parts(self, padded: Array) -> list[slice]:
+        """The batch in parts whose cols stay in the cache."""
+        OH, OW = self._size(padded)
+        cols = OH * OW * self.kernel_size[0] * self.kernel_size[1] * self.in_channels
+        return parts(len(padded), cols * padded.itemsize, padded)
+
+    def _size(self, rows: Array) -> tuple[int, int]:
+        """(OH, OW) for padded images (N, H, W, C)."""
+        return output_size(rows.shape[1:3], self.kernel_size, self.stride)
 
     def _matrix(self, W: Array) -> Array:
         """W' (KH·KW·C, O): the kernels as the columns of one matrix."""

@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.backend import Array, array_module, host_generator
 from minigrad.checks import positive_int
 from minigrad.layers.base import Layer, initial_uniform
+from minigrad.parallel import matmul
 
 
 class Linear(Layer):
@@ -55,29 +56,29 @@ class Linear(Layer):
             "put Flatten() before it" if x.ndim > 2 else "",
         )
         self.cache = x
-        y = x @ self.params["W"]
+        y = matmul(x, self.params["W"])
         if "b" in self.params:
             y += self.params["b"]
         return y
 
     def backward(self, dy: Array) -> Array:
         self.backward_params(dy)
-        return dy @ self.params["W"].T
+        return matmul(dy, self.params["W"].T)
 
     def backward_params(self, dy: Array) -> None:
         x = self.recall()
         self.check_upstream(dy, (len(x), self.out_features))
-        self.grads["W"] = x.T @ dy
+        self.grads["W"] = matmul(x.T, dy)
         if "b" in self.params:
             self.grads["b"] = dy.sum(axis=0)
 
     def jvp(self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None) -> Array:
         x = self.recall()
         if params_dot is None:
-            return x_dot @ self.params["W"]
-        y_dot = x @ params_dot["W"]
+            return matmul(x_dot, self.params["W"])
+        y_dot = matmul(x, params_dot["W"])
         if x_dot is not None:
-            y_dot += x_dot @ self.params["W"]
+            y_dot += matmul(x_dot, self.params["W"])
         if "b" in self.params:
             y_dot += params_dot["b"]
         return y_dot

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minigrad.backend import Array, array_module
 from minigrad.checks import pair
 from minigrad.layers.base import Layer
-from minigrad.layers.windows import channels_first, channels_last, output_size, window_pixels
+from minigrad.layers.windows import channels_first, channels_last, output_size
+from minigrad.parallel import each, parts, scratch
 
 
 class MaxPool2d(Layer):
@@ -17,12 +18,15 @@ class MaxPool2d(Layer):
     Shapes: x (N, C, H, W), y (N, C, OH, OW), OH = (H - KH)/s + 1 rounded down, OW likewise.
     stride: the kernel size unless given; windows may overlap or leave pixels out.
 
-    With r(i, j) the pixel that won window (i, j):
+    The max of a window is the max over its rows of each row's max: pooling in W, then in H, each
+    of which keeps which one won. With r(i, j) the pixel that won window (i, j):
     Backward:  dx[r(i, j)] += dy[i, j]      the winner takes the whole gradient
     Jvp:       y_dot[i, j] = x_dot[r(i, j)]
     Ties: the first pixel of the window wins, row by row, as in PyTorch.
     Source: LeCun, Bottou, Bengio, Haffner 1998 (mean pooling); Ranzato et al. 2007 (max).
     """
+
+    uses_threads = True
 
     def __init__(
         self,
@@ -33,6 +37,8 @@ class MaxPool2d(Layer):
     ):
         super().__init__(dtype)
         self.kernel_size = pair("kernel_size", kernel_size)
+        if max(self.kernel_size) > 256:
+            raise ValueError(f"kernel_size must be at most 256, got {self.kernel_size}")
         self.stride = self.kernel_size if stride is None else pair("stride", stride)
 
     def forward(self, x: Array, train: bool = True) -> Array:
@@ -41,33 +47,81 @@ class MaxPool2d(Layer):
         fits = x.ndim == 4 and x.shape[2] >= KH and x.shape[3] >= KW
         self.check_input(x, f"(N, C, H >= {KH}, W >= {KW})", fits)
         rows = channels_last(x)
-        size = output_size(rows.shape[1:3], self.kernel_size, self.stride)
-        y = None
-        for _, pixels in window_pixels(self.kernel_size, self.stride, size):
-            y = rows[pixels].copy() if y is None else xp.maximum(y, rows[pixels], out=y)
-        self.cache = rows, y
+        N, H, W, C = rows.shape
+        OH, OW = output_size((H, W), self.kernel_size, self.stride)
+        y = xp.empty((N, OH, OW, C), x.dtype)
+        across, down = xp.empty((N, H, OW, C), "uint8"), xp.empty((N, OH, OW, C), "uint8")
+
+        def work(part: slice) -> None:
+            best = scratch("best", across[part].shape, y)
+            _pool(rows[part], 2, KW, self.stride[1], best, across[part])
+            _pool(best, 1, KH, self.stride[0], y[part], down[part])
+
+        each(work, self._parts(rows))
+        self.cache = rows.shape, across, down
         return channels_first(y)
 
     def backward(self, dy: Array) -> Array:
-        rows, _ = self.recall()
-        dy = channels_last(dy)
-        dx = array_module(dy).zeros_like(rows)
-        for pixels, won in self._winners():
-            dx[pixels] += dy * won
+        shape, across, down = self.recall()
+        dy, (KH, KW), (sh, sw) = channels_last(dy), self.kernel_size, self.stride
+        dx = array_module(dy).zeros(shape, dy.dtype)
+
+        def work(part: slice) -> None:
+            dbest = scratch("best", across[part].shape, dx)
+            dbest[...] = 0
+            _to_winners(dy[part], 1, KH, sh, down[part], dbest)
+            _to_winners(dbest, 2, KW, sw, across[part], dx[part])
+
+        each(work, self._parts(dx))
         return channels_first(dx)
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
-        x_dot = channels_last(x_dot)
-        return channels_first(sum(x_dot[pixels] * won for pixels, won in self._winners()))
+        _, across, down = self.recall()
+        x_dot, (KH, KW), (sh, sw) = channels_last(x_dot), self.kernel_size, self.stride
+        y_dot = array_module(x_dot).empty(down.shape, x_dot.dtype)
 
-    def _winners(self) -> Iterator[tuple[tuple, Array]]:
-        """For each element of a window, in order: its pixels, and in which windows it won."""
-        rows, y = self.recall()
-        taken = array_module(y).zeros(y.shape, bool)
-        for _, pixels in window_pixels(self.kernel_size, self.stride, y.shape[1:3]):
-            won = (rows[pixels] == y) & ~taken
-            taken |= won
-            yield pixels, won
+        def work(part: slice) -> None:
+            best = scratch("best", across[part].shape, y_dot)
+            _from_winners(x_dot[part], 2, KW, sw, across[part], best)
+            _from_winners(best, 1, KH, sh, down[part], y_dot[part])
+
+        each(work, self._parts(x_dot))
+        return channels_first(y_dot)
+
+    def _parts(self, rows: Array) -> list[slice]:
+        """The batch in parts that stay in the cache."""
+        return parts(len(rows), 2 * rows[:1].nbytes, rows)
 
     def __repr__(self) -> str:
         return f"MaxPool2d({self.kernel_size}, stride={self.stride})"
+
+
+def _candidate(x: Array, axis: int, k: int, stride: int, n: int) -> Array:
+    """The k-th element of each of n windows along the axis."""
+    places = slice(k, k + stride * (n - 1) + 1, stride)
+    return x[:, places] if axis == 1 else x[:, :, places]
+
+
+def _pool(x: Array, axis: int, size: int, stride: int, y: Array, winner: Array) -> None:
+    """y = max over windows along one axis; winner = the first k that has it."""
+    xp, n = array_module(x), y.shape[axis]
+    y[...] = _candidate(x, axis, 0, stride, n)
+    winner[...] = 0
+    for k in range(1, size):
+        candidate = _candidate(x, axis, k, stride, n)
+        xp.maximum(winner, (candidate > y) * winner.dtype.type(k), out=winner)
+        xp.maximum(y, candidate, out=y)
+
+
+def _to_winners(dy: Array, axis: int, size: int, stride: int, winner: Array, dx: Array) -> None:
+    """Each dy to the element that won its window: dx[winner] += dy, along one axis."""
+    for k in range(size):
+        place = _candidate(dx, axis, k, stride, dy.shape[axis])
+        place += dy * (winner == k)
+
+
+def _from_winners(x: Array, axis: int, size: int, stride: int, winner: Array, y: Array) -> None:
+    """y = x[winner], along one axis."""
+    y[...] = 0
+    for k in range(size):
+        y += _candidate(x, axis, k, stride, y.shape[axis]) * (winner == k)

@@ -11,6 +11,7 @@ from minigrad.backend import Array, array_module
 from minigrad.checks import positive_int
 from minigrad.layers.base import Layer
 from minigrad.layers.summary import Summary
+from minigrad.parallel import one_blas_thread
 
 
 class Sequential(Layer):
@@ -32,6 +33,7 @@ class Sequential(Layer):
                     + ("; write Sequential(*layers)" if isinstance(layer, list | tuple) else "")
                 )
         self.layers = layers
+        self.uses_threads = any(layer.uses_threads for layer in layers)
         leaves = [id(leaf) for _, leaf in self.leaves()]
         if len(set(leaves)) < len(leaves):
             raise ValueError(
@@ -68,13 +70,15 @@ class Sequential(Layer):
             yield from layer.leaves(f"{prefix}{i}.")
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        for layer in self.layers:
-            x = layer.forward(x, train)
+        with one_blas_thread(self.uses_threads):
+            for layer in self.layers:
+                x = layer.forward(x, train)
         return x
 
     def backward(self, dy: Array) -> Array:
-        for layer in reversed(self.layers):
-            dy = layer.backward(dy)
+        with one_blas_thread(self.uses_threads):
+            for layer in reversed(self.layers):
+                dy = layer.backward(dy)
         return dy
 
     def backward_params(self, dy: Array) -> None:
@@ -82,18 +86,20 @@ class Sequential(Layer):
         first = next((i for i, layer in enumerate(self.layers) if layer.params), None)
         if first is None:
             return
-        for layer in reversed(self.layers[first + 1 :]):
-            dy = layer.backward(dy)
-        self.layers[first].backward_params(dy)
+        with one_blas_thread(self.uses_threads):
+            for layer in reversed(self.layers[first + 1 :]):
+                dy = layer.backward(dy)
+            self.layers[first].backward_params(dy)
 
     def jvp(
         self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None
     ) -> Array | None:
         """The tangent of the output; layers whose names `params_dot` leaves out stand still."""
         moving = self._split(params_dot or {})
-        for i, layer in enumerate(self.layers):
-            if x_dot is not None or i in moving:  # else: nothing has moved yet
-                x_dot = layer.jvp(x_dot, moving.get(i))
+        with one_blas_thread(self.uses_threads):
+            for i, layer in enumerate(self.layers):
+                if x_dot is not None or i in moving:  # else: nothing has moved yet
+                    x_dot = layer.jvp(x_dot, moving.get(i))
         return x_dot
 
     def _split(self, params_dot: Mapping[str, Array]) -> dict[int, dict[str, Array]]:

@@ -8,11 +8,11 @@ element-wise layers, pooling and the matrix products of a convolution all stream
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from minigrad.backend import Array, array_module
+from minigrad.parallel import scratch
 
 Pair = tuple[int, int]
+SHORT_RUN = 16  # numbers in a row of a window below which im2col copies image rows instead
 
 
 def channels_last(x: Array, padding: Pair = (0, 0)) -> Array:
@@ -51,10 +51,35 @@ def windows(rows: Array, kernel: Pair, stride: Pair) -> Array:
     )
 
 
-def window_pixels(kernel: Pair, stride: Pair, size: Pair) -> Iterator[tuple[Pair, tuple]]:
-    """For each element (k, l) of a window: which pixels of (N, H, W, C) the OH·OW windows see."""
-    for k in range(kernel[0]):
-        for l in range(kernel[1]):
-            rows = slice(k, k + stride[0] * (size[0] - 1) + 1, stride[0])
-            columns = slice(l, l + stride[1] * (size[1] - 1) + 1, stride[1])
-            yield (k, l), (slice(None), rows, columns)
+def im2col(rows: Array, kernel: Pair, stride: Pair, cols: Array) -> Array:
+    """Every window of rows (N, H, W, C) as one row of a matrix (N·OH·OW, KH·KW·C), in `cols`.
+
+    The plain form is `windows(rows, kernel, stride).reshape(len(cols), -1)`. Where a window's rows
+    are short (KW·C numbers, few channels), `cols` is filled as its transpose, whose rows are made
+    of whole image rows: a matrix product takes either.
+    """
+    view = windows(rows, kernel, stride)
+    if kernel[1] * rows.shape[3] >= SHORT_RUN:
+        cols.reshape(view.shape)[...] = view
+        return cols
+    N, OH, OW, KH, KW, C = view.shape
+    turned = cols.reshape(KH, KW, C, N, OH, OW)
+    for k in range(KH):
+        for l in range(KW):
+            turned[k, l] = view[:, :, :, k, l].transpose(3, 0, 1, 2)
+    return turned.reshape(KH * KW * C, N * OH * OW).T
+
+
+def col2im(dcols: Array, stride: Pair, dx: Array) -> None:
+    """Add every window of dcols (N, OH, OW, KH, KW, C) to the pixels of dx that it was cut from.
+
+    The plain form is `dx[:, i·s + k, j·s + l] += dcols[:, i, j, k, l]` for all i, j, k, l. Here
+    the windows of one image column are added up first, then the columns: fewer, longer sums.
+    """
+    (N, OH, OW, KH, KW, C), (sh, sw) = dcols.shape, stride
+    sums = scratch("sums", (N, dx.shape[1], OW, KW, C), dx)
+    sums[...] = 0
+    for k in range(KH):
+        sums[:, k : k + sh * (OH - 1) + 1 : sh] += dcols[:, :, :, k]
+    for l in range(KW):
+        dx[:, :, l : l + sw * (OW - 1) + 1 : sw] += sums[:, :, :, l]

@@ -1,0 +1,158 @@
+"""The fast convolution and pooling are the plain ones: loops written out, and memory counted."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import parallel
+from minigrad.backend import to_device, to_host
+
+
+def plain_convolution(x, W, b, stride, padding, dy):
+    """y, dx, dW, db by the sums in Conv2d's docstring, one output pixel at a time."""
+    (ph, pw), (sh, sw), (KH, KW) = padding, stride, W.shape[2:]
+    padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
+    OH = (padded.shape[2] - KH) // sh + 1
+    OW = (padded.shape[3] - KW) // sw + 1
+    y = np.zeros((len(x), len(W), OH, OW))
+    dpadded, dW, db = np.zeros_like(padded), np.zeros_like(W), np.zeros_like(b)
+    dy = dy(y.shape)
+    for n, o, i, j in np.ndindex(y.shape):
+        at = n, slice(None), slice(i * sh, i * sh + KH), slice(j * sw, j * sw + KW)
+        y[n, o, i, j] = b[o] + (W[o] * padded[at]).sum()
+        dW[o] += padded[at] * dy[n, o, i, j]
+        db[o] += dy[n, o, i, j]
+        dpadded[at] += W[o] * dy[n, o, i, j]
+    H, W_ = x.shape[2:]
+    return dy, y, dpadded[:, :, ph : ph + H, pw : pw + W_], dW, db
+
+
+def plain_max_pool(x, x_dot, kernel, stride, dy):
+    (KH, KW), (sh, sw) = kernel, stride
+    OH, OW = (x.shape[2] - KH) // sh + 1, (x.shape[3] - KW) // sw + 1
+    y, y_dot = np.zeros((*x.shape[:2], OH, OW)), np.zeros((*x.shape[:2], OH, OW))
+    dx, dy = np.zeros_like(x), dy(y.shape)
+    for n, c, i, j in np.ndindex(y.shape):
+        window = x[n, c, i * sh : i * sh + KH, j * sw : j * sw + KW]
+        k, l = np.unravel_index(window.argmax(), window.shape)  # the first of the largest
+        y[n, c, i, j], y_dot[n, c, i, j] = window[k, l], x_dot[n, c, i * sh + k, j * sw + l]
+        dx[n, c, i * sh + k, j * sw + l] += dy[n, c, i, j]
+    return dy, y, y_dot, dx
+
+
+@pytest.fixture(params=["one part", "many parts"])
+def parts(request, monkeypatch):
+    """With a tiny cache every image is a part of its own, on two threads."""
+    if request.param == "many parts":
+        for name in ("CACHE", "DEVICE_CACHE", "WORTH_A_THREAD"):
+            monkeypatch.setattr(parallel, name, 1)
+        parallel.set_threads(2)
+    yield
+    parallel.set_threads(None)
+
+
+SETTINGS = [  # channels in, out, kernel, stride, padding, image
+    (1, 3, (3, 2), (1, 1), (0, 0), (6, 7)),
+    (2, 3, (3, 2), (2, 1), (1, 0), (5, 4)),
+    (7, 4, (2, 3), (1, 1), (0, 2), (4, 6)),  # rows of windows of 21 numbers: the other im2col
+    (9, 2, (3, 3), (2, 3), (2, 1), (6, 5)),
+    (2, 5, (1, 1), (3, 2), (0, 0), (7, 4)),
+    (3, 2, (4, 5), (1, 1), (0, 0), (4, 5)),  # one window
+]
+
+
+@pytest.mark.parametrize(("C", "O", "kernel", "stride", "padding", "size"), SETTINGS)
+def test_convolution_is_its_plain_form(C, O, kernel, stride, padding, size, parts, rng):
+    layer = mg.Conv2d(C, O, kernel, stride, padding, dtype="float64", seed=0)
+    W, b = layer.state_dict()["W"], layer.state_dict()["b"]
+    x = rng.standard_normal((5, C, *size))
+    dy, y, dx, dW, db = plain_convolution(x, W, b, stride, padding, rng.standard_normal)
+    close = {"rtol": 1e-11, "atol": 1e-12}
+    np.testing.assert_allclose(to_host(layer.forward(to_device(x))), y, **close)
+    np.testing.assert_allclose(to_host(layer.backward(to_device(dy))), dx, **close)
+    np.testing.assert_allclose(to_host(layer.grads["W"]), dW, **close)
+    np.testing.assert_allclose(to_host(layer.grads["b"]), db, **close)
+    # y is linear in x, and in W and b: their tangents are convolutions, too
+    x_dot = rng.standard_normal(x.shape)
+    W_dot, b_dot = rng.standard_normal(W.shape), rng.standard_normal(b.shape)
+    expected = (
+        plain_convolution(x_dot, W, 0 * b, stride, padding, np.zeros)[1]
+        + plain_convolution(x, W_dot, b_dot, stride, padding, np.zeros)[1]
+    )
+    params_dot = {"W": to_device(W_dot), "b": to_device(b_dot)}
+    y_dot = layer.jvp(to_device(x_dot), params_dot)
+    np.testing.assert_allclose(to_host(y_dot), expected, **close)
+
+
+POOLS = [((2, 2), (2, 2), (6, 8)), ((3, 2), (1, 2), (7, 5)), ((2, 3), (3, 1), (6, 6))]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "size"), POOLS)
+def test_pooling_is_its_plain_form(kernel, stride, size, parts, rng):
+    x = rng.integers(0, 4, (5, 3, *size)).astype("float64")  # many ties
+    x_dot = rng.standard_normal(x.shape)
+    dy, y, y_dot, dx = plain_max_pool(x, x_dot, kernel, stride, rng.standard_normal)
+    layer = mg.MaxPool2d(kernel, stride)
+    np.testing.assert_array_equal(to_host(layer.forward(to_device(x))), y)
+    np.testing.assert_array_equal(to_host(layer.jvp(to_device(x_dot))), y_dot)
+    np.testing.assert_allclose(to_host(layer.backward(to_device(dy))), dx, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.on_host
+@settings(max_examples=30)
+@given(st.data())
+def test_any_convolution_is_its_plain_form(data):
+    def pair(least, most):
+        return data.draw(st.tuples(*[st.integers(least, most)] * 2))
+
+    C, O, N = (data.draw(st.integers(1, most)) for most in (9, 4, 3))
+    kernel, stride, padding = pair(1, 4), pair(1, 3), pair(0, 2)
+    size = [max(1, k - 2 * p) + extra for k, p, extra in zip(kernel, padding, pair(0, 4), strict=1)]
+    layer = mg.Conv2d(C, O, kernel, stride, padding, dtype="float64", seed=0)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((N, C, *size))
+    dy, y, dx, dW, db = plain_convolution(
+        x, layer.params["W"], layer.params["b"], stride, padding, rng.standard_normal
+    )
+    np.testing.assert_allclose(layer.forward(x), y, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(layer.backward(dy), dx, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(layer.grads["W"], dW, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(layer.grads["b"], db, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.on_host
+def test_memory_grows_with_the_activations_not_with_the_columns(rng):
+    """16 channels of 5x5 windows: cols would be 25 times the input, 100 MB here."""
+    layer = mg.Conv2d(16, 16, 5, padding=2, seed=0)
+    x = rng.standard_normal((100, 16, 25, 25)).astype("float32")
+    layer.backward(layer.forward(x))  # scratch memory is there from now on
+    tracemalloc.start()
+    y = layer.forward(x)
+    layer.backward(y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * x.nbytes  # padded x, y, padded dx, and a copy of x in channels-last order
+
+
+@pytest.mark.on_host
+def test_bias_gradients_of_large_batches_keep_their_digits():
+    """Four million float32 ones added one by one would stop at 16,777,216; sums of parts do not."""
+    layer = mg.Conv2d(1, 1, 1, seed=0)
+    x = np.ones((64, 1, 600, 600), "float32")
+    layer.forward(x)
+    layer.backward_params(x)
+    assert float(layer.grads["b"][0]) == x.size
+
+
+@pytest.mark.on_host
+def test_pooling_windows_are_at_most_256_wide():
+    x = np.arange(300.0).reshape(1, 1, 1, 300)
+    layer = mg.MaxPool2d((1, 256))
+    assert layer.forward(x)[0, 0, 0, 0] == 255
+    assert layer.backward(np.ones((1, 1, 1, 1)))[0, 0, 0, 255] == 1
+    with pytest.raises(ValueError, match="kernel_size must be at most 256"):
+        mg.MaxPool2d(257)
