@@ -63,13 +63,19 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def noisy(self) -> bool:
+        """Whether labels were redrawn: then `clean_y` has the right ones."""
+        return self.clean_y is not self.y
+
     def take(self, which: Any) -> Dataset:
         """The examples at these places: an index array, a slice, or a number for the first n."""
         if isinstance(which, int | np.integer):
             which = slice(int(which))
         if isinstance(which, np.ndarray):
             which = backend.to_device(which, like=self.x)
-        return replace(self, x=self.x[which], y=self.y[which], clean_y=self.clean_y[which])
+        clean_y = self.clean_y[which] if self.noisy else None
+        return replace(self, x=self.x[which], y=self.y[which], clean_y=clean_y)
 
     def split(self, n: int, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Two parts without overlap, drawn at random: all but n examples, and n (validation)."""
@@ -82,7 +88,8 @@ class Dataset:
         """The same data where the array `like` lives and in its dtype (itself if so already)."""
         if like is None or (type(self.x) is type(like) and self.x.dtype == like.dtype):
             return self
-        x, y, clean_y = (backend.to_device(a, like) for a in (self.x, self.y, self.clean_y))
+        x, y = backend.to_device(self.x, like), backend.to_device(self.y, like)
+        clean_y = backend.to_device(self.clean_y, like) if self.noisy else None
         return replace(self, x=x.astype(like.dtype), y=y, clean_y=clean_y)
 
     def batches(

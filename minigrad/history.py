@@ -18,6 +18,8 @@ class History:
     train_loss, train_accuracy, test_loss, test_accuracy
                     means over the whole sets, weights as they were after that epoch; the test
                     lists stay empty without a test set
+    train_clean_accuracy, test_clean_accuracy
+                    by the labels as they were before noise was put on them; else the same
     seconds         training time since the entry before, evaluation not counted
     step_loss       each step's batch loss, before that step
     settings        what the run was made with: batch_size, shuffle, seed, and the rest in words
@@ -29,6 +31,8 @@ class History:
     train_accuracy: list[float] = field(default_factory=list)
     test_loss: list[float] = field(default_factory=list)
     test_accuracy: list[float] = field(default_factory=list)
+    train_clean_accuracy: list[float] = field(default_factory=list)
+    test_clean_accuracy: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     step_loss: list[float] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layers import Layer
+from minigrad.layers import Conv2d, Layer, Linear
 
 TORCH_NAMES = {"W": "weight", "b": "bias", "gamma": "weight", "beta": "bias"}
 
@@ -46,6 +46,28 @@ def from_torch_state_dict(model: Layer, d: Mapping[str, Any], by: str = "name") 
     else:
         raise ValueError(f'by must be "name" or "order", got {by!r}')
     model.load_state_dict({ours: _turned(ours, np.asarray(d[theirs])) for ours, theirs in pairs})
+
+
+def start_as_torch(model: Layer, seed: int) -> None:
+    """The weights that `torch.manual_seed(seed)` and the same layers, made in order, would have.
+
+    Bit for bit, without PyTorch, for Linear and Conv2d layers in float32: PyTorch draws each
+    number of U(-a, a) as 24 bits u of a Mersenne Twister, and rounds 2a u/2^24 - a once.
+    """
+    raw = np.random.RandomState(seed)._bit_generator.random_raw
+    state = model.state_dict()
+    for prefix, layer in model.leaves():
+        if not layer.params:
+            continue
+        if not isinstance(layer, Linear | Conv2d) or layer.dtype != np.float32:
+            raise TypeError(f"start_as_torch knows Linear and Conv2d in float32, got {layer!r}")
+        turned = {name: _turned(name, state[prefix + name]) for name in layer.params}
+        bound = np.float32(1 / np.sqrt(turned["W"][0].size))
+        for name, array in turned.items():
+            u = (raw(array.size) & 0xFFFFFF) / 2.0**24
+            drawn = (u * float(bound + bound) - float(bound)).astype(np.float32)
+            state[prefix + name] = _turned(name, drawn.reshape(array.shape))
+    model.load_state_dict(state)
 
 
 def _names(model: Layer) -> Iterator[tuple[str, str]]:

@@ -26,17 +26,29 @@ def evaluate(
 
     Each batch counts by its number of examples, so a smaller last batch is not over-weighted.
     """
+    return _evaluate(model, loss, dataset, batch_size)[:2]
+
+
+def _evaluate(
+    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
+) -> tuple[float, float, float]:
+    """(loss, accuracy, accuracy by the labels without noise)."""
     if len(dataset) == 0:
         raise ValueError("cannot evaluate on an empty data set")
     dataset = dataset.placed(_a_parameter(model))
-    total, correct = 0.0, 0
+    total, correct, clean, at = 0.0, 0, 0, 0
     for x, y in dataset.batches(batch_size):
         output = model.forward(x, train=False)
         total += loss.forward(output, y) * len(y)
-        correct += int((output.argmax(axis=1) == y).sum())
+        read = output.argmax(axis=1)
+        correct += int((read == y).sum())
+        if dataset.noisy:
+            clean += int((read == dataset.clean_y[at : at + len(y)]).sum())
+        at += len(y)
     model.drop_cache()
     loss.cache = None
-    return total / len(dataset), correct / len(dataset)
+    clean = clean if dataset.noisy else correct
+    return total / len(dataset), correct / len(dataset), clean / len(dataset)
 
 
 def fit(
@@ -177,15 +189,17 @@ def _record(
     seconds: float,
 ) -> None:
     """Evaluate on both sets first, then extend all lists: an interrupt leaves none longer."""
-    on_train = evaluate(model, loss, train)
-    on_test = evaluate(model, loss, test) if test is not None else None
+    on_train = _evaluate(model, loss, train)
+    on_test = _evaluate(model, loss, test) if test is not None else None
     history.epoch.append(epoch)
     history.seconds.append(seconds)
     history.train_loss.append(on_train[0])
     history.train_accuracy.append(on_train[1])
+    history.train_clean_accuracy.append(on_train[2])
     if on_test is not None:
         history.test_loss.append(on_test[0])
         history.test_accuracy.append(on_test[1])
+        history.test_clean_accuracy.append(on_test[2])
 
 
 def _a_parameter(model: Layer) -> Any:

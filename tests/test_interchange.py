@@ -5,6 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
+from minigrad.interchange import start_as_torch
 
 torch = pytest.importorskip("torch")
 
@@ -98,3 +99,34 @@ def test_what_does_not_fit_is_refused():
         mg.from_torch_state_dict(model, state | {"0.bias": state["0.bias"][:-1]})
     after = model.state_dict()
     assert all(np.array_equal(before[k], after[k]) for k in before)
+
+
+@pytest.mark.on_host
+def test_the_start_that_pytorch_would_draw():
+    """Bit for bit: weights, then biases, in the order in which the layers were made."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1101)
+    twin = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 30, (5, 3)),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(90, 50),
+        torch.nn.Linear(50, 4, bias=False),
+    )
+    model = mg.Sequential(
+        mg.Conv2d(2, 30, (5, 3)),
+        mg.ReLU(),
+        mg.Flatten(),
+        mg.Linear(90, 50),
+        mg.Linear(50, 4, bias=False),
+    )
+    start_as_torch(model, 1101)
+    ours = mg.to_torch_state_dict(model)
+    for name, tensor in twin.state_dict().items():
+        np.testing.assert_array_equal(ours[name], tensor.numpy(), err_msg=name)
+
+
+@pytest.mark.parametrize("layer", [mg.BatchNorm1d(3), mg.Linear(3, 2, dtype="float64")])
+def test_a_start_that_is_not_known_is_refused(layer):
+    with pytest.raises(TypeError, match="knows Linear and Conv2d in float32, got"):
+        start_as_torch(mg.Sequential(layer), 0)

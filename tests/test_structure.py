@@ -12,7 +12,7 @@ PACKAGE = sorted((ROOT / "minigrad").rglob("*.py"))
 # Each row may import from the rows before it, and from its own.
 ROWS = [
     {"backend", "checks", "resources", "parallel"},
-    {"layers", "losses"},
+    {"layers", "losses", "moments"},
     {"models", "optim", "interchange", "report", "differences", "promises", "gradcheck"},
     {"rules", "idx", "mnist", "data", "history"},
     {"train"},

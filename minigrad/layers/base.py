@@ -31,6 +31,7 @@ class Layer:
     """
 
     uses_threads = False  # the layer's work is shared out by minigrad.parallel
+    unit_axis: Mapping[str, int] = {}  # along which axis of a parameter the units lie; else 0
 
     def __init__(self, dtype: Any = None):
         self.dtype = None if dtype is None else float_dtype(dtype)

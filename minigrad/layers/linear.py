@@ -27,6 +27,8 @@ class Linear(Layer):
     Source: Rumelhart, Hinton, Williams 1986, eq. 4-7.  Taught in: 01_gradients_by_hand.
     """
 
+    unit_axis: Mapping[str, int] = {"W": 1}
+
     def __init__(
         self,
         in_features: int,

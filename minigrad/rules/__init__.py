@@ -2,5 +2,7 @@
 
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
+from minigrad.rules.gates import null_fraction
+from minigrad.rules.well_tempered import WellTempered
 
-__all__ = ["Backprop", "Rule"]
+__all__ = ["Backprop", "Rule", "WellTempered", "null_fraction"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from minigrad.backend import Array
 from minigrad.layers import Layer
 from minigrad.losses import Loss
@@ -20,6 +23,15 @@ class Rule:
 
     def end_epoch(self) -> None:
         """Called by `fit` after each epoch, for rules that keep statistics."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the rule has learned or measured so far, on the host, flat; {} for most rules."""
+        return {}
+
+    def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave, for this model."""
+        if state:
+            raise KeyError(f"{type(self).__name__} keeps nothing, this state has {sorted(state)}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

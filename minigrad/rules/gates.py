@@ -1,0 +1,72 @@
+"""Gates: by what share of itself a gradient is applied, given its signal-to-noise ratio."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from minigrad.backend import Array, array_module
+from minigrad.checks import positive_int
+
+Gate = Callable[[Array], Array]
+
+
+def none(snr: Array) -> Array:
+    """f(η) = 1: no gate, plain gradients."""
+    return array_module(snr).ones_like(snr)
+
+
+def hard(snr: Array) -> Array:
+    """f(η) = 1 where η ≥ 1, else 0."""
+    return (snr >= 1).astype(snr.dtype)
+
+
+def linear(snr: Array) -> Array:
+    """f(η) = min(1, η): the seed's."""
+    return array_module(snr).minimum(snr, 1)
+
+
+def wiener(snr: Array) -> Array:
+    """f(η) = η²/(1 + η²): the share that minimises E(f g - true g)² where η is known."""
+    return 1 - 1 / (1 + snr * snr)
+
+
+def james_stein(snr: Array) -> Array:
+    """f(η) = max(0, 1 - 1/η²): Wiener's, with η² - 1 for the η² that noise makes too large."""
+    return 1 - 1 / array_module(snr).maximum(snr * snr, 1)
+
+
+GATES: dict[str, Gate] = {
+    "none": none,
+    "hard": hard,
+    "linear": linear,
+    "wiener": wiener,
+    "james-stein": james_stein,
+}
+
+
+def null_fraction(batches: float, size: int = 1, unbiased: bool = False) -> float:
+    r"""P(η < 1) if gradients are pure noise: B normal numbers of mean 0, the same variance each.
+
+    For one weight, η is |Student's t| with B - 1 degrees of freedom, times √(B/(B - 1)) unless
+    `unbiased`; for `size` independent weights that share an η, η² is Fisher's F(size, size (B - 1))
+    times B/(B - 1). With tan²θ = size F/(size (B - 1)), F's density becomes sin^(k-1) cos^(m-1):
+
+        P = 2 Γ((k + m)/2) / (Γ(k/2) Γ(m/2)) ∫₀^θ₁ sin^(k-1) θ cos^(m-1) θ dθ,
+        k = size, m = size (B - 1), tan²θ₁ = 1/B, or 1/(B - 1) if unbiased
+
+    .631 for B = 10, .678 for B = 100, .683 for many. NaN for fewer than two batches.
+    Source: Student 1908; Fisher 1924.
+    """
+    positive_int("size", size)
+    if not batches >= 2:
+        return math.nan
+    k, m = size, size * (batches - 1)
+    end = math.atan(math.sqrt(1 / (batches - 1 if unbiased else batches)))
+    n = 20_000
+    theta = (np.arange(n) + 0.5) * (end / n)  # the midpoint rule
+    log = (k - 1) * np.log(np.sin(theta)) + (m - 1) * np.log(np.cos(theta))
+    scale = math.lgamma((k + m) / 2) - math.lgamma(k / 2) - math.lgamma(m / 2)
+    return float(2 * np.exp(log + scale).sum() * end / n)

@@ -1,0 +1,150 @@
+"""What a window of mini-batches says about a network's gradients: signal, noise, dead weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from minigrad.backend import Array, array_module
+from minigrad.layers import Layer
+from minigrad.moments import Moments
+from minigrad.rules.gates import null_fraction
+
+PER = ("parameter", "neuron", "layer")
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """Of `weights` weights, the shares whose η is below 1, and what those are made of.
+
+    below_one    η < 1, dead ones (η = 0) among them: the seed's "fraction"
+    dead         no gradient in any mini-batch
+    live_below   η < 1 among those that are not dead
+    null         what `live_below` would be if gradients were pure noise
+    """
+
+    weights: int
+    below_one: float
+    dead: float
+    live_below: float
+    null: float
+
+
+class SignalToNoise:
+    r"""η = |ḡ| / (σ/√B) of each weight, from its gradients in B mini-batches.
+
+    snr      {"0.W": η, ...}, in a shape that broadcasts to the parameter's
+    dead     {"0.W": whether all of its gradients were 0, ...}: η = 0 there
+    sharing  {"0.W": how many weights have one η together, ...}
+
+    σ = 0 but ḡ ≠ 0 gives η = ∞. Weights that share one η, those into a neuron or of a layer,
+    have η² = Σ ḡ² / Σ σ²/B. Parameters with fewer than two gradients have no η.
+    """
+
+    def __init__(
+        self,
+        snr: Mapping[str, Array],
+        dead: Mapping[str, Array],
+        sharing: Mapping[str, int],
+        batches: float,
+        unbiased: bool = False,
+    ):
+        self.snr, self.dead, self.sharing = dict(snr), dict(dead), dict(sharing)
+        self.batches, self.unbiased = batches, unbiased
+
+    @classmethod
+    def of(
+        cls,
+        model: Layer,
+        moments: Mapping[str, Moments],
+        per: str = "parameter",
+        unbiased: bool = False,
+    ) -> SignalToNoise:
+        """From the moments of the gradients of a model's parameters, by flat name."""
+        known = {key: m for key, m in moments.items() if m.count > 1}
+        snr: dict[str, Array] = {}
+        sharing: dict[str, int] = {}
+        for prefix, layer in model.leaves():
+            names = [name for name in layer.params if prefix + name in known]
+            signal = [known[prefix + name].mean ** 2 for name in names]
+            noise = [known[prefix + name].error2(unbiased) for name in names]
+            if names and per != "parameter":
+                axes = [layer.unit_axis.get(n, 0) if per == "neuron" else None for n in names]
+                signal, noise = _pooled(signal, axes), _pooled(noise, axes)
+            weights = sum(known[prefix + name].mean.size for name in names)
+            for name, s, n in zip(names, signal, noise, strict=True):
+                snr[prefix + name] = _ratio(s, n).astype(layer.params[name].dtype)
+                sharing[prefix + name] = 1 if per == "parameter" else weights // s.size
+        dead = {key: (known[key].mean == 0) & (known[key].sum == 0) for key in snr}
+        batches = max((m.count for m in moments.values()), default=0.0)
+        return cls(snr, dead, sharing, batches, unbiased)
+
+    @cached_property
+    def by_parameter(self) -> dict[str, Fractions]:
+        """Fractions of each parameter by its flat name."""
+        return {key: self._fractions([key]) for key in self.snr}
+
+    @cached_property
+    def total(self) -> Fractions:
+        """Fractions of all weights."""
+        return self._fractions(list(self.snr))
+
+    def _fractions(self, keys: list[str]) -> Fractions:
+        weights = below = dead = live_below = 0
+        null = 0.0
+        for key in keys:
+            is_dead = self.dead[key]
+            is_below = array_module(is_dead).broadcast_to(self.snr[key] < 1, is_dead.shape)
+            weights += is_dead.size
+            below += int(is_below.sum())
+            dead += (dead_here := int(is_dead.sum()))
+            live_below += int((is_below & ~is_dead).sum())
+            if dead_here < is_dead.size:
+                of_noise = _null_fraction(self.batches, self.sharing[key], self.unbiased)
+                null += (is_dead.size - dead_here) * of_noise
+        live = weights - dead
+        return Fractions(
+            weights,
+            below / weights if weights else math.nan,
+            dead / weights if weights else math.nan,
+            live_below / live if live else math.nan,
+            null / live if live else math.nan,
+        )
+
+    def __str__(self) -> str:
+        lines = [
+            f"{'parameter':12}{'weights':>10}{'η < 1':>9}{'dead':>9}{'η < 1 of live':>15}"
+            f"{'if noise':>10}"
+        ]
+        for key, f in [*self.by_parameter.items(), (f"all, B = {self.batches:.3g}", self.total)]:
+            lines.append(
+                f"{key:12}{f.weights:10,}{f.below_one:9.3f}{f.dead:9.3f}{f.live_below:15.3f}"
+                f"{f.null:10.3f}"
+            )
+        return "\n".join(lines)
+
+
+_null_fraction = lru_cache(maxsize=256)(null_fraction)
+
+
+def _pooled(arrays: list[Array], axes: list[int | None]) -> list[Array]:
+    """Each array's sums over all but its axis (all axes: None), added up over the arrays."""
+    total = sum(
+        a.sum(axis=tuple(i for i in range(a.ndim) if i != axis)).reshape(-1)
+        for a, axis in zip(arrays, axes, strict=True)
+    )
+    return [
+        total.reshape([-1 if i == axis else 1 for i in range(a.ndim)])
+        for a, axis in zip(arrays, axes, strict=True)
+    ]
+
+
+def _ratio(signal: Array, noise: Array) -> Array:
+    """√(signal/noise); 0 where there is no signal, ∞ where there is no noise but a signal."""
+    xp = array_module(signal)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return xp.where(signal == 0, 0.0, xp.sqrt(signal / noise))
