@@ -54,7 +54,7 @@ def start_as_torch(model: Layer, seed: int) -> None:
     Bit for bit, without PyTorch, for Linear and Conv2d layers in float32: PyTorch draws each
     number of U(-a, a) as 24 bits u of a Mersenne Twister, and rounds 2a u/2^24 - a once.
     """
-    raw = np.random.RandomState(seed)._bit_generator.random_raw
+    random = np.random.RandomState(seed % 2**32)
     state = model.state_dict()
     for prefix, layer in model.leaves():
         if not layer.params:
@@ -64,7 +64,7 @@ def start_as_torch(model: Layer, seed: int) -> None:
         turned = {name: _turned(name, state[prefix + name]) for name in layer.params}
         bound = np.float32(1 / np.sqrt(turned["W"][0].size))
         for name, array in turned.items():
-            u = (raw(array.size) & 0xFFFFFF) / 2.0**24
+            u = (random.randint(0, 2**32, array.size, "uint32") & 0xFFFFFF) / 2.0**24
             drawn = (u * float(bound + bound) - float(bound)).astype(np.float32)
             state[prefix + name] = _turned(name, drawn.reshape(array.shape))
     model.load_state_dict(state)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import parallel
+from minigrad import parallel, threads
 from minigrad.backend import to_device, to_host
 
 
@@ -50,9 +50,10 @@ def parts(request, monkeypatch):
     if request.param == "many parts":
         for name in ("CACHE", "DEVICE_CACHE", "WORTH_A_THREAD"):
             monkeypatch.setattr(parallel, name, 1)
-        parallel.set_threads(2)
+        monkeypatch.setattr(parallel, "GROUPS", 2)  # of several parts each
+        threads.set_threads(2)
     yield
-    parallel.set_threads(None)
+    threads.set_threads(None)
 
 
 SETTINGS = [  # channels in, out, kernel, stride, padding, image
@@ -140,12 +141,34 @@ def test_memory_grows_with_the_activations_not_with_the_columns(rng):
 
 @pytest.mark.on_host
 def test_bias_gradients_of_large_batches_keep_their_digits():
-    """Four million float32 ones added one by one would stop at 16,777,216; sums of parts do not."""
-    layer = mg.Conv2d(1, 1, 1, seed=0)
+    """23 million float32 ones added one by one stop at 16,777,216; sums of parts do not."""
+    layer = mg.Conv2d(1, 2, 1, seed=0)
     x = np.ones((64, 1, 600, 600), "float32")
-    layer.forward(x)
-    layer.backward_params(x)
-    assert float(layer.grads["b"][0]) == x.size
+    dy = np.ones_like(layer.forward(x))
+    assert dy.transpose(0, 2, 3, 1).reshape(-1, 2).sum(axis=0)[0] == 2**24  # the plain sum
+    layer.backward_params(dy)
+    np.testing.assert_array_equal(layer.grads["b"], x.size)
+
+
+def test_empty_batches_have_empty_outputs_and_no_gradient(xp):
+    net = mg.Sequential(mg.Conv2d(2, 3, 2, seed=0), mg.ReLU(), mg.MaxPool2d(2))
+    y = net.forward(xp.zeros((0, 2, 5, 5), "float32"))
+    assert y.shape == (0, 3, 2, 2)
+    assert net.backward(y).shape == (0, 2, 5, 5)
+    np.testing.assert_array_equal(to_host(net.grads["0.W"]), 0)
+    np.testing.assert_array_equal(to_host(net.grads["0.b"]), 0)
+
+
+@pytest.mark.parametrize("make", [lambda: mg.Conv2d(2, 2, 2, seed=0), lambda: mg.MaxPool2d(2, 1)])
+def test_shapes_that_do_not_fit_are_named_not_broadcast(make, xp):
+    layer = make()
+    layer.forward(xp.zeros((5, 2, 4, 4), "float32"))
+    for shape in ((1, 2, 3, 3), (5, 18)):
+        with pytest.raises(ValueError, match=r"dy of .*shape \(5, 2, 3, 3\).*, got"):
+            layer.backward(xp.zeros(shape, "float32"))
+    for shape in ((1, 2, 4, 4), (5, 2, 3, 4)):
+        with pytest.raises(ValueError, match=r"x_dot of shape \(5, 2, 4, 4\)"):
+            layer.jvp(xp.zeros(shape, "float32"))
 
 
 @pytest.mark.on_host

@@ -110,6 +110,12 @@ WRONG_ANSWERS = {  # one wrong answer to each exercise, and what is said about i
         "train.y == 1)) for _ in range(10)",
         "",
     ),
+    ("04", "1"): ("right] += dwindows", "right] = dwindows", "with stride 1"),
+    ("04", "2"): ("(dy / self.k**2)", "dy", "dx"),
+    ("04", "3"): ("np.tile(train.y, len(MOVES))", "train.y.repeat(len(MOVES))", "another's label"),
+    ("05", "1"): ("** 2 < 0", "** 2 > 0", "not negative"),
+    ("05", "2"): ("np.clip(snr - 1, 0, 1)", "np.minimum(snr, 1)", "it lets through"),
+    ("05", "3"): ("g.var(axis=0) / B", "g.var(axis=0)", "calculated"),
 }
 
 

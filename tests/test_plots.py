@@ -26,6 +26,18 @@ FIGURES = {
     ),
     "digits": lambda: plots.digits(np.zeros((7, 1, 8, 8)), list("abcdefg"), "t"),
     "digits none": lambda: plots.digits(np.zeros((0, 1, 8, 8)), [], "t"),
+    "feature_maps": lambda: plots.feature_maps(
+        np.ones((1, 1, 8, 8)), np.ones((3, 3, 3)), np.zeros((3, 6, 6)), "t", columns=2
+    ),
+    "feature_maps with words": lambda: plots.feature_maps(
+        np.eye(8), np.ones((2, 3, 3)), -np.ones((2, 6, 6)), "t", captions=["a", "b"], numbers=True
+    ),
+    "bands": lambda: plots.bands(
+        {"loss": {"plain": [x, 2 * x]}, "acc": {"a": [x], "b": [x]}}, x, "t", "epoch"
+    ),
+    "histograms": lambda: plots.histograms(
+        {"a": x, "b": [9.0]}, [0, 0.5, 1], "t", "snr", expected=("noise", [0.5, 0.5])
+    ),
     "step_slider": lambda: plots.step_slider(lambda x: x**2, lambda a: [1, 1 - 2 * a])[0],
 }
 
@@ -51,6 +63,47 @@ def test_figures_are_returned_and_settings_left_alone(name, tmp_path, monkeypatc
 def test_every_figure_function_is_tested():
     functions = {name for name in plots.__all__ if name not in ("COLOURS", "colour", "styled")}
     assert functions == {name.split()[0] for name in FIGURES}
+
+
+def test_maps_of_one_figure_stand_below_their_kernels_and_white_is_zero():
+    import matplotlib.pyplot as plt
+
+    rng = np.random.default_rng(0)
+    kernels, maps = rng.standard_normal((5, 3, 3)), rng.standard_normal((5, 6, 6))
+    figure = plots.feature_maps(np.eye(8), kernels, maps, "t", columns=3)
+    drawn = [ax for ax in figure.axes if ax.images]
+    image, panels = drawn[0], drawn[1:]
+    np.testing.assert_array_equal(image.images[0].get_array(), np.eye(8))
+    assert len(panels) == 10
+    for i in range(5):
+        row, column = divmod(i, 3)
+        above, below = (panels[row * 6 + column + n * (3, 2)[row]] for n in (0, 1))
+        np.testing.assert_array_equal(above.images[0].get_array(), kernels[i])
+        np.testing.assert_array_equal(below.images[0].get_array(), maps[i])
+        for ax in (above, below):
+            low, high = ax.images[0].get_clim()
+            assert low == -high
+            assert high == abs(ax.images[0].get_array()).max()
+    plt.close(figure)
+
+
+def test_bands_show_each_run_and_their_mean():
+    import matplotlib.pyplot as plt
+
+    figure = plots.bands({"loss": {"plain": [[1, 2], [3, 6]]}}, [2, 4], "t")
+    drawn = [line.get_ydata().tolist() for line in figure.axes[0].lines]
+    assert drawn == [[1, 2], [3, 6], [2, 4]]
+    assert figure.axes[0].get_legend().get_texts()[0].get_text() == "plain, mean of 2"
+    plt.close(figure)
+
+
+def test_histograms_lose_nothing_beyond_the_last_edge():
+    import matplotlib.pyplot as plt
+
+    figure = plots.histograms({"a": [0.2, 0.7, 5.0, np.inf]}, [0, 0.5, 1], "t", "snr")
+    (steps,) = figure.axes[0].patches
+    assert steps.get_data().values.tolist() == [0.25, 0.75]
+    plt.close(figure)
 
 
 def test_the_slider_moves_the_path():

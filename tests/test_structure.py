@@ -11,7 +11,7 @@ PACKAGE = sorted((ROOT / "minigrad").rglob("*.py"))
 
 # Each row may import from the rows before it, and from its own.
 ROWS = [
-    {"backend", "checks", "resources", "parallel"},
+    {"backend", "checks", "resources", "threads", "parallel"},
     {"layers", "losses", "moments"},
     {"models", "optim", "interchange", "report", "differences", "promises", "gradcheck"},
     {"rules", "idx", "mnist", "data", "history"},

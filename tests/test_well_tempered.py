@@ -1,5 +1,6 @@
 """The gates, what they are given, and when: each variant against a plain reference."""
 
+import functools
 import math
 import warnings
 from dataclasses import replace
@@ -225,8 +226,35 @@ def test_one_mini_batch_gates_nothing_and_says_so(rng):
     left = steps(rule, model, 1)[0]
     np.testing.assert_array_equal(left["W"], to_host(rule.rule.gradients[1]["W"]))
     assert math.isnan(rule.fraction_below_one)
-    assert math.isnan(rule.measured.total.null)
-    assert "all, B = 1" in str(rule.measured)
+
+
+def test_one_mini_batch_at_an_epochs_end_keeps_what_was_measured(rng):
+    x, y = to_device(rng.standard_normal((13, 4))), to_device(rng.integers(0, 3, 13))
+    model, loss = net(), mg.CrossEntropyLoss()
+    rule = mg.rules.WellTempered(mini_batch=4)
+    rule.estimate(model, loss, x[:9], y[:9])
+    before = rule.fraction_below_one
+    with pytest.warns(UserWarning, match="use larger batches, or a smaller mini_batch"):
+        rule.estimate(model, loss, x[9:], y[9:])
+    left = to_host(model.layers[0].grads["W"]).copy()
+    mg.rules.Backprop().estimate(model, loss, x[9:], y[9:])
+    np.testing.assert_allclose(left, to_host(model.layers[0].grads["W"]), rtol=1e-12)
+    assert rule.fraction_below_one == before
+
+
+def test_an_interrupted_step_leaves_nothing_behind(rng):
+    """A bad label in the last mini-batch: the next step is that of the good batch alone."""
+    x, y = to_device(rng.standard_normal((12, 4))), rng.integers(0, 3, 12)
+    bad = y.copy()
+    bad[11] = 7
+    model, loss = net(), mg.CrossEntropyLoss()
+    rule, fresh = mg.rules.WellTempered(mini_batch=4), mg.rules.WellTempered(mini_batch=4)
+    with pytest.raises(ValueError, match="label"):
+        rule.estimate(model, loss, x, to_device(bad))
+    rule.estimate(model, loss, x, to_device(y))
+    got = to_host(model.layers[0].grads["W"]).copy()
+    fresh.estimate(model, loss, x, to_device(y))
+    np.testing.assert_array_equal(got, to_host(model.layers[0].grads["W"]))
 
 
 def test_an_epoch_without_a_step_leaves_all_as_it_was(rng):
@@ -247,7 +275,45 @@ def test_a_layer_that_the_rule_leaves_out_stays_out(rng):
     assert left[1] == {}
     rule.end_epoch()
     np.testing.assert_allclose(to_host(rule.snr["0.W"]), eta(given[:3], "W"), rtol=1e-10)
-    assert rule.measured.batches == pytest.approx(3)
+    assert rule.measured.batches == {"0.W": pytest.approx(3), "0.b": pytest.approx(3)}
+
+
+def test_each_parameter_has_the_null_line_of_its_own_batches(rng):
+    given = noise(rng, 20)
+    mixed = [entry if t < 3 else {"W": entry["W"]} for t, entry in enumerate(given)]
+    rule = mg.rules.WellTempered(Given(*mixed))
+    steps(rule, net(), 20)
+    rule.end_epoch()
+    found = rule.measured.by_parameter
+    assert found["0.W"].null == pytest.approx(null_fraction(20))
+    assert found["0.b"].null == pytest.approx(null_fraction(3))
+
+
+def test_a_full_window_is_measured_at_once(rng):
+    rule = mg.rules.WellTempered(Given(*noise(rng, 3)), window=3)
+    steps(rule, net(), 3)
+    assert rule.snr.keys() == {"0.W", "0.b"}
+    assert rule.measured.batches["0.W"] == pytest.approx(3)
+
+
+def test_a_gate_without_a_name_has_a_repr():
+    rule = mg.rules.WellTempered(gate=functools.partial(np.minimum, 1.0))
+    assert "gate='...'" in repr(rule)
+
+
+def test_neurons_of_another_layout_are_asked_for(rng):
+    class Two(mg.Layer):
+        def __init__(self):
+            super().__init__("float64")
+            self.params = {"W": np.ones((4, 5)), "V": np.ones((5, 3))}
+
+    rule = mg.rules.WellTempered(per="neuron")
+    rule.model = mg.Sequential(Two())
+    for _ in range(2):
+        rule.model.layers[0].grads = {"W": rng.random((4, 5)), "V": rng.random((5, 3))}
+        rule._add(1)
+    with pytest.raises(ValueError, match="per=.neuron.: the parameters of Two have .* unit_axis"):
+        rule.end_epoch()
 
 
 def test_neither_parameters_nor_the_rules_own_arrays_are_touched(rng):
@@ -316,12 +382,15 @@ def test_a_saved_rule_goes_on_as_it_would_have(options, rng):
     rule.end_epoch()
     steps(rule, model, 3)
     state = rule.state_dict()
-    assert all(isinstance(value, np.ndarray | int | float) for value in state.values())
+    assert all(isinstance(value, np.ndarray | int | float | str) for value in state.values())
     other = mg.rules.WellTempered(Given(*given), **options)
     other.rule.at = 6
     other.load_state_dict(model, state)
     again = other.state_dict()
     assert again.keys() == state.keys()
+    for key, value in state.items():
+        np.testing.assert_array_equal(again[key], value)
+    kept = {key: np.array(value) for key, value in state.items()}
     assert other.fraction_below_one == rule.fraction_below_one
     for here in (rule, other):
         here.left = steps(here, model, 3)
@@ -329,14 +398,40 @@ def test_a_saved_rule_goes_on_as_it_would_have(options, rng):
         here.left += steps(here, model, 3)
     for mine, theirs in zip(rule.left, other.left, strict=True):
         np.testing.assert_array_equal(mine["W"], theirs["W"])
+    for key, value in state.items():  # the rule goes on with copies of its own
+        np.testing.assert_array_equal(kept[key], value)
+
+
+def test_the_wrapped_rules_state_is_saved_with_it(rng, tmp_path):
+    given = noise(rng, 9)
+    model = net()
+
+    def rule():
+        return mg.rules.WellTempered(mg.rules.WellTempered(Given(*given), window=2), window=3)
+
+    first, second = rule(), rule()
+    steps(first, model, 5)
+    np.savez(tmp_path / "state.npz", **first.state_dict())
+    second.rule.rule.at = 5
+    with np.load(tmp_path / "state.npz", allow_pickle=False) as file:
+        second.load_state_dict(model, dict(file))
+    for mine, theirs in zip(steps(first, model, 4), steps(second, model, 4), strict=True):
+        np.testing.assert_array_equal(mine["W"], theirs["W"])
 
 
 def test_a_state_of_another_model_is_refused(rng):
     rule = mg.rules.WellTempered(Given(*noise(rng, 3)))
     steps(rule, net(), 3)
+    rule.end_epoch()
     state = rule.state_dict()
     with pytest.raises(KeyError, match="is of no parameter of the model"):
         rule.load_state_dict(mg.Sequential(mg.ReLU(), mg.Linear(4, 3)), state)
+    with pytest.raises(ValueError, match=r"snr/0.W: expected shape \(5, 3\), got \(4, 3\)"):
+        rule.load_state_dict(net(5), state)
+    with pytest.raises(KeyError, match="this is no state of a WellTempered rule"):
+        rule.load_state_dict(net(), {})
+    with pytest.raises(ValueError, match=r"was measured with window='epoch', per='parameter'"):
+        mg.rules.WellTempered(per="neuron").load_state_dict(net(), state)
     assert mg.rules.Backprop().state_dict() == {}
     with pytest.raises(KeyError, match="Backprop keeps nothing"):
         mg.rules.Backprop().load_state_dict(net(), state)
@@ -375,6 +470,21 @@ def test_pure_noise_gives_the_null_line(batches, per, unbiased, rng):
     assert total.below_one == total.live_below == pytest.approx(total.null, abs=0.01)
     if per == "parameter" and not unbiased:
         assert total.below_one == pytest.approx({10: 0.631, 100: 0.678}[batches], abs=0.01)
+
+
+@pytest.mark.on_host
+def test_the_null_line_of_neurons_counts_live_weights_alone(rng):
+    """98 of 100 inputs are blank: the line is that of three weights, the bias among them."""
+    given = []
+    for entry in noise(rng, 5, 100, 5000):
+        entry["W"][2:] = 0
+        given.append(entry)
+    rule = mg.rules.WellTempered(Given(*given), per="neuron")
+    steps(rule, net(100, 5000), 5)
+    rule.end_epoch()
+    total = rule.measured.total
+    assert total.null == pytest.approx(null_fraction(5, size=3))
+    assert total.live_below == pytest.approx(total.null, abs=0.02)
 
 
 @pytest.mark.on_host
@@ -482,7 +592,11 @@ def test_nothing_else_warns(rng):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rule = mg.rules.WellTempered(Given(*[{"W": np.zeros((4, 3)), "b": np.zeros(3)}] * 4))
-        steps(rule, net(), 2)
+        model = net()
+        steps(rule, model, 2)
         rule.end_epoch()
-        steps(rule, net(), 2)
-    assert rule.measured is None
+        left = steps(rule, model, 2)
+        rule.end_epoch()
+    np.testing.assert_array_equal(left[1]["W"], 0)
+    assert rule.measured.total.dead == 1
+    assert math.isnan(rule.measured.total.live_below)

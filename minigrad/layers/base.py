@@ -30,7 +30,7 @@ class Layer:
     A layer made of layers is a `Sequential`, or derived from it.
     """
 
-    uses_threads = False  # the layer's work is shared out by minigrad.parallel
+    uses_threads = False  # the layer's work is shared out among minigrad.threads
     unit_axis: Mapping[str, int] = {}  # along which axis of a parameter the units lie; else 0
 
     def __init__(self, dtype: Any = None):
@@ -160,6 +160,14 @@ class Layer:
             raise TypeError(
                 f"{type(self).__name__}.backward expected dy in {param.dtype}, got {dy.dtype}; "
                 "its gradients are of its parameters' dtype"
+            )
+
+    def check_shape(self, name: str, array: Array, shape: tuple[int, ...]) -> None:
+        """Raise unless the array, called `name`, is of a shape that is known: x's, or y's."""
+        if array.shape != tuple(shape):
+            raise ValueError(
+                f"{type(self).__name__} expected {name} of shape {tuple(shape)}, as the last "
+                f"forward had it, got {tuple(array.shape)}"
             )
 
     def __repr__(self) -> str:

@@ -11,7 +11,8 @@ from minigrad.backend import Array, array_module, host_generator
 from minigrad.checks import pair, positive_int
 from minigrad.layers.base import Layer, initial_uniform
 from minigrad.layers.windows import channels_first, channels_last, col2im, im2col, output_size
-from minigrad.parallel import each, groups, parts, scratch
+from minigrad.parallel import groups, parts, scratch
+from minigrad.threads import each
 
 
 class Conv2d(Layer):
@@ -25,9 +26,10 @@ class Conv2d(Layer):
     Backward:  y = cols W' + b,  dW' = colsᵀ dy,  db = Σ dy,  dcols = dy W'ᵀ,
                dx = each window of dcols added back to where it was cut out, "col2im"
     Jvp:       y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot
-    cols is never whole: a few images' part of it at a time, which stays in the cache.
+    cols is never whole: that of a few images at a time (of one, at least) stays in the cache.
 
     Source: LeCun et al. 1989; im2col as in Chellapilla, Puri, Simard 2006.
+    Taught in: 04_convolution.
     """
 
     uses_threads = True
@@ -67,7 +69,7 @@ class Conv2d(Layer):
         (KH, KW), (ph, pw) = self.kernel_size, self.padding
         self.check_input(
             x,
-            f"(N, {self.in_channels}, H >= {KH - 2 * ph}, W >= {KW - 2 * pw})",
+            f"(N, {self.in_channels}, H >= {max(1, KH - 2 * ph)}, W >= {max(1, KW - 2 * pw)})",
             x.ndim == 4
             and x.shape[1] == self.in_channels
             and x.shape[2] + 2 * ph >= KH
@@ -95,8 +97,9 @@ class Conv2d(Layer):
         return channels_first(dx[:, ph : H - ph, pw : W_ - pw])
 
     def backward_params(self, dy: Array) -> None:
-        padded, rows = self.recall(), channels_last(dy)
+        padded = self.recall()
         self.check_upstream(dy, (len(padded), self.out_channels, *self._size(padded)))
+        rows = channels_last(dy)
         xp, (K, O) = array_module(dy), self._matrix(self.params["W"]).shape
 
         def work(group: list[slice]) -> tuple[Array, Array]:
@@ -109,19 +112,20 @@ class Conv2d(Layer):
                 db += xp.ones(len(cols), dy.dtype) @ dy_part
             return dW, db
 
-        dWs, dbs = zip(*each(work, groups(self._parts(padded))), strict=True)
+        dWs, dbs = zip(*each(work, groups(self._parts(padded)) or [[]]), strict=True)
         dW = sum(dWs[1:], dWs[0]).reshape(*self.kernel_size, self.in_channels, O)
         self.grads["W"] = dW.transpose(3, 2, 0, 1)
         if "b" in self.params:
             self.grads["b"] = sum(dbs[1:], dbs[0])
 
     def jvp(self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None) -> Array:
-        terms = []
+        terms, (ph, pw) = [], self.padding
         if x_dot is not None:
+            N, H, width, C = self.recall().shape
+            self.check_shape("x_dot", x_dot, (N, C, H - 2 * ph, width - 2 * pw))
             terms.append((channels_last(x_dot, self.padding), self.params["W"]))
         if params_dot is not None:
             terms.append((self.recall(), params_dot["W"]))
-        self.recall()
         return self._convolve(terms, (params_dot or {}).get("b"))
 
     def _convolve(self, terms: list[tuple[Array, Array]], b: Array | None) -> Array:

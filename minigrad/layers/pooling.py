@@ -9,7 +9,8 @@ from minigrad.backend import Array, array_module
 from minigrad.checks import pair
 from minigrad.layers.base import Layer
 from minigrad.layers.windows import channels_first, channels_last, output_size
-from minigrad.parallel import each, parts, scratch
+from minigrad.parallel import parts, scratch
+from minigrad.threads import each
 
 
 class MaxPool2d(Layer):
@@ -24,6 +25,7 @@ class MaxPool2d(Layer):
     Jvp:       y_dot[i, j] = x_dot[r(i, j)]
     Ties: the first pixel of the window wins, row by row, as in PyTorch.
     Source: LeCun, Bottou, Bengio, Haffner 1998 (mean pooling); Ranzato et al. 2007 (max).
+    Taught in: 04_convolution.
     """
 
     uses_threads = True
@@ -63,12 +65,13 @@ class MaxPool2d(Layer):
 
     def backward(self, dy: Array) -> Array:
         shape, across, down = self.recall()
+        N, OH, OW, C = down.shape
+        self.check_shape("dy", dy, (N, C, OH, OW))
         dy, (KH, KW), (sh, sw) = channels_last(dy), self.kernel_size, self.stride
-        dx = array_module(dy).zeros(shape, dy.dtype)
+        dx = array_module(dy).empty(shape, dy.dtype)
 
         def work(part: slice) -> None:
             dbest = scratch("best", across[part].shape, dx)
-            dbest[...] = 0
             _to_winners(dy[part], 1, KH, sh, down[part], dbest)
             _to_winners(dbest, 2, KW, sw, across[part], dx[part])
 
@@ -76,7 +79,8 @@ class MaxPool2d(Layer):
         return channels_first(dx)
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
-        _, across, down = self.recall()
+        (N, H, W, C), across, down = self.recall()
+        self.check_shape("x_dot", x_dot, (N, C, H, W))
         x_dot, (KH, KW), (sh, sw) = channels_last(x_dot), self.kernel_size, self.stride
         y_dot = array_module(x_dot).empty(down.shape, x_dot.dtype)
 
@@ -114,7 +118,13 @@ def _pool(x: Array, axis: int, size: int, stride: int, y: Array, winner: Array) 
 
 
 def _to_winners(dy: Array, axis: int, size: int, stride: int, winner: Array, dx: Array) -> None:
-    """Each dy to the element that won its window: dx[winner] += dy, along one axis."""
+    """Each dy to the element that won its window, along one axis: dx = 0, then dx[winner] += dy."""
+    xp = array_module(dy)
+    if stride == size and dx.shape[axis] == size * dy.shape[axis]:  # each element in one window
+        for k in range(size):
+            xp.multiply(dy, winner == k, out=_candidate(dx, axis, k, stride, dy.shape[axis]))
+        return
+    dx[...] = 0
     for k in range(size):
         place = _candidate(dx, axis, k, stride, dy.shape[axis])
         place += dy * (winner == k)

@@ -11,7 +11,7 @@ from minigrad.backend import Array, array_module
 from minigrad.checks import positive_int
 from minigrad.layers.base import Layer
 from minigrad.layers.summary import Summary
-from minigrad.parallel import one_blas_thread
+from minigrad.threads import one_blas_thread
 
 
 class Sequential(Layer):

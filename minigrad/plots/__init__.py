@@ -3,16 +3,21 @@
 from minigrad.plots.curves import class_bars, curves, proportional, stacked
 from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider
 from minigrad.plots.digits import digits
+from minigrad.plots.images import feature_maps
 from minigrad.plots.network import network
 from minigrad.plots.style import COLOURS, colour, styled
+from minigrad.plots.uncertainty import bands, histograms
 
 __all__ = [
     "COLOURS",
+    "bands",
     "by_step",
     "class_bars",
     "colour",
     "curves",
     "digits",
+    "feature_maps",
+    "histograms",
     "network",
     "on_a_curve",
     "over_contours",

@@ -30,7 +30,8 @@ def linear(snr: Array) -> Array:
 
 def wiener(snr: Array) -> Array:
     """f(η) = η²/(1 + η²): the share that minimises E(f g - true g)² where η is known."""
-    return 1 - 1 / (1 + snr * snr)
+    power = array_module(snr).minimum(snr, 1e9) ** 2  # finite where η is not
+    return power / (1 + power)
 
 
 def james_stein(snr: Array) -> Array:
@@ -57,11 +58,12 @@ def null_fraction(batches: float, size: int = 1, unbiased: bool = False) -> floa
         P = 2 Γ((k + m)/2) / (Γ(k/2) Γ(m/2)) ∫₀^θ₁ sin^(k-1) θ cos^(m-1) θ dθ,
         k = size, m = size (B - 1), tan²θ₁ = 1/B, or 1/(B - 1) if unbiased
 
-    .631 for B = 10, .678 for B = 100, .683 for many. NaN for fewer than two batches.
+    .632 for B = 10, .678 for B = 100, .683 for many; NaN for one. For batches that weigh
+    differently (an exponential average), with B their effective number, it is approximate.
     Source: Student 1908; Fisher 1924.
     """
     positive_int("size", size)
-    if not batches >= 2:
+    if not batches > 1:
         return math.nan
     k, m = size, size * (batches - 1)
     end = math.atan(math.sqrt(1 / (batches - 1 if unbiased else batches)))

@@ -21,7 +21,8 @@ PER = ("parameter", "neuron", "layer")
 class Fractions:
     """Of `weights` weights, the shares whose η is below 1, and what those are made of.
 
-    below_one    η < 1, dead ones (η = 0) among them: the seed's "fraction"
+    below_one    η < 1: the seed's "fraction". Dead weights are among them, with an η of 0, unless
+                 they share one with live weights
     dead         no gradient in any mini-batch
     live_below   η < 1 among those that are not dead
     null         what `live_below` would be if gradients were pure noise
@@ -38,23 +39,22 @@ class SignalToNoise:
     r"""η = |ḡ| / (σ/√B) of each weight, from its gradients in B mini-batches.
 
     snr      {"0.W": η, ...}, in a shape that broadcasts to the parameter's
-    dead     {"0.W": whether all of its gradients were 0, ...}: η = 0 there
-    sharing  {"0.W": how many weights have one η together, ...}
+    dead     {"0.W": whether all of its gradients were 0, ...}
+    batches  {"0.W": B, ...}: a layer that the rule left out at times has a smaller one
 
-    σ = 0 but ḡ ≠ 0 gives η = ∞. Weights that share one η, those into a neuron or of a layer,
-    have η² = Σ ḡ² / Σ σ²/B. Parameters with fewer than two gradients have no η.
+    σ = 0 but ḡ ≠ 0 gives η = ∞, and ḡ = 0 gives η = 0. Weights that share one η, those into a
+    neuron or of a layer, have η² = Σ ḡ² / Σ σ²/B. Parameters with one gradient have no η.
     """
 
     def __init__(
         self,
         snr: Mapping[str, Array],
         dead: Mapping[str, Array],
-        sharing: Mapping[str, int],
-        batches: float,
+        batches: Mapping[str, float],
         unbiased: bool = False,
     ):
-        self.snr, self.dead, self.sharing = dict(snr), dict(dead), dict(sharing)
-        self.batches, self.unbiased = batches, unbiased
+        self.snr, self.dead, self.batches = dict(snr), dict(dead), dict(batches)
+        self.unbiased = unbiased
 
     @classmethod
     def of(
@@ -67,21 +67,18 @@ class SignalToNoise:
         """From the moments of the gradients of a model's parameters, by flat name."""
         known = {key: m for key, m in moments.items() if m.count > 1}
         snr: dict[str, Array] = {}
-        sharing: dict[str, int] = {}
         for prefix, layer in model.leaves():
             names = [name for name in layer.params if prefix + name in known]
             signal = [known[prefix + name].mean ** 2 for name in names]
             noise = [known[prefix + name].error2(unbiased) for name in names]
             if names and per != "parameter":
                 axes = [layer.unit_axis.get(n, 0) if per == "neuron" else None for n in names]
+                _check_units(layer, {n: signal[i].shape for i, n in enumerate(names)}, axes)
                 signal, noise = _pooled(signal, axes), _pooled(noise, axes)
-            weights = sum(known[prefix + name].mean.size for name in names)
             for name, s, n in zip(names, signal, noise, strict=True):
                 snr[prefix + name] = _ratio(s, n).astype(layer.params[name].dtype)
-                sharing[prefix + name] = 1 if per == "parameter" else weights // s.size
         dead = {key: (known[key].mean == 0) & (known[key].sum == 0) for key in snr}
-        batches = max((m.count for m in moments.values()), default=0.0)
-        return cls(snr, dead, sharing, batches, unbiased)
+        return cls(snr, dead, {key: known[key].count for key in snr}, unbiased)
 
     @cached_property
     def by_parameter(self) -> dict[str, Fractions]:
@@ -99,13 +96,14 @@ class SignalToNoise:
         for key in keys:
             is_dead = self.dead[key]
             is_below = array_module(is_dead).broadcast_to(self.snr[key] < 1, is_dead.shape)
+            live = is_dead.size - self._dead_count[key]
             weights += is_dead.size
             below += int(is_below.sum())
-            dead += (dead_here := int(is_dead.sum()))
+            dead += self._dead_count[key]
             live_below += int((is_below & ~is_dead).sum())
-            if dead_here < is_dead.size:
-                of_noise = _null_fraction(self.batches, self.sharing[key], self.unbiased)
-                null += (is_dead.size - dead_here) * of_noise
+            if live:
+                together = self._together(key)
+                null += live * _null_fraction(self.batches[key], together, self.unbiased)
         live = weights - dead
         return Fractions(
             weights,
@@ -115,20 +113,46 @@ class SignalToNoise:
             null / live if live else math.nan,
         )
 
+    @cached_property
+    def _dead_count(self) -> dict[str, int]:
+        return {key: int(dead.sum()) for key, dead in self.dead.items()}
+
+    def _together(self, key: str) -> int:
+        """How many live weights share an η, on average."""
+        snr, layer = self.snr[key], key.rpartition(".")[0]
+        neighbours = [k for k in self.snr if k.rpartition(".")[0] == layer]
+        if all(self.snr[k].shape == self.dead[k].shape for k in neighbours):
+            return 1
+        live = sum(self.dead[k].size - self._dead_count[k] for k in neighbours)
+        return max(1, round(live / max(1, int((snr > 0).sum()))))
+
     def __str__(self) -> str:
         lines = [
             f"{'parameter':12}{'weights':>10}{'η < 1':>9}{'dead':>9}{'η < 1 of live':>15}"
-            f"{'if noise':>10}"
+            f"{'if noise':>10}{'B':>8}"
         ]
-        for key, f in [*self.by_parameter.items(), (f"all, B = {self.batches:.3g}", self.total)]:
+        rows = [(key, f, f"{self.batches[key]:.4g}") for key, f in self.by_parameter.items()]
+        for key, f, batches in [*rows, ("all", self.total, "")]:
             lines.append(
                 f"{key:12}{f.weights:10,}{f.below_one:9.3f}{f.dead:9.3f}{f.live_below:15.3f}"
-                f"{f.null:10.3f}"
+                f"{f.null:10.3f}{batches:>8}"
             )
         return "\n".join(lines)
 
 
 _null_fraction = lru_cache(maxsize=256)(null_fraction)
+
+
+def _check_units(layer: Layer, shapes: Mapping[str, tuple[int, ...]], axes: list[int]) -> None:
+    units = {
+        name: 1 if axis is None else shape[axis]
+        for (name, shape), axis in zip(shapes.items(), axes, strict=True)
+    }
+    if len(set(units.values())) > 1:
+        raise ValueError(
+            f'per="neuron": the parameters of {type(layer).__name__} have {units} units; say in '
+            "its unit_axis along which axis of each the units lie"
+        )
 
 
 def _pooled(arrays: list[Array], axes: list[int | None]) -> list[Array]:

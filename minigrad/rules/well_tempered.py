@@ -20,6 +20,8 @@ from minigrad.rules.base import Rule
 from minigrad.rules.gates import GATES, Gate
 from minigrad.rules.signal_to_noise import PER, SignalToNoise
 
+STATE = ("snr", "dead", "mean", "sum", "batches", "weight", "squares")  # arrays first
+
 
 class WellTempered(Rule):
     r"""dW_hat = f(η) dW, dW the wrapped rule's, η its signal-to-noise ratio, weight by weight.
@@ -50,10 +52,11 @@ class WellTempered(Rule):
         unbiased: bool = False,
     ):
         """
-        gate        "linear", "none", "hard", "wiener", "james-stein", or a function of η
+        gate        "linear", "none", "hard", "wiener", "james-stein", or a function of η, which is
+                    an array that may have ∞ in it
         window      "epoch", or the number of mini-batches after which η is measured anew
         decay       instead of windows: each step is gated by an exponential average over all
-                    before it, in which k steps back weighs decay^k
+                    before it (two at least), in which k steps back weighs decay^k
         mini_batch  examples in each mini-batch; given, the gate works within the step
         per         what has one η: each "parameter"; all weights into a "neuron" (or channel)
                     together, η² = Σ ḡ² / Σ σ²/B; or all of a "layer"
@@ -96,13 +99,13 @@ class WellTempered(Rule):
             self._begin(model)
         if self.mini_batch is not None:
             return self._within_step(loss, x, target)
-        if self._steps == self.window:
-            self._close()
-        elif self.decay is not None and self._steps > 1:
+        if self.decay is not None and self._steps > 1:
             self._measure()
         value = self.rule.estimate(model, loss, x, target)
         self._add(len(x))
         self._apply()
+        if self._steps == self.window:
+            self._close()
         return value
 
     def end_epoch(self) -> None:
@@ -112,6 +115,7 @@ class WellTempered(Rule):
 
     def _within_step(self, loss: Loss, x: Array, target: Array) -> float:
         """ḡ over the batch's mini-batches, gated by its own η."""
+        self._restart()  # of what an interrupted step may have left
         total, n = 0.0, self.mini_batch
         for start in range(0, len(x), n):
             part = slice(start, start + n)
@@ -131,7 +135,7 @@ class WellTempered(Rule):
     def _add(self, examples: int) -> None:
         """Take the gradients that the rule has left into the window."""
         self._examples = self._examples or examples
-        weight = 1.0 if self.decay is not None else examples / self._examples
+        weight = examples / self._examples
         for prefix, layer in self.model.leaves():
             for name, g in layer.grads.items():
                 self._moments.setdefault(prefix + name, Moments(self.decay or 1.0)).add(g, weight)
@@ -139,13 +143,18 @@ class WellTempered(Rule):
 
     def _close(self) -> None:
         """The window is full: measure, and begin another."""
-        if self._steps < 2:
+        if self._steps > 1:
+            self._measure()
+        else:
+            self._gates = {}
+            hint = "a smaller batch_size, or window=n"
+            if self.mini_batch is not None:
+                hint = "larger batches, or a smaller mini_batch"
             warnings.warn(
-                "WellTempered saw one mini-batch only and gates nothing: a variance needs two; "
-                "use a smaller batch_size, or window=n",
+                "WellTempered saw one mini-batch only and gates nothing: a variance needs two; use "
+                + hint,
                 stacklevel=4,
             )
-        self._measure()
         self._restart()
 
     def _measure(self) -> None:
@@ -170,42 +179,51 @@ class WellTempered(Rule):
             }
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of what was measured so far, on the host, flat."""
-        state: dict[str, Any] = {"steps": self._steps, "examples": self._examples}
+        """Copies of what was measured so far, on the host, flat; the wrapped rule's too."""
+        state: dict[str, Any] = {"settings": self._settings()}
+        state |= {"steps": self._steps, "examples": self._examples}
         if self.measured is not None:
-            state["batches"] = self.measured.batches
             for kind in ("snr", "dead"):
                 for key, array in getattr(self.measured, kind).items():
                     state[f"{kind}/{key}"] = backend.to_host(array).copy()
-            state |= {f"sharing/{key}": n for key, n in self.measured.sharing.items()}
+            state |= {f"batches/{key}": value for key, value in self.measured.batches.items()}
         for key, m in self._moments.items():
             state |= {f"weight/{key}": m.weight, f"squares/{key}": m.squares}
             state |= {f"mean/{key}": backend.to_host(m.mean).copy()}
             state |= {f"sum/{key}": backend.to_host(m.sum).copy()}
-        return state
+        return state | {f"rule/{key}": value for key, value in self.rule.state_dict().items()}
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave, for this model: the next step is then the same."""
+        """Take over what `state_dict` gave, for this model: the next step is then the same.
+
+        All is checked first. KeyError: something is missing, or of no parameter of the model;
+        ValueError: of another shape, or measured with other settings.
+        """
+        if missing := {"settings", "steps", "examples"} - state.keys():
+            raise KeyError(f"this is no state of a WellTempered rule: {sorted(missing)} missing")
+        if (settings := str(state["settings"])) != self._settings():
+            raise ValueError(f"the state was measured with {settings}, not {self._settings()}")
         params = {p + n: a for p, layer in model.leaves() for n, a in layer.params.items()}
-        parts: dict[str, dict[str, Any]] = {}
+        parts: dict[str, dict[str, Any]] = {kind: {} for kind in STATE}
+        inner: dict[str, Any] = {}
         for full, value in state.items():
             kind, _, key = full.partition("/")
-            if key and key not in params:
-                raise KeyError(f"{full!r} is of no parameter of the model: {sorted(params)}")
-            like = params.get(key)
-            array = key and np.ndim(value)
-            parts.setdefault(kind, {})[key] = backend.to_device(value, like) if array else value
-        self._begin(model)
-        self._steps, self._examples = int(parts["steps"][""]), int(parts["examples"][""])
-        for key, mean in parts.get("mean", {}).items():
-            m = self._moments[key] = Moments(self.decay or 1.0)
+            if kind == "rule":
+                inner[key] = value
+            elif key:
+                parts[kind][key] = _fitting(full, value, params.get(key), kind in STATE[:4])
+        moments = {}
+        for key, mean in parts["mean"].items():
+            m = moments[key] = Moments(self.decay or 1.0)
             m.mean, m.sum = mean, parts["sum"][key]
-            m.weight, m.squares = float(parts["weight"][key]), float(parts["squares"][key])
-        if "batches" in parts:
-            snr, dead = parts.get("snr", {}), parts.get("dead", {})
-            sharing = {key: int(n) for key, n in parts.get("sharing", {}).items()}
-            batches = float(parts["batches"][""])
-            self._set(SignalToNoise(snr, dead, sharing, batches, self.unbiased))
+            m.weight, m.squares = parts["weight"][key], parts["squares"][key]
+        self.rule.load_state_dict(model, inner)
+        self._begin(model)
+        self._moments = moments
+        self._steps, self._examples = int(state["steps"]), int(state["examples"])
+        if parts["snr"]:
+            snr, dead, batches = (parts[kind] for kind in ("snr", "dead", "batches"))
+            self._set(SignalToNoise(snr, dead, batches, self.unbiased))
 
     @property
     def snr(self) -> dict[str, Array]:
@@ -220,14 +238,30 @@ class WellTempered(Rule):
         """
         return self.measured.total.below_one if self.measured else math.nan
 
-    def __repr__(self) -> str:
+    def _settings(self) -> str:
+        """How η is measured, in words."""
         how = f"window={self.window!r}"
         if self.decay is not None:
             how = f"decay={self.decay}"
         if self.mini_batch is not None:
             how = f"mini_batch={self.mini_batch}"
-        gate = self.gate if isinstance(self.gate, str) else self.gate.__name__
-        return (
-            f"WellTempered({self.rule!r}, gate={gate!r}, {how}, per={self.per!r}, "
-            f"unbiased={self.unbiased})"
-        )
+        return f"{how}, per={self.per!r}, unbiased={self.unbiased}"
+
+    def __repr__(self) -> str:
+        gate = self.gate if isinstance(self.gate, str) else getattr(self.gate, "__name__", "...")
+        return f"WellTempered({self.rule!r}, gate={gate!r}, {self._settings()})"
+
+
+def _fitting(name: str, value: Any, like: Array | None, is_array: bool) -> Any:
+    """A copy of a state's array where `like` is, or a number, if it fits the parameter `like`."""
+    if like is None:
+        raise KeyError(f"{name!r} is of no parameter of the model")
+    if not is_array:
+        return float(value)
+    value = np.array(value)
+    small = value.ndim == like.ndim and all(
+        a in (1, b) for a, b in zip(value.shape, like.shape, strict=True)
+    )
+    if not (value.shape == like.shape or (small and name.startswith("snr/"))):
+        raise ValueError(f"{name}: expected shape {like.shape}, got {value.shape}")
+    return backend.to_device(value, like)

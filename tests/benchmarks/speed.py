@@ -1,20 +1,30 @@
 """Time per training step against PyTorch eager, as ratios in one run. Prints a table.
 
-    python tests/benchmarks/speed.py [--threads 2] [--rounds 7] [--only toy]
+    python tests/benchmarks/speed.py [--threads 2] [--rounds 7] [--only LeNet] [--memory]
 
-Both use the same number of threads, the same weights and the same batch, forward, loss, backward
-and SGD step. PyTorch is run at its best: gradients set to None, the faster of its plain and its
-fused optimiser, no `.item()`. Rounds alternate between the contestants; a round is the median of
-many steps, the table has the median of the rounds and the spread of the ratio. Only ratios mean
-anything: absolute times change from machine to machine. `sketch` is the same step written out in
-bare NumPy lines, with no layers and no checks: about the least that NumPy can do it in.
+Both use the same number of threads, the same weights and the same batch: forward, loss, backward
+and SGD step (or the loss's derivative along one random direction, "jvp"). PyTorch is run at its
+best: gradients set to None, no gradient where none is needed, the fastest of its plain and its
+fused optimiser and of its two memory orders for images, no `.item()`. Rounds alternate between the
+contestants; a round is the median of many steps, the table has the median of the rounds and the
+spread of the ratio. Only ratios mean anything: absolute times change from machine to machine.
+`sketch` is the same step written out in bare NumPy lines, with no layers and no checks: about the
+least that NumPy can do it in. `--memory` prints each one's peak of memory in a LeNet step at 6000.
+
+NumPy's OpenBLAS picks its kernels by the processor's name, and may not know a new one; the head
+line says which it took. Haswell on a processor with AVX-512 is a mistake that costs nearly half:
+OPENBLAS_CORETYPE=SKYLAKEX in the environment corrects it.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
+import resource
 import statistics
+import subprocess
+import sys
 import time
 
 
@@ -23,15 +33,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2, help="for NumPy's BLAS and for PyTorch")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="", help="rows whose name has this in it")
+    parser.add_argument("--memory", action="store_true", help="peak memory instead of times")
+    parser.add_argument("--peak-of", help=argparse.SUPPRESS)  # a fresh process for each
     return parser.parse_args()
 
 
 OPTIONS = arguments()
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+for variable in ("MINIGRAD_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = str(OPTIONS.threads)  # read when the libraries are loaded
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from threadpoolctl import threadpool_info  # noqa: E402
 from torch import nn  # noqa: E402
 
 import minigrad as mg  # noqa: E402
@@ -50,8 +63,7 @@ def ours(model, loss, x, y, lr):
     return step
 
 
-def theirs(twin, loss, x, y, lr, fused):
-    x, y = torch.from_numpy(x), torch.from_numpy(y)
+def theirs(twin, loss, x, y, lr, fused=False):
     optimizer = torch.optim.SGD(twin.parameters(), lr=lr, fused=fused)
 
     def step():
@@ -60,6 +72,53 @@ def theirs(twin, loss, x, y, lr, fused):
         optimizer.step()
 
     return step
+
+
+def contestants(model, twin, loss, twin_loss, x, y, lr=0.1, sketch=None):
+    """{name: step}, all from the same weights; PyTorch in each of its ways."""
+    mg.from_torch_state_dict(model, twin.state_dict())
+    steps = {"minigrad": ours(model, loss, x, y, lr)}
+    if sketch is not None:
+        steps["sketch"] = sketch
+    x, y = torch.from_numpy(x), torch.from_numpy(y)
+    for fused in (False, True):
+        steps[f"PyTorch fused={fused}"] = theirs(twin, twin_loss, x, y, lr, fused)
+    if x.ndim == 4 and any(isinstance(part, nn.Conv2d) for part in twin):
+        last = torch.channels_last
+        turned = copy.deepcopy(twin).to(memory_format=last), x.to(memory_format=last)
+        steps["PyTorch channels last"] = theirs(turned[0], twin_loss, turned[1], y, lr)
+    return steps
+
+
+def jvp_contestants(model, twin, loss, twin_loss, x, y):
+    """The loss and its derivative along a fresh random direction, by forward mode."""
+    mg.from_torch_state_dict(model, twin.state_dict())
+
+    def step():
+        directions = {k: rng.standard_normal(p.shape, p.dtype) for k, p in model.params.items()}
+        loss.forward(model.forward(x), y)
+        return loss.jvp(model.jvp(None, directions))
+
+    def torch_step(twin, x, y):
+        params = {name: p.detach() for name, p in twin.named_parameters()}
+
+        def value(params):
+            return twin_loss(torch.func.functional_call(twin, params, (x,)), y)
+
+        def step():
+            directions = {name: torch.randn_like(p) for name, p in params.items()}
+            with torch.no_grad():
+                return torch.func.jvp(value, (params,), (directions,))
+
+        return step
+
+    x_t, y_t, last = torch.from_numpy(x), torch.from_numpy(y), torch.channels_last
+    turned = copy.deepcopy(twin).to(memory_format=last), x_t.to(memory_format=last)
+    return {
+        "minigrad": step,
+        "PyTorch": torch_step(twin, x_t, y_t),
+        "PyTorch channels last": torch_step(*turned, y_t),
+    }
 
 
 def toy_sketch(model, x, y, lr):
@@ -109,7 +168,8 @@ def toy():
     twin = nn.Sequential(
         nn.Linear(3, 2, bias=False), nn.Sigmoid(), nn.Linear(2, 1, bias=False), nn.Sigmoid()
     )
-    return model, twin, mg.BCELoss(), nn.BCELoss(), x, y, toy_sketch(model, x, y, 0.1)
+    sketch = toy_sketch(model, x, y, 0.1)
+    return contestants(model, twin, mg.BCELoss(), nn.BCELoss(), x, y, sketch=sketch)
 
 
 def small():
@@ -117,7 +177,7 @@ def small():
     model = mg.models.gist_mlp(seed=0)
     twin = nn.Sequential(nn.Flatten(), nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 10))
     sketch = mlp_sketch(model, x, y, 0.1, "relu")
-    return model, twin, mg.CrossEntropyLoss(), nn.CrossEntropyLoss(), x, y, sketch
+    return contestants(model, twin, mg.CrossEntropyLoss(), nn.CrossEntropyLoss(), x, y, 0.1, sketch)
 
 
 def full_batch():
@@ -126,13 +186,45 @@ def full_batch():
     model = mg.models.ds4420_mlp(seed=0)
     twin = nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.Sigmoid(), nn.Linear(32, 10))
     sketch = mlp_sketch(model, x, y, 0.1, "sigmoid")
-    return model, twin, mg.CrossEntropyLoss(), nn.CrossEntropyLoss(), x, y, sketch
+    return contestants(model, twin, mg.CrossEntropyLoss(), nn.CrossEntropyLoss(), x, y, 0.1, sketch)
+
+
+def lenet(n):
+    x, y = rng.random((n, 1, 28, 28), dtype="float32"), rng.integers(0, 10, n)
+    twin = nn.Sequential(
+        *(nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(20, 50, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Dropout(0), nn.Linear(800, 500), nn.ReLU()),
+        *(nn.Dropout(0), nn.Linear(500, 10)),
+    )
+    return mg.models.lenet(seed=0), twin, mg.CrossEntropyLoss(), nn.CrossEntropyLoss(), x, y
+
+
+def convnet():
+    x, y = rng.random((64, 1, 28, 28), dtype="float32"), rng.integers(0, 10, 64)
+    twin = nn.Sequential(
+        *(nn.Conv2d(1, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10)),
+    )
+    return (
+        mg.models.forward_convnet(seed=0),
+        twin,
+        mg.CrossEntropyLoss(),
+        nn.CrossEntropyLoss(),
+        x,
+        y,
+    )
 
 
 ROWS = {  # name: (what to time, steps a round, the ratio aimed at)
     "toy MLP 3-2-1, one sample": (toy, 500, 0.15),
     "784-100-10, batch 10": (small, 300, 0.35),
     "784-32-10, full batch 60,000": (full_batch, 8, 1.0),
+    "LeNet, batch 64": (lambda: contestants(*lenet(64), 0.01), 30, 1.0),
+    "LeNet, batch 6000": (lambda: contestants(*lenet(6000), 0.01), 1, 0.8),
+    "ConvNet, batch 64": (lambda: contestants(*convnet(), 0.01), 6, 1.0),
+    "ConvNet, batch 64, jvp": (lambda: jvp_contestants(*convnet()), 6, 1.0),
 }
 
 
@@ -147,43 +239,79 @@ def round_of(step, n):
 
 def measure(make, n):
     """{contestant: [median time of each round]}, the rounds of all interleaved."""
-    model, twin, loss, twin_loss, x, y, sketch = make()
-    mg.from_torch_state_dict(model, twin.state_dict())
-    steps = {
-        "minigrad": ours(model, loss, x, y, 0.1),
-        "sketch": sketch,
-        "plain": theirs(twin, twin_loss, x, y, 0.1, fused=False),
-        "fused": theirs(twin, twin_loss, x, y, 0.1, fused=True),
-    }
+    steps = make()
     for step in steps.values():
-        round_of(step, max(3, n // 10))
+        round_of(step, max(2, n // 10))
     rounds = {name: [] for name in steps}
     for _ in range(OPTIONS.rounds):
         for name, step in steps.items():
+            step()  # threads of the one before may still spin
             rounds[name].append(round_of(step, n))
     return rounds
 
 
+def peak(who):
+    """Print by how many MiB a LeNet step at 6000 raises this process's peak."""
+    model, twin, loss, twin_loss, x, y = lenet(6000)
+    if who == "minigrad":
+        step = ours(model, loss, x, y, 0.01)
+    else:
+        step = theirs(twin, twin_loss, torch.from_numpy(x), torch.from_numpy(y), 0.01)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(3):
+        step()
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def memory():
+    print("peak memory of three LeNet steps at batch 6000, above that of libraries and data, MiB")
+    for who in ("minigrad", "PyTorch"):
+        found = subprocess.run(
+            [sys.executable, __file__, "--threads", str(OPTIONS.threads), "--peak-of", who],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        print(f"{who:10}{float(found.stdout):9.0f}")
+
+
 def main():
+    blas = {pool["architecture"] for pool in threadpool_info() if pool["user_api"] == "blas"}
     print(
-        f"NumPy {np.__version__}, PyTorch {torch.__version__}, {OPTIONS.threads} threads, "
-        f"{OPTIONS.rounds} rounds; milliseconds a step, ratios to PyTorch"
+        f"NumPy {np.__version__} ({', '.join(sorted(map(str, blas)))} kernels), PyTorch "
+        f"{torch.__version__}, {OPTIONS.threads} threads, {OPTIONS.rounds} rounds; "
+        "milliseconds a step, ratios to PyTorch"
     )
     head = f"{'':30} {'PyTorch':>9} {'minigrad':>9} {'sketch':>9}"
     print(f"{head}   {'minigrad/PyTorch':>24} {'aim':>6} {'sketch/PyTorch':>15}")
+    per_image = {}
     for name, (make, n, aim) in ROWS.items():
         if OPTIONS.only not in name:
             continue
         rounds = measure(make, n)
-        best = min(("plain", "fused"), key=lambda kind: statistics.median(rounds[kind]))
-        ratios = sorted(a / b for a, b in zip(rounds["minigrad"], rounds[best], strict=True))
         medians = {kind: statistics.median(values) * 1e3 for kind, values in rounds.items()}
+        best = min((kind for kind in medians if kind.startswith("PyTorch")), key=medians.get)
+        ratios = sorted(a / b for a, b in zip(rounds["minigrad"], rounds[best], strict=True))
         spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        sketch = ("-", "-")
+        if "sketch" in medians:
+            sketch = f"{medians['sketch']:.3f}", f"{medians['sketch'] / medians[best]:.2f}"
         print(
-            f"{name:30} {medians[best]:9.3f} {medians['minigrad']:9.3f} {medians['sketch']:9.3f}"
-            f"   {spread:>24} {aim:6.2f} {medians['sketch'] / medians[best]:15.2f}"
+            f"{name:30} {medians[best]:9.3f} {medians['minigrad']:9.3f} {sketch[0]:>9}"
+            f"   {spread:>24} {aim:6.2f} {sketch[1]:>15}",
+            flush=True,
         )
+        if name.startswith("LeNet"):
+            per_image[int(name.split()[-1])] = medians["minigrad"]
+    if len(per_image) == 2:
+        ratio = (per_image[6000] / 6000) / (per_image[64] / 64)
+        print(f"LeNet, minigrad: time per image at batch 6000 / at batch 64 = {ratio:.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    if OPTIONS.peak_of:
+        peak(OPTIONS.peak_of)
+    elif OPTIONS.memory:
+        memory()
+    else:
+        main()

@@ -1,0 +1,62 @@
+"""Runs with several seeds, and how numbers scatter: bands, histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.plots.style import LINES, colour, styled
+
+
+@styled
+def bands(
+    panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]],
+    x: Sequence[float],
+    title: str,
+    xlabel: str = "epoch",
+) -> Any:
+    """Panels {ylabel: {label: runs (R, len(x))}}: each run thin, their mean thick. Returns fig."""
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(len(panels), 1, figsize=(9, 3.6 * len(panels)), sharex=True)
+    for ax, (ylabel, series) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        for i, (label, runs) in enumerate(series.items()):
+            shade, line = colour(label, i), LINES[i % len(LINES)]
+            runs = np.asarray(runs, float)
+            ax.plot(x, runs.T, line, color=shade, linewidth=0.8, alpha=0.5)
+            ax.plot(x, runs.mean(axis=0), line, color=shade, label=f"{label}, mean of {len(runs)}")
+        ax.set_ylabel(ylabel)
+        ax.legend()
+    axes = np.atleast_1d(axes)
+    axes[-1].set_xlabel(xlabel)
+    fig.suptitle(title)
+    return fig
+
+
+@styled
+def histograms(
+    values: Mapping[str, Sequence[float]],
+    edges: Sequence[float],
+    title: str,
+    xlabel: str,
+    expected: tuple[str, Sequence[float]] | None = None,
+) -> Any:
+    """Shares of {label: values} between edges, as steps; `expected`: (label, shares). Returns fig.
+
+    Values beyond the last edge are counted in the last bin.
+    """
+    import matplotlib.pyplot as plt
+
+    edges = np.asarray(edges, float)
+    fig, ax = plt.subplots(figsize=(9, 5.5))
+    for i, (label, v) in enumerate(values.items()):
+        shares = np.histogram(np.clip(v, edges[0], edges[-1]), edges)[0] / len(v)
+        ax.stairs(shares, edges, color=colour(label, i), label=label, fill=False, linewidth=2.2)
+    if expected is not None:
+        label, shares = expected
+        ax.stairs(shares, edges, color=colour("null"), label=label, linestyle=":", linewidth=2.2)
+    ax.set(title=title, xlabel=xlabel, ylabel="share of the weights")
+    ax.legend()
+    return fig
