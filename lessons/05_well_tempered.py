@@ -4,7 +4,7 @@ Question: how much of a gradient is signal, and does it help to turn down the re
 You need: lessons 03 and 04; mean, variance, the standard error of a mean.
 You will build: the signal-to-noise ratio of every weight's gradient, gates made of it, and a fair
 comparison of training with and without.
-Time: 9 min on MNIST, 4 s on the embedded digits with --quick
+Time: 10 min on MNIST, 5 s on the embedded digits with --quick
 Source: the notebook "well-tempered backprop" (ansuini/WellTemperedSGD), both of its algorithms.
 """
 
@@ -241,9 +241,9 @@ lesson.expect("train losses of the two runs, largest difference", apart, at_most
 
 # %% [markdown]
 # Read the table. The share with η < 1 is what the notebook computes and never prints. Half of it
-# and more are *dead* weights: they belong to hidden units that no image has ever switched on, or
-# that see a pixel which is always blank. Their gradients are all exactly 0. To call that noise
-# would be wrong; the rule leaves them alone, in case they wake up.
+# and more are *dead* weights: those into hidden units that no image has switched on, and those from
+# inputs that were 0 for every image. Their gradients are all exactly 0. To call that noise would be
+# wrong; the rule leaves them alone, in case they wake up.
 #
 # Of the live weights, a few per cent have η < 1, against 63 % in pure noise. With 6000 images in a
 # batch nearly every weight of a fresh network knows where to go. There is next to nothing to
@@ -259,8 +259,12 @@ lesson.expect("train losses of the two runs, largest difference", apart, at_most
 
 some = train.take(len(train) // 6) if full else train
 settings = {  # batch size, lr, epochs
-    "large batches": (len(some) // 10, 0.01 if lesson.mnist else 0.05, lesson.epochs(20, quick=4)),
-    "small batches": (100 if full else 10, 0.05, lesson.epochs(10, quick=2)),
+    "large batches": (
+        len(some) // 10,
+        0.01 if lesson.mnist else 0.05,
+        lesson.epochs(usual=20, quick=4),
+    ),
+    "small batches": (100 if full else 10, 0.05, lesson.epochs(usual=10, quick=2)),
 }
 seeds = range(lesson.seed, lesson.seed + (2 if lesson.quick else 4))
 runs = {name: {"plain backprop": [], "well-tempered": []} for name in settings}
@@ -291,7 +295,7 @@ def train_once(setting, rule, seed):
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
-        evaluate_every=2,
+        evaluate_every=max(1, epochs // 5),
         callback=look,
     )
 
@@ -406,6 +410,8 @@ if full:
 # - A gate that is computed from the very gradient it gates shrinks what is small already: plain
 #   descent in disguise. One from other data takes away half of the noise, and signal with it.
 # - A fair comparison changes one thing, uses several seeds, and gives the error of its difference.
+#   Ours, on MNIST, shows a slightly higher training loss with the gate, and no difference in test
+#   accuracy that stands out of its error. That is a result, too.
 #
 # ## Exercises (copy `lessons/exercises/05_well_tempered.py`, fill it in, run it)
 #
