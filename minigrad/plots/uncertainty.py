@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.plots.style import LINES, colour, styled
+from minigrad.plots.style import LINES, colour, styled, whole_ticks
 
 
 @styled
@@ -21,7 +21,8 @@ def bands(
     import matplotlib.pyplot as plt
 
     fig, axes = plt.subplots(len(panels), 1, figsize=(9, 3.6 * len(panels)), sharex=True)
-    for ax, (ylabel, series) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+    axes = np.atleast_1d(axes)
+    for ax, (ylabel, series) in zip(axes, panels.items(), strict=True):
         for i, (label, runs) in enumerate(series.items()):
             shade, line = colour(label, i), LINES[i % len(LINES)]
             runs = np.asarray(runs, float)
@@ -29,8 +30,8 @@ def bands(
             ax.plot(x, runs.mean(axis=0), line, color=shade, label=f"{label}, mean of {len(runs)}")
         ax.set_ylabel(ylabel)
         ax.legend()
-    axes = np.atleast_1d(axes)
     axes[-1].set_xlabel(xlabel)
+    whole_ticks(axes[-1])
     fig.suptitle(title)
     return fig
 
