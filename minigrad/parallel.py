@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minigrad.backend import Array, array_module
-from minigrad.threads import each, in_pass
+from minigrad.threads import each, local
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ WORTH_A_THREAD = 2**20  # bytes below which handing work to a thread costs more 
 SHARES = 4  # into how many parts a batch is cut that would fit the cache whole
 GROUPS = 8  # how many partial sums a sum over the batch is made of
 
-_local = threading.local()
+_kept = threading.local()  # scratch memory of each thread
 
 
 def pieces(n: int, count: int) -> list[slice]:
@@ -81,9 +81,11 @@ def matmul(a: Array, b: Array) -> Array:
 
     The longest of its three sizes is cut; where that is the inner one, the pieces are added up.
     """
+    if not local.passes:
+        return a @ b
     (M, K), N = a.shape, b.shape[1]
     count = min(GROUPS, M * K * N // WORTH_A_PIECE)
-    if not in_pass() or count < 2 or array_module(a, b) is not np:
+    if count < 2 or array_module(a, b) is not np:
         return a @ b
     if max(M, N) <= K:
         return sum(each(lambda part: a[:, part] @ b[part], pieces(K, count)))
@@ -104,7 +106,7 @@ def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
     xp = array_module(like)
     if xp is not np:
         return xp.empty(shape, like.dtype)
-    kept = _local.__dict__.setdefault("scratch", {})
+    kept = _kept.__dict__
     size = int(np.prod(shape)) * like.itemsize
     buffer = kept.get(name)
     if size > 4 * CACHE:

@@ -26,9 +26,17 @@ T = TypeVar("T")
 
 LIMITS = ("MINIGRAD_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
+
+class _Local(threading.local):
+    """What each thread knows of itself."""
+
+    inside = False  # it works on an item of `each`
+    passes = 0  # how many passes it is in, within one_blas_thread
+
+
 _threads: int | None = None  # None: not asked yet
 _pool: ThreadPoolExecutor | None = None
-_local = threading.local()
+local = _Local()
 _lock, _inside = threading.Lock(), 0  # how many passes are within one_blas_thread
 _before: list[tuple[Any, int]] = []  # BLAS's threads outside of it
 
@@ -78,13 +86,13 @@ def each(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
 
     An error, or Ctrl-C, is raised here, when no thread works on any more.
     """
-    if getattr(_local, "inside", False):  # work that calls `each` itself stays on its thread
+    if local.inside:  # work that calls `each` itself stays on its thread
         return [work(item) for item in items]
     numbers = iter(range(len(items)))  # each thread takes the next: a late one does less
     results: list[Any] = [None] * len(items)
 
     def share() -> None:
-        _local.inside = True
+        local.inside = True
         try:
             for i in numbers:
                 results[i] = work(items[i])
@@ -92,7 +100,7 @@ def each(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
             _exhaust(numbers)
             raise
         finally:
-            _local.inside = False
+            local.inside = False
 
     others, failures = [], []
     with one_blas_thread():
@@ -130,17 +138,14 @@ def _executor() -> ThreadPoolExecutor:
 
 
 @contextmanager
-def one_blas_thread(wanted: bool = True) -> Iterator[None]:
+def one_blas_thread() -> Iterator[None]:
     """BLAS keeps to one thread: two levels of threads would fight for the cores.
 
     So would BLAS's idle threads, which spin for milliseconds before they sleep: a network whose
     layers use these threads here wants this around the whole of a pass.
     """
     global _inside
-    if not wanted:
-        yield
-        return
-    _local.passes = getattr(_local, "passes", 0) + 1
+    local.passes += 1
     with _lock:
         _inside += 1
         if _inside == 1:
@@ -150,17 +155,12 @@ def one_blas_thread(wanted: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
-        _local.passes -= 1
+        local.passes -= 1
         with _lock:
             _inside = max(0, _inside - 1)  # 0 already in a child forked meanwhile
             if _inside == 0:
                 for controller, number in _before:
                     controller.set_num_threads(number)
-
-
-def in_pass() -> bool:
-    """Whether this thread is within `one_blas_thread`."""
-    return getattr(_local, "passes", 0) > 0
 
 
 _controllers: list[Any] | None = None

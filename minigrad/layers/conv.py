@@ -157,10 +157,11 @@ class Conv2d(Layer):
         )
 
     def _parts(self, padded: Array) -> list[slice]:
-        """The batch in parts whose cols stay in the cache."""
+        """The batch in parts whose cols and y stay in the cache."""
         OH, OW = self._size(padded)
-        cols = OH * OW * self.kernel_size[0] * self.kernel_size[1] * self.in_channels
-        return parts(len(padded), cols * padded.itemsize, padded)
+        window = self.kernel_size[0] * self.kernel_size[1] * self.in_channels
+        numbers = OH * OW * (window + self.out_channels)
+        return parts(len(padded), numbers * padded.itemsize, padded)
 
     def _size(self, rows: Array) -> tuple[int, int]:
         """(OH, OW) for padded images (N, H, W, C)."""

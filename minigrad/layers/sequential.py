@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from textwrap import indent
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from minigrad.checks import positive_int
 from minigrad.layers.base import Layer
 from minigrad.layers.summary import Summary
 from minigrad.threads import one_blas_thread
+
+NOTHING = nullcontext()
 
 
 class Sequential(Layer):
@@ -70,13 +74,13 @@ class Sequential(Layer):
             yield from layer.leaves(f"{prefix}{i}.")
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        with one_blas_thread(self.uses_threads):
+        with self._alone():
             for layer in self.layers:
                 x = layer.forward(x, train)
         return x
 
     def backward(self, dy: Array) -> Array:
-        with one_blas_thread(self.uses_threads):
+        with self._alone():
             for layer in reversed(self.layers):
                 dy = layer.backward(dy)
         return dy
@@ -86,7 +90,7 @@ class Sequential(Layer):
         first = next((i for i, layer in enumerate(self.layers) if layer.params), None)
         if first is None:
             return
-        with one_blas_thread(self.uses_threads):
+        with self._alone():
             for layer in reversed(self.layers[first + 1 :]):
                 dy = layer.backward(dy)
             self.layers[first].backward_params(dy)
@@ -96,11 +100,15 @@ class Sequential(Layer):
     ) -> Array | None:
         """The tangent of the output; layers whose names `params_dot` leaves out stand still."""
         moving = self._split(params_dot or {})
-        with one_blas_thread(self.uses_threads):
+        with self._alone():
             for i, layer in enumerate(self.layers):
                 if x_dot is not None or i in moving:  # else: nothing has moved yet
                     x_dot = layer.jvp(x_dot, moving.get(i))
         return x_dot
+
+    def _alone(self) -> Any:
+        """While layers share out their work among threads, BLAS has one of its own only."""
+        return one_blas_thread() if self.uses_threads else NOTHING
 
     def _split(self, params_dot: Mapping[str, Array]) -> dict[int, dict[str, Array]]:
         """{"0.W": ..., "2.0.b": ...} as {0: {"W": ...}, 2: {"0.b": ...}}."""
