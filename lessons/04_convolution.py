@@ -141,14 +141,20 @@ lesson.expect("time of the loops / of im2col", times["loops"] / times["im2col"],
 
 
 # %%
-def col2im(dcols, shape, KH, KW):
-    """dx, of x's shape: each window's share, added to the pixels that it was cut from."""
+def shares(dcols, shape, KH, KW):
+    """For each place (k, l) in a window: which pixels of dx stand there, and what they get."""
     N, C, H, width = shape
     OH, OW = H - KH + 1, width - KW + 1
     dwindows = dcols.reshape(N, OH, OW, C, KH, KW).transpose(0, 3, 1, 2, 4, 5)
-    dx = np.zeros(shape, dcols.dtype)
     for k, l in np.ndindex(KH, KW):
-        dx[:, :, k : k + OH, l : l + OW] += dwindows[..., k, l]
+        yield np.s_[:, :, k : k + OH, l : l + OW], dwindows[..., k, l]
+
+
+def col2im(dcols, shape, KH, KW):
+    """dx, of x's shape: each window's share, added to the pixels that it was cut from."""
+    dx = np.zeros(shape, dcols.dtype)
+    for pixels, share in shares(dcols, shape, KH, KW):
+        dx[pixels] += share
     return dx
 
 
@@ -186,12 +192,9 @@ lesson.expect("gradients: by hand = the layer", bool(report), equal=1)
 # %%
 def col2im_overwriting(dcols, shape, KH, KW):
     """The same with a mistake made on purpose: the last window that has a pixel wins."""
-    N, C, H, width = shape
-    OH, OW = H - KH + 1, width - KW + 1
-    dwindows = dcols.reshape(N, OH, OW, C, KH, KW).transpose(0, 3, 1, 2, 4, 5)
     dx = np.zeros(shape, dcols.dtype)
-    for k, l in np.ndindex(KH, KW):
-        dx[:, :, k : k + OH, l : l + OW] = dwindows[..., k, l]
+    for pixels, share in shares(dcols, shape, KH, KW):
+        dx[pixels] = share
     return dx
 
 

@@ -75,11 +75,7 @@ class Optimizer:
 
     def load_state_dict(self, flat: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave; the next step is then the one that it would do."""
-        params = {
-            prefix + name: param
-            for prefix, layer in self._leaves
-            for name, param in layer.params.items()
-        }
+        params = self.model.params
         state: dict[str, dict[str, Any]] = defaultdict(dict)
         for full, value in flat.items():
             if full == "lr":

@@ -41,10 +41,10 @@ def pieces(n: int, count: int) -> list[slice]:
 
 def parts(n: int, bytes_each: int, like: Array) -> list[slice]:
     """A batch of n in parts that fit the cache, their number one that threads can share evenly."""
-    _keep_memory()
     total = n * bytes_each
     if array_module(like) is not np:
         return pieces(n, -(-total // DEVICE_CACHE))
+    _keep_memory()
     if total >= SHARES * WORTH_A_THREAD:
         return pieces(n, SHARES * -(-total // (SHARES * CACHE)))
     return pieces(n, 2 if total >= 2 * WORTH_A_THREAD else 1)
@@ -62,17 +62,14 @@ def by_batch(function: Callable[..., Array], *arrays: Array, dtype: Any = None) 
     not the first array's.
     """
     first = arrays[0]
-    if first.ndim == 0 or array_module(*arrays) is not np:
-        return function(*arrays)
-    cut = parts(len(first), 2 * first[:1].nbytes, first)
-    if len(cut) < 2:
+    if array_module(*arrays) is not np or first.nbytes < WORTH_A_THREAD:
         return function(*arrays)
     result = np.empty_like(first, dtype=dtype)
 
     def work(part: slice) -> None:
         result[part] = function(*(array[part] for array in arrays))
 
-    each(work, cut)
+    each(work, parts(len(first), 2 * first[:1].nbytes, first))
     return result
 
 

@@ -148,26 +148,27 @@ class Layer:
             )
 
     def check_upstream(self, dy: Array, shape: tuple[int, ...]) -> None:
-        """Raise unless dy is of y's shape, in this layer's dtype, and where its parameters are."""
-        param = next(iter(self.params.values()))
-        backend.array_module(dy, param)
+        """Raise unless dy is of y's shape, in the dtype of the parameters and where they are."""
+        params = list(self.params.values())[:1]
+        backend.array_module(dy, *params)
         if dy.shape != shape:
             raise ValueError(
                 f"{type(self).__name__}.backward expected dy of y's shape {tuple(shape)}, got "
                 f"{tuple(dy.shape)}"
             )
-        if dy.dtype != param.dtype:
-            raise TypeError(
-                f"{type(self).__name__}.backward expected dy in {param.dtype}, got {dy.dtype}; "
-                "its gradients are of its parameters' dtype"
-            )
+        for param in params:
+            if dy.dtype != param.dtype:
+                raise TypeError(
+                    f"{type(self).__name__}.backward expected dy in {param.dtype}, got {dy.dtype}; "
+                    "its gradients are of its parameters' dtype"
+                )
 
-    def check_shape(self, name: str, array: Array, shape: tuple[int, ...]) -> None:
-        """Raise unless the array, called `name`, is of a shape that is known: x's, or y's."""
-        if array.shape != tuple(shape):
+    def check_tangent(self, x_dot: Array, shape: tuple[int, ...]) -> None:
+        """Raise unless x_dot is of x's shape."""
+        if x_dot.shape != shape:
             raise ValueError(
-                f"{type(self).__name__} expected {name} of shape {tuple(shape)}, as the last "
-                f"forward had it, got {tuple(array.shape)}"
+                f"{type(self).__name__}.jvp expected x_dot of shape {tuple(shape)}, as the last "
+                f"forward's x, got {tuple(x_dot.shape)}"
             )
 
     def __repr__(self) -> str:

@@ -122,7 +122,7 @@ class Conv2d(Layer):
         terms, (ph, pw) = [], self.padding
         if x_dot is not None:
             N, H, width, C = self.recall().shape
-            self.check_shape("x_dot", x_dot, (N, C, H - 2 * ph, width - 2 * pw))
+            self.check_tangent(x_dot, (N, C, H - 2 * ph, width - 2 * pw))
             terms.append((channels_last(x_dot, self.padding), self.params["W"]))
         if params_dot is not None:
             terms.append((self.recall(), params_dot["W"]))

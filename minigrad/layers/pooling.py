@@ -66,7 +66,7 @@ class MaxPool2d(Layer):
     def backward(self, dy: Array) -> Array:
         shape, across, down = self.recall()
         N, OH, OW, C = down.shape
-        self.check_shape("dy", dy, (N, C, OH, OW))
+        self.check_upstream(dy, (N, C, OH, OW))
         dy, (KH, KW), (sh, sw) = channels_last(dy), self.kernel_size, self.stride
         dx = array_module(dy).empty(shape, dy.dtype)
 
@@ -80,7 +80,7 @@ class MaxPool2d(Layer):
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
         (N, H, W, C), across, down = self.recall()
-        self.check_shape("x_dot", x_dot, (N, C, H, W))
+        self.check_tangent(x_dot, (N, C, H, W))
         x_dot, (KH, KW), (sh, sw) = channels_last(x_dot), self.kernel_size, self.stride
         y_dot = array_module(x_dot).empty(down.shape, x_dot.dtype)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.plots.style import LINES, colour, styled, whole_ticks
+from minigrad.plots.style import LINES, above_each_other, colour, styled, whole_ticks
 
 
 @styled
@@ -49,20 +49,13 @@ def stacked(
 
     Returns fig.
     """
-    import matplotlib.pyplot as plt
 
-    fig, axes = plt.subplots(len(panels), 1, figsize=(9, 3.4 * len(panels)), sharex=True)
-    axes = np.atleast_1d(axes)
-    for i, (ax, (ylabel, series)) in enumerate(zip(axes, panels.items(), strict=True)):
+    def draw(ax: Any, i: int, series: Mapping[str, Any]) -> None:
         _lines(ax, series, floors if i == 0 else None)
         for mark in marks:
             ax.axvline(mark, color="0.2", linewidth=1.2, linestyle=":", zorder=1)
-        ax.set_ylabel(ylabel)
-        ax.legend()
-    axes[-1].set_xlabel(xlabel)
-    whole_ticks(axes[-1])
-    fig.suptitle(title)
-    return fig
+
+    return above_each_other(panels, title, xlabel, 3.4, draw)
 
 
 def _lines(ax: Any, series: Mapping[str, Any], floors: Mapping[str, float] | None) -> None:

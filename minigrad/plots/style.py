@@ -6,7 +6,7 @@ Nothing here touches matplotlib's global settings: `styled` functions draw insid
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -63,6 +63,29 @@ def colour(name: str, i: int = 0) -> str:
         if word in COLOURS:
             return COLOURS[word]
     return CYCLE[i % len(CYCLE)]
+
+
+def above_each_other(
+    panels: Mapping[str, Any],
+    title: str,
+    xlabel: str,
+    height: float,
+    draw: Callable[[Any, int, Any], None],
+) -> Any:
+    """Panels {ylabel: what} over one x axis, each by draw(ax, number, what). Returns fig."""
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(
+        len(panels), 1, figsize=(9, height * len(panels)), sharex=True, squeeze=False
+    )
+    for i, (ax, (ylabel, what)) in enumerate(zip(axes[:, 0], panels.items(), strict=True)):
+        draw(ax, i, what)
+        ax.set_ylabel(ylabel)
+        ax.legend()
+    axes[-1, 0].set_xlabel(xlabel)
+    whole_ticks(axes[-1, 0])
+    fig.suptitle(title)
+    return fig
 
 
 def whole_ticks(ax: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.plots.style import LINES, colour, styled, whole_ticks
+from minigrad.plots.style import LINES, above_each_other, colour, styled
 
 
 @styled
@@ -18,22 +18,15 @@ def bands(
     xlabel: str = "epoch",
 ) -> Any:
     """Panels {ylabel: {label: runs (R, len(x))}}: each run thin, their mean thick. Returns fig."""
-    import matplotlib.pyplot as plt
 
-    fig, axes = plt.subplots(len(panels), 1, figsize=(9, 3.6 * len(panels)), sharex=True)
-    axes = np.atleast_1d(axes)
-    for ax, (ylabel, series) in zip(axes, panels.items(), strict=True):
+    def draw(ax: Any, _: int, series: Mapping[str, Any]) -> None:
         for i, (label, runs) in enumerate(series.items()):
             shade, line = colour(label, i), LINES[i % len(LINES)]
             runs = np.asarray(runs, float)
             ax.plot(x, runs.T, line, color=shade, linewidth=0.8, alpha=0.5)
             ax.plot(x, runs.mean(axis=0), line, color=shade, label=f"{label}, mean of {len(runs)}")
-        ax.set_ylabel(ylabel)
-        ax.legend()
-    axes[-1].set_xlabel(xlabel)
-    whole_ticks(axes[-1])
-    fig.suptitle(title)
-    return fig
+
+    return above_each_other(panels, title, xlabel, 3.6, draw)
 
 
 @styled

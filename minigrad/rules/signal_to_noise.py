@@ -83,47 +83,40 @@ class SignalToNoise:
     @cached_property
     def by_parameter(self) -> dict[str, Fractions]:
         """Fractions of each parameter by its flat name."""
-        return {key: self._fractions([key]) for key in self.snr}
+        return {key: _fractions(counts) for key, counts in self._counts.items()}
 
     @cached_property
     def total(self) -> Fractions:
         """Fractions of all weights."""
-        return self._fractions(list(self.snr))
-
-    def _fractions(self, keys: list[str]) -> Fractions:
-        weights = below = dead = live_below = 0
-        null = 0.0
-        for key in keys:
-            is_dead = self.dead[key]
-            is_below = array_module(is_dead).broadcast_to(self.snr[key] < 1, is_dead.shape)
-            live = is_dead.size - self._dead_count[key]
-            weights += is_dead.size
-            below += int(is_below.sum())
-            dead += self._dead_count[key]
-            live_below += int((is_below & ~is_dead).sum())
-            if live:
-                together = self._together(key)
-                null += live * _null_fraction(self.batches[key], together, self.unbiased)
-        live = weights - dead
-        return Fractions(
-            weights,
-            below / weights if weights else math.nan,
-            dead / weights if weights else math.nan,
-            live_below / live if live else math.nan,
-            null / live if live else math.nan,
-        )
+        return _fractions(sum(self._counts.values(), np.zeros(5)))
 
     @cached_property
-    def _dead_count(self) -> dict[str, int]:
-        return {key: int(dead.sum()) for key, dead in self.dead.items()}
+    def _counts(self) -> dict[str, np.ndarray]:
+        """By parameter: its weights; how many have η < 1, are dead, are live with η < 1; and how
+        many live ones would have η < 1 if gradients were pure noise."""
+        dead = {key: int(array.sum()) for key, array in self.dead.items()}
+        counts = {}
+        for key, snr in self.snr.items():
+            is_dead = self.dead[key]
+            below = array_module(snr).broadcast_to(snr < 1, is_dead.shape)
+            live = is_dead.size - dead[key]
+            null = 0.0
+            if live:
+                null = live * _null_fraction(
+                    self.batches[key], self._together(key, dead), self.unbiased
+                )
+            counts[key] = np.array(
+                [is_dead.size, int(below.sum()), dead[key], int((below & ~is_dead).sum()), null]
+            )
+        return counts
 
-    def _together(self, key: str) -> int:
+    def _together(self, key: str, dead: Mapping[str, int]) -> int:
         """How many live weights share an η, on average."""
         snr, layer = self.snr[key], key.rpartition(".")[0]
         neighbours = [k for k in self.snr if k.rpartition(".")[0] == layer]
         if all(self.snr[k].shape == self.dead[k].shape for k in neighbours):
             return 1
-        live = sum(self.dead[k].size - self._dead_count[k] for k in neighbours)
+        live = sum(self.dead[k].size - dead[k] for k in neighbours)
         return max(1, round(live / max(1, int((snr > 0).sum()))))
 
     def __str__(self) -> str:
@@ -141,6 +134,18 @@ class SignalToNoise:
 
 
 _null_fraction = lru_cache(maxsize=256)(null_fraction)
+
+
+def _fractions(counts: np.ndarray) -> Fractions:
+    weights, below, dead, live_below, null = counts.tolist()
+    live = weights - dead
+    return Fractions(
+        int(weights),
+        below / weights if weights else math.nan,
+        dead / weights if weights else math.nan,
+        live_below / live if live else math.nan,
+        null / live if live else math.nan,
+    )
 
 
 def _check_units(layer: Layer, shapes: Mapping[str, tuple[int, ...]], axes: list[int]) -> None:

@@ -136,9 +136,8 @@ class WellTempered(Rule):
         """Take the gradients that the rule has left into the window."""
         self._examples = self._examples or examples
         weight = examples / self._examples
-        for prefix, layer in self.model.leaves():
-            for name, g in layer.grads.items():
-                self._moments.setdefault(prefix + name, Moments(self.decay or 1.0)).add(g, weight)
+        for key, g in self.model.grads.items():
+            self._moments.setdefault(key, Moments(self.decay or 1.0)).add(g, weight)
         self._steps += 1
 
     def _close(self) -> None:
@@ -203,7 +202,7 @@ class WellTempered(Rule):
             raise KeyError(f"this is no state of a WellTempered rule: {sorted(missing)} missing")
         if (settings := str(state["settings"])) != self._settings():
             raise ValueError(f"the state was measured with {settings}, not {self._settings()}")
-        params = {p + n: a for p, layer in model.leaves() for n, a in layer.params.items()}
+        params = model.params
         parts: dict[str, dict[str, Any]] = {kind: {} for kind in STATE}
         inner: dict[str, Any] = {}
         for full, value in state.items():
