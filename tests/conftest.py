@@ -5,7 +5,9 @@ A test that has nothing to do with arrays on a device says so with `@on_host` an
 
 import importlib.util
 import os
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,26 @@ import pytest
 from hypothesis import settings
 
 import minigrad as mg
-from minigrad import mnist
+from minigrad import mnist, threads
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 settings.register_profile("minigrad", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("minigrad")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def python(code, **environment):
+    """What a fresh process does, with these variables alone among the limits for threads."""
+    inherited = {k: v for k, v in os.environ.items() if k not in threads.LIMITS}
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def load_standin():
@@ -67,6 +82,13 @@ def device(request, monkeypatch):
 def xp(device):
     """The array module of the backend that this test runs on."""
     return mg.backend.current()
+
+
+@pytest.fixture
+def threads_as_before():
+    """A test may set the number of threads."""
+    yield
+    threads.set_threads(None)
 
 
 @pytest.fixture

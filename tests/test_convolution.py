@@ -45,15 +45,13 @@ def plain_max_pool(x, x_dot, kernel, stride, dy):
 
 
 @pytest.fixture(params=["one part", "many parts"])
-def parts(request, monkeypatch):
+def parts(request, monkeypatch, threads_as_before):
     """With a tiny cache every image is a part of its own, on two threads."""
     if request.param == "many parts":
         for name in ("CACHE", "DEVICE_CACHE", "WORTH_A_THREAD"):
             monkeypatch.setattr(parallel, name, 1)
         monkeypatch.setattr(parallel, "GROUPS", 2)  # of several parts each
         threads.set_threads(2)
-    yield
-    threads.set_threads(None)
 
 
 SETTINGS = [  # channels in, out, kernel, stride, padding, image
