@@ -74,7 +74,8 @@ def fit(
 
     seed            the order of the data: epoch e's is drawn from (seed, e), so the same seed
                     gives the same curve bit for bit, and a continued run the same as a whole one
-    schedule        stepped after each epoch, or each step if it says per="step"
+    schedule        stepped after each epoch, or each step if it says per="step"; learning rates
+                    that the rule has of its own move with it
     evaluate_every  epochs between two evaluations on both whole sets; the last is always evaluated
     callback        called with the history after each evaluation; return True to stop there
     step_callback   called with (step, loss) after each step
@@ -137,13 +138,13 @@ def fit(
                     optimizer.step()
                     step += 1
                     if per == "step":
-                        schedule.step()
+                        _move(schedule, rule)
                     if step_callback is not None:
                         step_callback(step, value)
                     bar.update(value)
                 rule.end_epoch()
                 if per == "epoch":
-                    schedule.step()
+                    _move(schedule, rule)
                 trained += time.perf_counter() - started
                 if (epoch - first) % evaluate_every == 0 or epoch == first + epochs:
                     _record(history, model, loss, epoch, train, test, trained)
@@ -161,6 +162,11 @@ def fit(
         model.drop_cache()
         loss.cache = None
     return history
+
+
+def _move(schedule: Schedule, rule: Rule) -> None:
+    schedule.step()
+    rule.rescale(schedule.factor(schedule.t))
 
 
 def _diverged(value: float, step: int, epoch: int) -> str:

@@ -3,6 +3,17 @@
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
 from minigrad.rules.gates import null_fraction
+from minigrad.rules.modules import GradientModule, InputModule, Module
+from minigrad.rules.synthetic import SyntheticGradients
 from minigrad.rules.well_tempered import WellTempered
 
-__all__ = ["Backprop", "Rule", "WellTempered", "null_fraction"]
+__all__ = [
+    "Backprop",
+    "GradientModule",
+    "InputModule",
+    "Module",
+    "Rule",
+    "SyntheticGradients",
+    "WellTempered",
+    "null_fraction",
+]

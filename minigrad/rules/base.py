@@ -24,6 +24,10 @@ class Rule:
     def end_epoch(self) -> None:
         """Called by `fit` after each epoch, for rules that keep statistics."""
 
+    def rescale(self, factor: float) -> None:
+        """Called by `fit` when its schedule has moved, with lr(t)/lr(0): for rules that have
+        learning rates of their own, which are to fall together with the optimiser's."""
+
     def state_dict(self) -> dict[str, Any]:
         """What the rule has learned or measured so far, on the host, flat; {} for most rules."""
         return {}

@@ -113,6 +113,9 @@ class WellTempered(Rule):
         if self.window == "epoch" and self.decay is None and self._steps:
             self._close()
 
+    def rescale(self, factor: float) -> None:
+        self.rule.rescale(factor)
+
     def _within_step(self, loss: Loss, x: Array, target: Array) -> float:
         """ḡ over the batch's mini-batches, gated by its own η."""
         self._restart()  # of what an interrupted step may have left

@@ -1,0 +1,189 @@
+"""Modules that predict: the gradient at an interface, or the activation there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import Array, array_module
+from minigrad.checks import positive_int
+from minigrad.layers import BatchNorm1d, BatchNorm2d, Conv2d, Flatten, Layer, Linear, ReLU
+from minigrad.layers import Sequential as Net
+from minigrad.optim import Adam, Optimizer
+
+Make = Callable[[Layer], Optimizer]
+
+
+class Module:
+    """What predicts something of a batch, by layers of the library and an optimiser of its own."""
+
+    def __init__(self, net: Net, optimizer: Make):
+        self.net = net
+        self.optimizer = optimizer(net)
+        self.lr = self.optimizer.lr
+
+    def rescale(self, factor: float) -> None:
+        """A schedule has moved: the learning rate is `factor` times that of the start."""
+        self.optimizer.lr = factor * self.lr
+
+    def state_dict(self) -> dict[str, Any]:
+        return _prefixed("net/", self.net.state_dict()) | _prefixed(
+            "optimizer/", self.optimizer.state_dict()
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.net.load_state_dict(_below("net/", state))
+        self.optimizer.load_state_dict(_below("optimizer/", state))
+
+
+class GradientModule(Module):
+    r"""dh_hat = M(h, label)/N: what a block is told instead of dh, the gradient at its output h.
+
+    Shapes: h (N, D) or (N, C, H, W), target (N,) labels, dh_hat like h.
+    M:      features: h [and the label, one-hot] → [Linear, BatchNorm1d, ReLU] of each size in
+            `hidden` → Linear, which starts at zero: the first predictions are 0
+            images: h [and a plane Linear(label) as one more channel] → [Conv2d 5x5, BatchNorm2d,
+            ReLU] → Conv2d 5x5, zero
+    Learns: L = 1/(2N) Σ_n ‖M_n - N dh_n‖², dh what the block above found (a constant), so that
+            ∂L/∂M = dh_hat - dh
+    Scale:  with a mean loss dh is of the order 1/N times a small number. Trained on dh itself
+            (`scaled=False`: M = dh_hat, L = mean (dh_hat - dh)²), ∂L/∂M is so small that plain
+            descent stands still and Adam's ε = 1e-8 is no longer small beside it. M predicts
+            N dh, the gradient of the sum of the losses, whose size does not depend on N.
+    Source: Jaderberg et al. 2016, §2.1 and appendix A; the scale: measured in
+    07_decoupled_interfaces.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        classes: int | None,
+        hidden: Sequence[int] = (),
+        optimizer: Make = lambda net: Adam(net, 1e-3),
+        *,
+        scaled: bool = True,
+        kernel_size: int = 5,
+        dtype: Any = "float32",
+        rng: np.random.Generator | None = None,
+    ):
+        """classes: how many labels there are, None for a module that is not told the label."""
+        self.shape, self.classes, self.scaled = shape, classes, scaled
+        hidden = [positive_int("hidden", n) for n in hidden]
+        make = {"dtype": dtype, "rng": rng}
+        self.plane: Linear | None = None
+        if len(shape) == 1:
+            sizes = [shape[0] + (classes or 0), *hidden, shape[0]]
+            layers = _stack(sizes, lambda n_in, n_out: Linear(n_in, n_out, **make), BatchNorm1d)
+        elif len(shape) == 3:
+            if kernel_size % 2 == 0:
+                raise ValueError(f"kernel_size must be odd, to keep the size, got {kernel_size}")
+            sizes = [shape[0] + (classes is not None), *hidden, shape[0]]
+            pad = kernel_size // 2
+            layers = _stack(
+                sizes, lambda a, b: Conv2d(a, b, kernel_size, padding=pad, **make), BatchNorm2d
+            )
+            if classes is not None:
+                self.plane = Linear(classes, shape[1] * shape[2], **make)
+        else:
+            raise ValueError(
+                f"an interface must carry features (D,) or images (C, H, W), this one has {shape}; "
+                "put it elsewhere"
+            )
+        for param in layers[-1].params.values():
+            param[...] = 0
+        self.trunk = Net(*layers)
+        super().__init__(Net(*([self.plane] if self.plane else []), self.trunk), optimizer)
+
+    def predict(self, h: Array, target: Array, train: bool = True) -> Array:
+        """dh_hat; `learn` then trains on this h."""
+        self._dh_hat = self.trunk.forward(self._told(h, target), train)
+        if self.scaled:
+            self._dh_hat *= 1 / len(h)
+        return self._dh_hat
+
+    def learn(self, dh: Array) -> None:
+        """One step towards dh, for the h of the last `predict`."""
+        error = self._dh_hat - dh
+        if not self.scaled:
+            error *= 2 / error.size
+        if self.plane is None:
+            self.trunk.backward_params(error)
+        else:
+            dx = self.trunk.backward(error)
+            self.plane.backward_params(dx[:, -1].reshape(len(dx), -1))
+        self.optimizer.step()
+
+    def _told(self, h: Array, target: Array) -> Array:
+        """h, and beside it what the module is told of the label."""
+        if self.classes is None:
+            return h
+        xp, N = array_module(h, target), len(h)
+        if target.shape != (N,) or target.dtype.kind not in "iu":
+            raise TypeError(
+                f"a module that is told the label needs integer labels (N,), got {target.dtype} "
+                f"of shape {tuple(target.shape)}; use conditioned=False"
+            )
+        onehot = (target[:, None] == xp.arange(self.classes)).astype(h.dtype)
+        if self.plane is None:
+            return xp.concatenate([h, onehot], axis=1)
+        plane = self.plane.forward(onehot).reshape(N, 1, *self.shape[1:])
+        return xp.concatenate([h, plane], axis=1)
+
+
+class InputModule(Module):
+    r"""h_hat = I(x): a block's input, from the network's, so that it need not wait for it.
+
+    Shapes: x (N, ...), h and h_hat (N, *shape).
+    I:      Flatten → [Linear, ReLU] of each size in `hidden` → Linear
+    Learns: L = 1/(2N) Σ_n ‖I(x_n) - h_n‖²
+    Source: Jaderberg et al. 2016, §2.2.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        shape: tuple[int, ...],
+        hidden: Sequence[int],
+        optimizer: Make,
+        *,
+        dtype: Any = "float32",
+        rng: np.random.Generator | None = None,
+    ):
+        self.shape = shape
+        sizes = [n_in, *hidden, prod(shape)]
+        layers = _stack(sizes, lambda a, b: Linear(a, b, dtype=dtype, rng=rng), None)
+        super().__init__(Net(Flatten(), *layers), optimizer)
+
+    def predict(self, x: Array) -> Array:
+        self._h_hat = self.net.forward(x)
+        return self._h_hat.reshape(len(x), *self.shape)
+
+    def learn(self, h: Array) -> None:
+        """One step towards h, for the x of the last `predict`."""
+        self.net.backward_params((self._h_hat - h.reshape(self._h_hat.shape)) / len(h))
+        self.optimizer.step()
+
+
+def _stack(
+    sizes: Sequence[int],
+    weights: Callable[[int, int], Layer],
+    norm: Callable[..., Layer] | None,
+) -> list[Layer]:
+    """weights, [norm,] ReLU, weights, ..., through these sizes."""
+    layers = [weights(sizes[0], sizes[1])]
+    for n_in, n_out in zip(sizes[1:-1], sizes[2:], strict=True):
+        if norm is not None:
+            layers.append(norm(n_in, dtype=layers[0].dtype))
+        layers += [ReLU(), weights(n_in, n_out)]
+    return layers
+
+
+def _prefixed(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    return {prefix + key: value for key, value in state.items()}
+
+
+def _below(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
