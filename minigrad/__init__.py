@@ -4,7 +4,7 @@ Layers whose forward, backward and forward-mode derivative (jvp) are written by 
 or CuPy, and learning rules that fill in their gradients, all on the same network.
 """
 
-from minigrad import backend, data, gradcheck, models, rules
+from minigrad import asynchronous, backend, data, gradcheck, models, rules
 from minigrad.history import History
 from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
 from minigrad.layers import (
@@ -55,6 +55,7 @@ __all__ = [
     "Softmax",
     "StepLR",
     "Tanh",
+    "asynchronous",
     "backend",
     "data",
     "evaluate",

@@ -7,6 +7,7 @@ State is kept by parameter name ("0.W"), one entry a parameter.
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import sqrt
@@ -63,6 +64,12 @@ class Optimizer:
             f"{who} wrote a gradient of shape {layer.grads[name].shape} for a parameter of "
             f"shape {layer.params[name].shape}"
         )
+
+    def twin(self, model: Layer) -> Optimizer:
+        """An optimiser with the same settings, without state, for another model."""
+        twin = copy.copy(self)
+        Optimizer.__init__(twin, model, self.lr)
+        return twin
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of the state on the host, flat: {"lr": 0.1, "0.W.velocity": array, ...}."""

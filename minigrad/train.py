@@ -35,7 +35,7 @@ def _evaluate(
     """(loss, accuracy, accuracy by the labels without noise)."""
     if len(dataset) == 0:
         raise ValueError("cannot evaluate on an empty data set")
-    dataset = dataset.placed(_a_parameter(model))
+    dataset = dataset.placed(a_parameter(model))
     total, correct, clean, at = 0.0, 0, 0, 0
     for x, y in dataset.batches(batch_size):
         output = model.forward(x, train=False)
@@ -87,39 +87,19 @@ def fit(
     """
     positive_int("epochs", epochs, least=0)
     positive_int("evaluate_every", evaluate_every)
-    positive_int("batch_size", batch_size)
-    for name, dataset in (("train", train), ("test", test)):
-        if dataset is None and name == "test":
-            continue
-        if not isinstance(dataset, Dataset):
-            raise TypeError(
-                f"{name} must be a Dataset, got {type(dataset).__name__}; make one with "
-                "minigrad.data.Dataset(x, y)"
-            )
-        if len(dataset) == 0:
-            raise ValueError(f"the {name} set is empty")
-    _check_belongs(model, optimizer, schedule)
-    like = _a_parameter(model)
-    train, test = train.placed(like), test.placed(like) if test is not None else None
+    train, test = checked(model, optimizer, schedule, train, test, batch_size)
     history = history if history is not None else History()
     if history.stopped is not None:
         raise ValueError(
             f"this history cannot be continued: the run was {history.stopped}; its weights are "
             "those of the middle of an epoch"
         )
-    history.settings = {
-        "batch_size": batch_size,
-        "shuffle": shuffle,
-        "seed": seed,
-        "rule": repr(rule),
-        "loss": repr(loss),
-        "optimizer": repr(optimizer),
-        "schedule": type(schedule).__name__ if schedule is not None else None,
-        "examples": len(train),
-    }
+    history.settings = settings(
+        loss, rule, optimizer, schedule, train, batch_size=batch_size, shuffle=shuffle, seed=seed
+    )
     first = history.epoch[-1] if history.epoch else 0
     steps = -(-len(train) // batch_size)
-    bar = _Bar(epochs * steps, progress)
+    bar = Bar(epochs * steps, progress)
     per = schedule.per if schedule is not None else None
     trained = 0.0  # seconds since the last evaluation
     epoch, step = first, len(history.step_loss)
@@ -133,7 +113,7 @@ def fit(
                     value = rule.estimate(model, loss, x, y)
                     history.step_loss.append(value)
                     if not math.isfinite(value):
-                        history.stopped = _diverged(value, step + 1, epoch)
+                        history.stopped = diverged(value, step + 1, epoch)
                         return history
                     optimizer.step()
                     step += 1
@@ -147,11 +127,11 @@ def fit(
                     _move(schedule, rule)
                 trained += time.perf_counter() - started
                 if (epoch - first) % evaluate_every == 0 or epoch == first + epochs:
-                    _record(history, model, loss, epoch, train, test, trained)
+                    record(history, model, loss, epoch, train, test, trained)
                     trained = 0.0
                     bar.evaluated(history)
                     if not math.isfinite(history.train_loss[-1]):
-                        history.stopped = _diverged(history.train_loss[-1], step, epoch)
+                        history.stopped = diverged(history.train_loss[-1], step, epoch)
                         break
                     if callback is not None and callback(history):
                         break
@@ -169,8 +149,47 @@ def _move(schedule: Schedule, rule: Rule) -> None:
     rule.rescale(schedule.factor(schedule.t))
 
 
-def _diverged(value: float, step: int, epoch: int) -> str:
-    return f"diverged: the loss was {value} at step {step}, epoch {epoch}; a smaller lr may help"
+def settings(
+    loss: Loss,
+    rule: Rule,
+    optimizer: Optimizer,
+    schedule: Schedule | None,
+    train: Dataset,
+    **numbers: Any,
+) -> dict[str, Any]:
+    """What a run was made with, for its history."""
+    return numbers | {
+        "rule": repr(rule),
+        "loss": repr(loss),
+        "optimizer": repr(optimizer),
+        "schedule": type(schedule).__name__ if schedule is not None else None,
+        "examples": len(train),
+    }
+
+
+def checked(
+    model: Layer,
+    optimizer: Optimizer,
+    schedule: Schedule | None,
+    train: Dataset,
+    test: Dataset | None,
+    batch_size: int,
+) -> tuple[Dataset, Dataset | None]:
+    """The data where the model is, in its dtype; an error unless all fits together."""
+    positive_int("batch_size", batch_size)
+    for name, dataset in (("train", train), ("test", test)):
+        if dataset is None and name == "test":
+            continue
+        if not isinstance(dataset, Dataset):
+            raise TypeError(
+                f"{name} must be a Dataset, got {type(dataset).__name__}; make one with "
+                "minigrad.data.Dataset(x, y)"
+            )
+        if len(dataset) == 0:
+            raise ValueError(f"the {name} set is empty")
+    _check_belongs(model, optimizer, schedule)
+    like = a_parameter(model)
+    return train.placed(like), test.placed(like) if test is not None else None
 
 
 def _check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None) -> None:
@@ -185,7 +204,12 @@ def _check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None
         raise ValueError("the schedule is another optimiser's; make it anew for this one")
 
 
-def _record(
+def diverged(value: float, step: int, epoch: int) -> str:
+    """Why a run whose loss is no longer finite was stopped."""
+    return f"diverged: the loss was {value} at step {step}, epoch {epoch}; a smaller lr may help"
+
+
+def record(
     history: History,
     model: Layer,
     loss: Loss,
@@ -208,13 +232,13 @@ def _record(
         history.test_clean_accuracy.append(on_test[2])
 
 
-def _a_parameter(model: Layer) -> Any:
+def a_parameter(model: Layer) -> Any:
     """Some parameter of the model: it tells where the data must be, and in which dtype."""
     return next((a for _, layer in model.leaves() for a in layer.params.values()), None)
 
 
-class _Bar:
-    """tqdm with the loss and the speed, written to at most ten times a second."""
+class Bar:
+    """A progress bar: tqdm with the loss and the speed, written to at most ten times a second."""
 
     def __init__(self, steps: int, show: bool | None):
         from tqdm import tqdm
@@ -223,10 +247,10 @@ class _Bar:
         self.bar = tqdm(total=steps, disable=hide, unit="step", dynamic_ncols=True, leave=False)
         self.hidden, self.tail, self.written, self.pending = hide, "", 0.0, 0
 
-    def update(self, value: float) -> None:
+    def update(self, value: float, steps: int = 1) -> None:
         if self.hidden:
             return
-        self.pending += 1
+        self.pending += steps
         now = time.perf_counter()
         if now - self.written > 0.1:
             self.bar.set_postfix_str(f"loss {value:.4f}{self.tail}", refresh=False)

@@ -16,6 +16,7 @@ ROWS = [
     {"models", "optim", "interchange", "report", "differences", "promises", "gradcheck"},
     {"rules", "idx", "mnist", "data", "history"},
     {"train"},
+    {"asynchronous"},
     {"lesson", "exercises", "plots", "student"},
     {"cli"},
     {"__init__", "__main__"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -174,7 +175,7 @@ def _stack(
 ) -> list[Layer]:
     """weights, [norm,] ReLU, weights, ..., through these sizes."""
     layers = [weights(sizes[0], sizes[1])]
-    for n_in, n_out in zip(sizes[1:-1], sizes[2:], strict=True):
+    for n_in, n_out in pairwise(sizes[1:]):
         if norm is not None:
             layers.append(norm(n_in, dtype=layers[0].dtype))
         layers += [ReLU(), weights(n_in, n_out)]

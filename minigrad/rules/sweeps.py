@@ -31,9 +31,7 @@ class Decoupled:
 
     def draw(self) -> list[bool]:
         """Which blocks are updated in this step."""
-        if self.probability == 1:
-            return [True] * len(self.blocks)
-        return (self.rng.random(len(self.blocks)) < self.probability).tolist()
+        return draw(self.rng, self.probability, len(self.blocks))
 
     def update(self, i: int, dh: Array) -> None:
         """dW_hat of block i from dh or dh_hat at its output; J_iᵀ dh teaches the module below."""
@@ -64,6 +62,11 @@ class Decoupled:
             if i < self.top:
                 dh_hats.append(self.modules[i].predict(h, target))
         return loss.forward(h, target), dh_hats
+
+
+def draw(rng: np.random.Generator, probability: float, n: int) -> list[bool]:
+    """Which of n are updated; nothing is drawn where all are."""
+    return (rng.random(n) < probability).tolist() if probability < 1 else [True] * n
 
 
 def sequential(net: Decoupled, loss: Loss, x: Array, target: Array) -> float:

@@ -1,0 +1,126 @@
+"""Training with a process for each block."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minigrad import threads
+from minigrad.asynchronous.team import Team, WorkerError
+from minigrad.asynchronous.timeline import Timeline
+from minigrad.asynchronous.worker import Plan
+from minigrad.backend import array_module
+from minigrad.checks import positive_int
+from minigrad.data import Dataset
+from minigrad.history import History
+from minigrad.layers import Layer
+from minigrad.losses import Loss
+from minigrad.optim import Optimizer, Schedule
+from minigrad.rules import Backprop, Rule, SyntheticGradients
+from minigrad.rules.blocks import split
+from minigrad.train import Bar, checked, settings
+
+__all__ = ["Run", "WorkerError", "fit"]
+
+
+class Run(NamedTuple):
+    """What a run gives back: a history as of `mg.fit`, and who was at work when."""
+
+    history: History
+    timeline: Timeline
+
+
+def fit(
+    model: Layer,
+    loss: Loss,
+    rule: Rule,
+    optimizer: Optimizer,
+    train: Dataset,
+    test: Dataset | None = None,
+    *,
+    epochs: int,
+    batch_size: int,
+    shuffle: bool = True,
+    seed: int = 0,
+    schedule: Schedule | None = None,
+    evaluate_every: int = 1,
+    lag: int | None = None,
+    threads_each: int | None = None,
+    progress: bool | None = None,
+) -> Run:
+    """Train with every block in a process of its own; activations go up through shared memory.
+
+    rule            SyntheticGradients(model), mode "sequential": a block steps by its module's word
+                    and goes on; what the block above finds teaches the module when it arrives.
+                    Backprop(): the same processes, each waiting for its gradient: the lock
+    lag             how many batches a block may be ahead of the answers to its predictions. 0, in
+                    lock-step: the result of `mg.fit`, bit for bit with as many threads. None: it
+                    never waits for an answer (only for a place where to put its activations)
+    threads_each    threads of each process; None: the cores shared out, one at least
+    evaluate_every  epochs between two evaluations; they are made after the run, from copies
+    The rest is as in `mg.fit`. Afterwards model, optimiser, rule and schedule are as it leaves
+    them; if the run was stopped (`history.stopped`), the model is as after the last epoch to be
+    evaluated that all blocks had ended, and the others as before.
+
+    Raises WorkerError when a process fails or is killed; none of them is left then.
+    """
+    positive_int("epochs", epochs)
+    positive_int("evaluate_every", evaluate_every)
+    _check_rule(model, rule)
+    train, test = checked(model, optimizer, schedule, train, test, batch_size)
+    blocks = split(model) if isinstance(rule, Backprop) else rule.blocks
+    if threads_each is None:
+        threads_each = max(1, threads.threads() // len(blocks))
+    steps, lrs = -(-len(train) // batch_size), []
+    if schedule is not None:
+        count = epochs if schedule.per == "epoch" else epochs * steps
+        factors = [schedule.factor(schedule.t + k) for k in range(count + 1)]
+        lrs = [(schedule.start * factor, factor) for factor in factors]
+    every = range(1, epochs + 1)
+    plan = Plan(
+        epochs=every,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        locked=isinstance(rule, Backprop),
+        lag=None if lag is None else positive_int("lag", lag, least=0),
+        lrs=lrs,
+        per=schedule.per if schedule is not None else None,
+        snapshots=frozenset(e for e in every if e % evaluate_every == 0 or e == epochs),
+        threads=positive_int("threads_each", threads_each),
+    )
+    numbers = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
+    numbers |= {"processes": len(blocks), "threads_each": threads_each}
+    history = History(settings=settings(loss, rule, optimizer, schedule, train, **numbers))
+    team = Team(model, blocks, loss, rule, optimizer, train, plan)
+    bar = Bar(epochs * steps, progress)
+    try:
+        results = team.work(bar, history)
+    finally:
+        team.end()
+        bar.close(history.stopped)
+        team.evaluate(history, train, test)
+    if results is None:
+        return Run(history, Timeline([np.empty((0, 5)) for _ in blocks]))
+    team.take_back(results)
+    if schedule is not None:
+        schedule.t += len(lrs) - 1
+        optimizer.lr = lrs[-1][0]
+        rule.rescale(lrs[-1][1])
+    history.step_loss = results[-1]["losses"]
+    return Run(history, Timeline.of([result["events"] for result in results]))
+
+
+def _check_rule(model: Layer, rule: Rule) -> None:
+    if any(array_module(array) is not np for array in model.params.values()):
+        raise TypeError("processes share the host's memory: use the backend 'numpy' for this")
+    if isinstance(rule, Backprop):
+        return
+    if not isinstance(rule, SyntheticGradients) or rule.mode != "sequential" or rule.warm_up:
+        raise TypeError(
+            "blocks in processes of their own learn by SyntheticGradients(model) in the mode "
+            f"'sequential' without warm_up, or by Backprop(); got {rule!r}"
+        )
+    if rule.model is not model:
+        raise ValueError("the rule's modules are another model's; make it anew for this one")

@@ -1,0 +1,71 @@
+"""Which block was at work when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+KINDS = ("forward", "backward", "module")
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What each block's process did, and when.
+
+    events  for each block an array (E, 5): kind (its place in KINDS), step (from 1), start and end
+            in seconds since the first event of all, and the processor's seconds in between, which
+            are fewer where the block had to wait for a core
+    """
+
+    events: list[np.ndarray]
+
+    @classmethod
+    def of(cls, events: list[np.ndarray]) -> Timeline:
+        """From start and end on the machine's clock."""
+        first = min(float(e[:, 2].min()) for e in events if len(e))
+        shifted = []
+        for e in events:
+            e = np.array(e, float).reshape(-1, 5)
+            e[:, 2:4] -= first
+            shifted.append(e)
+        return cls(shifted)
+
+    def between(self, start: int, stop: int) -> Timeline:
+        """The part in which steps `start` to `stop - 1` were worked on."""
+        return Timeline.of([e[(e[:, 1] >= start) & (e[:, 1] < stop)] for e in self.events])
+
+    @property
+    def seconds(self) -> float:
+        """From the first start to the last end."""
+        return max(float(e[:, 3].max()) for e in self.events if len(e))
+
+    @property
+    def at_work(self) -> float:
+        """How many blocks are at work at once, on average: 1 for a chain in which each waits."""
+        return sum(float((e[:, 3] - e[:, 2]).sum()) for e in self.events) / self.seconds
+
+    @property
+    def cores(self) -> float:
+        """How many processor cores' worth of work is done at once, on average."""
+        return sum(float(e[:, 4].sum()) for e in self.events) / self.seconds
+
+    @property
+    def overlap(self) -> float:
+        """The share of the time in which two blocks or more are at work."""
+        edges = np.concatenate([np.stack([e[:, 2], np.ones(len(e))], 1) for e in self.events])
+        ends = np.concatenate([np.stack([e[:, 3], -np.ones(len(e))], 1) for e in self.events])
+        both = np.concatenate([edges, ends])
+        both = both[np.lexsort((both[:, 1], both[:, 0]))]  # an end comes before a start
+        busy = np.cumsum(both[:, 1])[:-1]
+        return float(np.diff(both[:, 0])[busy >= 2].sum()) / self.seconds
+
+    def as_dict(self) -> dict[str, Any]:
+        """Numbers for results.json."""
+        return {
+            "seconds": self.seconds,
+            "blocks at work": self.at_work,
+            "cores": self.cores,
+            "overlap": self.overlap,
+        }
