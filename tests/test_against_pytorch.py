@@ -7,6 +7,8 @@ import minigrad as mg
 from minigrad.backend import to_device, to_host
 
 torch = pytest.importorskip("torch")
+from torch_sweep import TorchSweep  # noqa: E402
+
 nn = torch.nn
 
 
@@ -143,4 +145,33 @@ def test_log_softmax_and_nll_are_cross_entropy_on_logits(images):
     for key, grad in model.grads.items():
         np.testing.assert_allclose(
             to_host(grad), to_host(ends_in_log.grads[key]), rtol=1e-9, atol=1e-15
+        )
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["block by block", "together"])
+def test_a_sweep_of_synthetic_gradients(images, together):
+    """Losses, blocks and modules after 20 steps, both ways of writing it in PyTorch."""
+    torch.manual_seed(0)
+    sizes = (784, 16, 14, 12, 10)
+    twin = TorchSweep(sizes, lr=0.01, together=together).double()
+    model = mg.models.mlp(sizes, batch_norm=True, dtype="float64")
+    whole = nn.Sequential(nn.Flatten(), *(layer for b in twin.blocks[:-1] for layer in b))
+    mg.from_torch_state_dict(model, nn.Sequential(*whole, twin.blocks[-1]).state_dict())
+    loss, rule = mg.CrossEntropyLoss(), mg.rules.SyntheticGradients(model, lr=0.01)
+    optimizer, ours, theirs = mg.Adam(model, 0.01), [], []
+    for x, y in minibatches(images, "float64", 50, 20):
+        ours.append(rule.estimate(model, loss, to_device(x), to_device(y)))
+        optimizer.step()
+        theirs.append(twin.step(torch.from_numpy(x).reshape(len(x), -1), torch.from_numpy(y)))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    for module, torch_module in zip(rule.modules, twin.modules, strict=True):
+        weight = torch_module.weight.detach().numpy()
+        assert abs(weight).max() > 1e-3
+        np.testing.assert_allclose(
+            to_host(module.trunk.params["0.W"]).T, weight, rtol=1e-5, atol=1e-9
+        )
+    for i, block in enumerate(twin.blocks[1:], 1):
+        weight = block[0].weight if i < 3 else block.weight
+        np.testing.assert_allclose(
+            to_host(rule.blocks[i].params["0.W"]).T, weight.detach().numpy(), rtol=1e-5, atol=1e-9
         )

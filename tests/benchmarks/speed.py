@@ -20,12 +20,14 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 
 def arguments() -> argparse.Namespace:
@@ -44,8 +46,11 @@ for variable in ("MINIGRAD_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from threadpoolctl import threadpool_info  # noqa: E402
 from torch import nn  # noqa: E402
+from torch_sweep import TorchSweep  # noqa: E402
 
 import minigrad as mg  # noqa: E402
 
@@ -217,6 +222,25 @@ def convnet():
     )
 
 
+def sweep(n):
+    """A step of synthetic gradients, told the label, with Adam; and the same in PyTorch."""
+    x, y = rng.random((n, 784), dtype="float32"), rng.integers(0, 10, n)
+    model, loss = mg.models.dni_mlp(seed=0), mg.CrossEntropyLoss()
+    rule, optimizer = mg.rules.SyntheticGradients(model, lr=1e-3), mg.Adam(model, 1e-3)
+
+    def step():
+        rule.estimate(model, loss, x, y)
+        optimizer.step()
+
+    x_t, y_t, steps = torch.from_numpy(x), torch.from_numpy(y), {"minigrad": step}
+    for together in (False, True):
+        for fused in (False, True):
+            twin = TorchSweep(fused=fused, together=together)
+            name = f"PyTorch fused={fused} together={together}"
+            steps[name] = functools.partial(twin.step, x_t, y_t)
+    return steps
+
+
 ROWS = {  # name: (what to time, steps a round, the ratio aimed at)
     "toy MLP 3-2-1, one sample": (toy, 500, 0.15),
     "784-100-10, batch 10": (small, 300, 0.35),
@@ -225,6 +249,8 @@ ROWS = {  # name: (what to time, steps a round, the ratio aimed at)
     "LeNet, batch 6000": (lambda: contestants(*lenet(6000), 0.01), 1, 0.8),
     "ConvNet, batch 64": (lambda: contestants(*convnet(), 0.01), 6, 1.0),
     "ConvNet, batch 64, jvp": (lambda: jvp_contestants(*convnet()), 6, 1.0),
+    "cDNI sweep, batch 256": (lambda: sweep(256), 60, 0.6),
+    "cDNI sweep, batch 16": (lambda: sweep(16), 200, 0.35),
 }
 
 
