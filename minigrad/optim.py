@@ -191,12 +191,12 @@ class Adam(Optimizer):
         xp.multiply(grad, grad, out=scratch)
         scratch *= 1 - beta2
         v += scratch
-        # θ ← θ - lr m̂ / (√v̂ + ε)
+        # θ ← θ - lr m̂ / (√v̂ + ε) = θ - lr k/(1 - β1^t) · m / (√v + ε k), with k = √(1 - β2^t)
+        k = sqrt(1 - beta2**t)
         xp.sqrt(v, out=scratch)
-        scratch /= sqrt(1 - beta2**t)
-        scratch += self.eps
+        scratch += self.eps * k
         xp.divide(m, scratch, out=scratch)
-        scratch *= self.lr / (1 - beta1**t)
+        scratch *= self.lr * k / (1 - beta1**t)
         param -= scratch
 
     def __repr__(self) -> str:

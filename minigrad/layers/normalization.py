@@ -20,8 +20,9 @@ class BatchNorm1d(Layer):
     train=False: μ, σ² are the running statistics, which are constants.
 
     With P v = v - mean_n(v) - x̂ mean_n(v x̂) in training and P v = v in evaluation:
-    Backward:  dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = P(dy γ)/s
-    Jvp:       y_dot = γ P(x_dot)/s + γ_dot x̂ + β_dot      P is its own transpose
+    Backward:  dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = γ/s P(dy), where mean(dy) = dβ/N and
+               mean(dy x̂) = dγ/N are known by then
+    Jvp:       y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot      P is its own transpose
     Source: Ioffe, Szegedy 2015, Algorithm 1 and §3.  momentum as in PyTorch: new = .9 old + .1 x.
     """
 
@@ -49,7 +50,8 @@ class BatchNorm1d(Layer):
         else:
             centred, var = rows - self.buffers["running_mean"], self.buffers["running_var"]
         inv_std = 1 / xp.sqrt(var + self.eps)
-        x_hat = centred * inv_std
+        x_hat = centred
+        x_hat *= inv_std
         self.cache = x_hat, inv_std, train, x.shape
         y = x_hat * self.params["gamma"]
         y += self.params["beta"]
@@ -73,18 +75,26 @@ class BatchNorm1d(Layer):
         return centred, var
 
     def backward(self, dy: Array) -> Array:
-        x_hat, inv_std, _, shape = self.recall()
+        x_hat, inv_std, train, shape = self.recall()
         self.check_upstream(dy, shape)
         dy = self._rows(dy)
-        self.grads["gamma"] = (dy * x_hat).sum(axis=0)
-        self.grads["beta"] = dy.sum(axis=0)
-        return self._images(self._project(dy * self.params["gamma"]) * inv_std)
+        self.grads["gamma"] = dgamma = (dy * x_hat).sum(axis=0)
+        self.grads["beta"] = dbeta = dy.sum(axis=0)
+        scale = self.params["gamma"] * inv_std
+        if not train:
+            return self._images(dy * scale)
+        # dx = γ/s (dy - dβ/N - x̂ dγ/N), in one buffer
+        dx = x_hat * (dgamma / -len(dy))
+        dx += dy
+        dx -= dbeta / len(dy)
+        dx *= scale
+        return self._images(dx)
 
     def jvp(self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None) -> Array:
         x_hat, inv_std, _, _ = self.recall()
         y_dot = 0
         if x_dot is not None:
-            y_dot = self._project(self._rows(x_dot)) * (inv_std * self.params["gamma"])
+            y_dot = self._project(self._rows(x_dot)) * (self.params["gamma"] * inv_std)
         if params_dot is not None:
             y_dot = y_dot + params_dot["gamma"] * x_hat + params_dot["beta"]
         return self._images(y_dot)
