@@ -15,6 +15,7 @@ import json
 import platform
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class Lesson:
 
     def __init__(self, slug: str, options: argparse.Namespace, notebook: bool = False):
         self.slug, self.options, self.notebook = slug, options, notebook
-        self.quick, self.seed = options.quick, options.seed
+        self.quick, self.seed, self.long = options.quick, options.seed, options.full
         self.out = Path(options.out or Path("results") / slug)
         self.expectations: list[Expectation] = []
         self.values: dict[str, Any] = {}
@@ -57,16 +58,18 @@ class Lesson:
             return self.options.epochs
         return quick if self.quick else usual
 
-    def fit(self, *arguments: Any, **options: Any) -> History:
-        """`mg.fit` with the lesson's seed; Ctrl-C in it ends the lesson, with what it measured."""
-        history = fit(*arguments, **({"seed": self.seed} | options))
+    def fit(self, *arguments: Any, by: Callable[..., Any] = fit, **options: Any) -> Any:
+        """`mg.fit`, or another `by`, with the lesson's seed; Ctrl-C in it ends the lesson, with
+        what it measured."""
+        result = by(*arguments, **({"seed": self.seed} | options))
+        history: History = getattr(result, "history", result)
         if history.stopped is not None and history.stopped.startswith("interrupted"):
             if self.notebook:
                 raise KeyboardInterrupt(history.stopped)
             history.save(self.out / "history_interrupted.json")
             self.interrupt()
             sys.exit(130)
-        return history
+        return result
 
     def interrupt(self) -> None:
         """Write what was measured so far, marked as interrupted, and say where."""
@@ -187,6 +190,7 @@ def options_parser(slug: str, doc: str | None) -> argparse.ArgumentParser:
     add("--seed", type=_integer(0), default=0, help="of every random choice (default 0)")
     add("--epochs", type=_integer(1), help="passes over the data, where the lesson trains")
     add("--quick", action="store_true", help="a few seconds, for a first look")
+    add("--full", action="store_true", help="the long version, where the lesson has one")
     add("--out", help="folder for figures and results.json (default results/<lesson>)")
     add("--show", action="store_true", help="open the figures in windows, some with sliders")
     return parser

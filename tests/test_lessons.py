@@ -116,6 +116,12 @@ WRONG_ANSWERS = {  # one wrong answer to each exercise, and what is said about i
     ("05", "1"): ("** 2 < 0", "** 2 > 0", "not negative"),
     ("05", "2"): ("np.clip(snr - 1, 0, 1)", "np.minimum(snr, 1)", "it lets through"),
     ("05", "3"): ("g.var(axis=0) / B", "g.var(axis=0)", "calculated"),
+    ("06", "1"): ("c - slr * error.sum(axis=0)", "c - slr * error.mean(axis=0)", "c differs"),
+    ("06", "2"): ("(h.T @ h)", "(h.T @ h / len(h))", "the error explodes"),
+    ("06", "3"): ("(mean_p - np.eye(10)[y])", "(np.eye(10)[y] - mean_p)", "R² is"),
+    ("07", "1"): ("return (1 - p) ** L", "return 1 - p**L", "nothing in"),
+    ("07", "2"): ("np.subtract.at(self.B, self.target, ", "self.B[self.target] -= (", "step 2"),
+    ("07", "3"): ("(1 - mixture) * dh_hat", "dh_hat", "differs"),
 }
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minigrad import plots
+from minigrad.asynchronous import Timeline
 
 pytestmark = pytest.mark.on_host
 mpl = pytest.importorskip("matplotlib")
@@ -31,6 +32,14 @@ FIGURES = {
     ),
     "feature_maps with words": lambda: plots.feature_maps(
         np.eye(8), np.ones((2, 3, 3)), -np.ones((2, 6, 6)), "t", captions=["a", "b"], numbers=True
+    ),
+    "gradients": lambda: plots.gradients(
+        {"true": np.ones((3, 4, 4)), "synthetic": np.zeros((3, 4, 4))}, "t", xlabel="unit"
+    ),
+    "gradients wide": lambda: plots.gradients({"all zero": np.zeros((1, 10, 100))}, "t"),
+    "beside": lambda: plots.beside({"a": {"u": (x, x)}, "b": {"u": (x, 2 * x)}}, "t", "loss"),
+    "timelines": lambda: plots.timelines(
+        {"a": Timeline([np.array([[0, 1, 0, 1, 1.0], [1, 1, 2, 3, 1]]), np.empty((0, 5))])}, "t"
     ),
     "bands": lambda: plots.bands(
         {"loss": {"plain": [x, 2 * x]}, "acc": {"a": [x], "b": [x]}}, x, "t", "epoch"
@@ -84,6 +93,19 @@ def test_maps_of_one_figure_stand_below_their_kernels_and_white_is_zero():
             low, high = ax.images[0].get_clim()
             assert low == -high
             assert high == abs(ax.images[0].get_array()).max()
+    plt.close(figure)
+
+
+def test_gradients_share_one_scale_whose_middle_is_zero():
+    import matplotlib.pyplot as plt
+
+    true, estimate = np.full((2, 3, 5), -4.0), np.full((2, 3, 5), 0.5)
+    figure = plots.gradients({"true": true, "synthetic": estimate}, "t")
+    drawn = [ax for ax in figure.axes if ax.images]
+    assert [ax.images[0].get_clim() for ax in drawn] == 4 * [(-4, 4)]
+    for ax, image in zip(drawn, [*true, *estimate], strict=True):
+        np.testing.assert_array_equal(ax.images[0].get_array(), image)
+    assert [ax.get_title(loc="left") for ax in drawn] == ["true", "", "synthetic", ""]
     plt.close(figure)
 
 

@@ -45,7 +45,7 @@ class Team:
         self.model, self.blocks, self.loss, self.plan = model, blocks, loss, plan
         self.rule, self.optimizer = rule, optimizer
         self.snapshots: dict[int, dict[int, Any]] = {}  # epoch: {block: its state then}
-        self.losses: list[float] = []  # of the steps, as far as the top block has told
+        self.steps = -(-len(train) // plan.batch_size)  # of an epoch
         self.processes: list[Any] = []
         kits = [_pickled(self._kit(i), block) for i, block in enumerate(blocks)]
         context = multiprocessing.get_context("spawn")
@@ -148,11 +148,12 @@ class Team:
                         )
                     if kind == "diverged":
                         step, value = content
-                        epoch = 1 + (step - 1) // (bar.bar.total // len(self.plan.epochs))
+                        epoch = 1 + (step - 1) // self.steps
                         history.stopped = diverged(value, step, epoch)
                         return None
                     if kind == "epoch":
-                        self._keep(i, *content)
+                        epoch, state = content
+                        self.snapshots.setdefault(epoch, {})[i] = state
                     else:
                         results[i] = content[0]
                 if self.progress[L - 1] > shown:
@@ -163,11 +164,9 @@ class Team:
             return None
         return [results[i] for i in range(L)]
 
-    def _keep(self, i: int, epoch: int, state: Any) -> None:
-        self.snapshots.setdefault(epoch, {})[i] = state
-
     def _step(self, i: int) -> int:
-        return self.progress[i] + 1
+        """The step that block i is in."""
+        return max(0, self.progress[i]) + 1
 
     def _died(self, i: int) -> WorkerError:
         self.processes[i].join(5)

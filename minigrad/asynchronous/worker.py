@@ -137,7 +137,7 @@ class Worker:
         self._settle(-1)
 
     def _begin(self) -> None:
-        """Say that this block is ready; the first waits for all, so that their clocks start as one."""
+        """Say that this block is ready; the first waits for all: the clock starts then."""
         place = self.place
         place.progress[place.number] = 0
         while place.number == 0 and min(place.progress) < 0:
@@ -152,7 +152,9 @@ class Worker:
             raise Stopped
 
     def _set_lr(self, t: int) -> None:
-        self._settle(None if self.plan.lag is None else self.plan.lag - 1)  # what is owed to the steps before, at their rate
+        self._settle(
+            None if self.plan.lag is None else self.plan.lag - 1
+        )  # what is owed to the steps before, at their rate
         self.optimizer.lr, factor = self.plan.lrs[t]
         if self.module is not None:
             self.module.rescale(factor)

@@ -38,6 +38,10 @@ class Dropout(Layer):
     def reseed(self, seed: int) -> None:
         self._seed, self._generators = seed, {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy, or a layer sent to another process, begins its random stream anew."""
+        return self.__dict__ | {"_generators": {}}
+
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)
         self.check_input(x)

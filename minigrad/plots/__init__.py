@@ -1,22 +1,26 @@
 """Every figure that a lesson shows: each function returns its figure and never shows it."""
 
-from minigrad.plots.curves import class_bars, curves, proportional, stacked
+from minigrad.plots.curves import beside, class_bars, curves, proportional, stacked
 from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider
 from minigrad.plots.digits import digits
+from minigrad.plots.gradients import gradients
 from minigrad.plots.images import feature_maps
 from minigrad.plots.network import network
 from minigrad.plots.style import COLOURS, colour, styled
+from minigrad.plots.timeline import timelines
 from minigrad.plots.uncertainty import bands, histograms
 
 __all__ = [
     "COLOURS",
     "bands",
+    "beside",
     "by_step",
     "class_bars",
     "colour",
     "curves",
     "digits",
     "feature_maps",
+    "gradients",
     "histograms",
     "network",
     "on_a_curve",
@@ -25,4 +29,5 @@ __all__ = [
     "stacked",
     "step_slider",
     "styled",
+    "timelines",
 ]

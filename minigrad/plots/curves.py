@@ -58,6 +58,37 @@ def stacked(
     return above_each_other(panels, title, xlabel, 3.4, draw)
 
 
+@styled
+def beside(
+    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    title: str,
+    ylabel: str,
+    log: bool = True,
+    xlabel: str | None = None,
+) -> Any:
+    """Panels {xlabel: {label: (x, y)}} next to each other: the same y over different x.
+
+    Given an xlabel for all, the panels' names stand above them. Returns fig.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
+    fig, axes = plt.subplots(1, len(panels), figsize=(max(13, 5 * len(panels)), 5.8), sharey=True)
+    for ax, (name, series) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        _lines(ax, series, None)
+        ax.set(xlabel=xlabel or name, title=name if xlabel else "")
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    first = np.atleast_1d(axes)[0]
+    first.set_ylabel(ylabel)
+    if log:
+        first.set_yscale("log")
+        _plain_ticks(first.yaxis)
+    fig.suptitle(title)
+    handles, labels = first.get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
+    return fig
+
+
 def _lines(ax: Any, series: Mapping[str, Any], floors: Mapping[str, float] | None) -> None:
     """The curves, and labelled horizontal lines."""
     for i, (label, (x, y)) in enumerate(series.items()):

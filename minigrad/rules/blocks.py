@@ -51,6 +51,11 @@ def split(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
             f"only a Sequential can be cut into blocks, got {type(model).__name__}; "
             "write Sequential(*layers)"
         )
+    if type(model).forward is not Net.forward:
+        raise TypeError(
+            f"{type(model).__name__} has a forward of its own: it may be something else than its "
+            "layers one after another, and cannot be cut between them"
+        )
     if interfaces is None:
         cuts = _after_activations(model)
         if not cuts:
@@ -59,9 +64,11 @@ def split(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
                 f"interface could be; say where: interfaces=[...], numbers of layers in\n{model!r}"
             )
     else:
+        whole = all(isinstance(i, int | np.integer) for i in interfaces)
         cuts = [int(i) + 1 for i in interfaces]
         last = len(model.layers) - 1
-        if not cuts or cuts != sorted(set(cuts)) or not 0 < cuts[0] <= cuts[-1] <= last:
+        rising = whole and bool(cuts) and cuts == sorted(set(cuts))
+        if not rising or not 0 < cuts[0] <= cuts[-1] <= last:
             raise ValueError(
                 "interfaces must be numbers of layers, rising, each after a layer and before "
                 f"another: from 0 to {last - 1}, got {list(interfaces)}"
@@ -79,7 +86,7 @@ def split(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
 def _after_activations(model: Net) -> list[int]:
     cuts, start = [], 0
     for i, layer in enumerate(model.layers):
-        leaf = list(layer.leaves())[-1][1]
+        *_, leaf = None, *(leaf for _, leaf in layer.leaves())  # a nested net's last layer
         has_parameters = any(inner.params for inner in model.layers[start : i + 1])
         goes_on = any(inner.params for inner in model.layers[i + 1 :])
         if isinstance(leaf, ACTIVATIONS) and has_parameters and goes_on:

@@ -25,7 +25,8 @@ class Interface:
     r2_true          R² = 1 - Σ‖dh_hat - dh‖² / Σ‖dh - mean dh‖² against the true gradient dh: 1 is
                      perfect, 0 no better than one constant, below 0 worse
     r2_bootstrapped  the same against what the module is taught: what the block above makes of its
-                     own module's prediction. At the top interface both are the same
+                     own module's prediction ("locked": of the true gradient; "bp-lambda": of the
+                     mixture). At the top interface both are the same
     cosine           <dh_hat, dh> / ‖dh_hat‖ ‖dh‖; NaN for predictions that are 0
     norm_ratio       ‖dh_hat‖ / ‖dh‖
     """
@@ -44,8 +45,13 @@ class InterfaceReport:
         self.interfaces, self.updates, self.ages = interfaces, updates, ages
 
     @classmethod
-    def of(cls, net: Decoupled, loss: Loss, x: Array, target: Array) -> InterfaceReport:
-        """Measured on copies: no batch statistics, random stream or gradient is moved."""
+    def of(
+        cls, net: Decoupled, loss: Loss, x: Array, target: Array, mixture: float = 0.0
+    ) -> InterfaceReport:
+        """Measured on copies: no batch statistics, random stream or gradient is moved.
+
+        mixture: how much of a module's lesson comes down from above, and is no module's word.
+        """
         blocks, modules, loss = copy.deepcopy((net.blocks, net.modules, loss))
         h, dh_hats = x, []
         for i, block in enumerate(blocks):
@@ -59,7 +65,7 @@ class InterfaceReport:
             bootstrapped = blocks[i + 1].backward(bootstrapped)
             true = blocks[i + 1].backward(true)
             found.insert(0, _interface(blocks[i].stop - 1, dh_hats[i], true, bootstrapped))
-            bootstrapped = dh_hats[i]
+            bootstrapped = mixture * bootstrapped + (1 - mixture) * dh_hats[i]
         ages = [net.steps - last for last in net.last_update]
         return cls(found, list(net.updates), ages)
 

@@ -31,13 +31,13 @@ class Module:
         self.optimizer.lr = factor * self.lr
 
     def state_dict(self) -> dict[str, Any]:
-        return _prefixed("net/", self.net.state_dict()) | _prefixed(
-            "optimizer/", self.optimizer.state_dict()
-        )
+        state = _prefixed("net/", self.net.state_dict())
+        return state | _prefixed("optimizer/", self.optimizer.state_dict()) | {"lr": self.lr}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.net.load_state_dict(_below("net/", state))
         self.optimizer.load_state_dict(_below("optimizer/", state))
+        self.lr = float(state["lr"])
 
 
 class GradientModule(Module):
@@ -50,10 +50,12 @@ class GradientModule(Module):
             ReLU] → Conv2d 5x5, zero
     Learns: L = 1/(2N) Σ_n ‖M_n - N dh_n‖², dh what the block above found (a constant), so that
             ∂L/∂M = dh_hat - dh
-    Scale:  with a mean loss dh is of the order 1/N times a small number. Trained on dh itself
-            (`scaled=False`: M = dh_hat, L = mean (dh_hat - dh)²), ∂L/∂M is so small that plain
-            descent stands still and Adam's ε = 1e-8 is no longer small beside it. M predicts
-            N dh, the gradient of the sum of the losses, whose size does not depend on N.
+    Scale:  with a mean loss dh is 1/N times a small number. A module trained on dh itself
+            (`scaled=False`: M = dh_hat, L = mean (dh_hat - dh)²) stands still by plain descent, and
+            overshoots by Adam, whose step is lr for each weight however small the weights sought.
+            M predicts N dh, the gradient of the sum of the losses, whose size does not depend on N.
+            (L sums over features and pixels: plain descent needs a smaller lr for large images.)
+    With `hidden`, batch norm needs batches of two or more.
     Source: Jaderberg et al. 2016, §2.1 and appendix A; the scale: measured in
     07_decoupled_interfaces.
     """
@@ -72,7 +74,7 @@ class GradientModule(Module):
     ):
         """classes: how many labels there are, None for a module that is not told the label."""
         self.shape, self.classes, self.scaled = shape, classes, scaled
-        hidden = [positive_int("hidden", n) for n in hidden]
+        hidden = sizes_of("hidden", hidden)
         make = {"dtype": dtype, "rng": rng}
         self.plane: Linear | None = None
         if len(shape) == 1:
@@ -154,7 +156,7 @@ class InputModule(Module):
         rng: np.random.Generator | None = None,
     ):
         self.shape = shape
-        sizes = [n_in, *hidden, prod(shape)]
+        sizes = [n_in, *sizes_of("input_hidden", hidden), prod(shape)]
         layers = _stack(sizes, lambda a, b: Linear(a, b, dtype=dtype, rng=rng), None)
         super().__init__(Net(Flatten(), *layers), optimizer)
 
@@ -166,6 +168,13 @@ class InputModule(Module):
         """One step towards h, for the x of the last `predict`."""
         self.net.backward_params((self._h_hat - h.reshape(self._h_hat.shape)) / len(h))
         self.optimizer.step()
+
+
+def sizes_of(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
+    """The sizes of hidden layers, or a ValueError that names the argument."""
+    if isinstance(sizes, int | str) or not hasattr(sizes, "__iter__"):
+        raise ValueError(f"{name} is a list of sizes, such as [256] or []; got {sizes!r}")
+    return tuple(positive_int(name, n) for n in sizes)
 
 
 def _stack(

@@ -26,7 +26,7 @@ class Decoupled:
         self.rng = np.random.default_rng(0)
         self.steps = 0
         self.updates = [0] * len(blocks)  # how often each block was updated
-        self.last_update = [0] * len(blocks)  # in which step its gradient was last made
+        self.last_update = [0] * len(blocks)  # in which step its gradient was last made anew
         self.kept: list[dict[str, Array]] = []  # what "stale" uses again
 
     def draw(self) -> list[bool]:
@@ -54,14 +54,16 @@ class Decoupled:
             self.blocks[-1].drop_grads()
         return value
 
-    def forward(self, loss: Loss, x: Array, target: Array) -> tuple[float, list[Array]]:
-        """The loss, and each module's dh_hat."""
-        h, dh_hats = x, []
+    def forward(
+        self, loss: Loss, x: Array, target: Array
+    ) -> tuple[float, list[Array], list[Array]]:
+        """The loss, each block's h, and each module's dh_hat."""
+        hs, dh_hats = [], []
         for i, block in enumerate(self.blocks):
-            h = block.forward(h)
+            hs.append(block.forward(hs[-1] if hs else x))
             if i < self.top:
-                dh_hats.append(self.modules[i].predict(h, target))
-        return loss.forward(h, target), dh_hats
+                dh_hats.append(self.modules[i].predict(hs[-1], target))
+        return loss.forward(hs[-1], target), hs, dh_hats
 
 
 def draw(rng: np.random.Generator, probability: float, n: int) -> list[bool]:
@@ -101,7 +103,7 @@ def unlocked(net: Decoupled, loss: Loss, x: Array, target: Array) -> float:
 
 def bp_lambda(net: Decoupled, loss: Loss, x: Array, target: Array) -> float:
     """g_L = ∂L/∂h_L;  g_{i-1} = λ J_iᵀ g_i + (1 - λ) dh_hat_{i-1};  M_{i-1} learns J_iᵀ g_i."""
-    value, dh_hats = net.forward(loss, x, target)
+    value, _, dh_hats = net.forward(loss, x, target)
     g = loss.backward()
     for i in range(net.top, 0, -1):
         back = net.blocks[i].backward(g)
@@ -114,7 +116,7 @@ def bp_lambda(net: Decoupled, loss: Loss, x: Array, target: Array) -> float:
 
 def locked(net: Decoupled, loss: Loss, x: Array, target: Array) -> float:
     """Modules learn the true dh_i from a full backward pass; blocks use dh_hat_i."""
-    value, dh_hats = net.forward(loss, x, target)
+    value, _, dh_hats = net.forward(loss, x, target)
     dh = loss.backward()
     for i in range(net.top, -1, -1):
         below = net.blocks[i].backward(dh) if i else None
@@ -159,12 +161,17 @@ def no_backprop(net: Decoupled, loss: Loss, x: Array, target: Array) -> float:
 
 
 def warm_up(net: Decoupled, loss: Loss, x: Array, target: Array) -> float:
-    """Modules learn the true gradients of a network that stands still."""
-    counts = list(net.updates), list(net.last_update)
-    value = locked(net, loss, x, target)
+    """Modules learn the true gradients, and inputs, of a network that stands still."""
+    value, hs, _ = net.forward(loss, x, target)
+    dh = loss.backward()
+    for block, module in zip(net.blocks[:0:-1], net.modules[::-1], strict=True):
+        dh = block.backward(dh)
+        module.learn(dh)
+    for module, h in zip(net.inputs, hs, strict=False):
+        module.predict(x)
+        module.learn(h)
     for block in net.blocks:
         block.drop_grads()
-    net.updates, net.last_update = counts
     return value
 
 

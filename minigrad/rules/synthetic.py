@@ -18,7 +18,7 @@ from minigrad.optim import Adam
 from minigrad.rules.base import Rule
 from minigrad.rules.blocks import Block, input_shape_of, shapes, split
 from minigrad.rules.interfaces import InterfaceReport
-from minigrad.rules.modules import GradientModule, InputModule, Make, Module
+from minigrad.rules.modules import GradientModule, InputModule, Make, Module, sizes_of
 from minigrad.rules.sweeps import SWEEPS, Decoupled, warm_up
 
 RANDOM = ("sequential", "unlocked")  # modes in which a block can be left out of a step
@@ -34,7 +34,8 @@ class SyntheticGradients(Rule):
         block, which sees the loss, uses ∂L/∂h_L itself.
     Block i is done once h_i is: it waits for nothing above it. (To step after the sweep is the same
     as to step within it: h_i is computed before W_i moves.)
-    `updates`, `last_update`: of each block, how often, and in which of the `steps` at last.
+    `updates`, `last_update`: of each block, how often it was updated, and in which of the `steps`
+    its gradient was last made.
     Source: Jaderberg et al. 2016 (DNI), §2 and appendix A; Czarnecki et al. 2017.
     Taught in: 06_synthetic_gradients, 07_decoupled_interfaces.
     """
@@ -92,10 +93,13 @@ class SyntheticGradients(Rule):
                 f"mode {mode!r} updates all blocks in each step: update_probability goes with "
                 + " and ".join(RANDOM)
             )
+        if mode in WITHOUT_MODULES and (warm_up or modules is not None):
+            raise ValueError(f"mode {mode!r} has no modules: leave out warm_up and modules")
         if not 0 <= mixture <= 1:
             raise ValueError(f"mixture must be in [0, 1], got {mixture}")
         self.model, self.mode, self.seed = model, mode, seed
-        self.conditioned, self.hidden, self.scaled = conditioned, tuple(hidden), scaled
+        self.conditioned, self.scaled = conditioned, scaled
+        self.hidden = sizes_of("hidden", hidden)
         self.warm_up = positive_int("warm_up", warm_up, 0)
         starts, draws = np.random.SeedSequence(seed).spawn(2)
         blocks, rng = split(model, interfaces), np.random.default_rng(starts)
@@ -122,6 +126,8 @@ class SyntheticGradients(Rule):
                 raise ValueError(
                     f"the model has {len(interface_shapes)} interfaces, got {len(modules)} modules"
                 )
+            if wrong := [m for m in modules if not isinstance(m, Module)]:
+                raise TypeError(f"modules must be of mg.rules.Module, got {wrong[0]!r}")
         self.net = Decoupled(blocks, list(modules), inputs)
         self.net.probability, self.net.mixture = float(update_probability), float(mixture)
         self.net.every, self.net.rng = positive_int("every", every), np.random.default_rng(draws)
@@ -136,7 +142,7 @@ class SyntheticGradients(Rule):
         if len(out) != 1:
             raise ValueError(
                 "conditioned modules take the number of labels from the model's output (N, C), "
-                f"this one puts out {('N', *out)}; use conditioned=False"
+                f"this one puts out (N, {', '.join(map(str, out))}); use conditioned=False"
             )
         return found, out[0]
 
@@ -162,7 +168,8 @@ class SyntheticGradients(Rule):
 
     def report(self, loss: Loss, x: Array, target: Array) -> InterfaceReport:
         """How good each module is on this batch: R², cosine; changes nothing."""
-        return InterfaceReport.of(self.net, loss, x, target)
+        from_above = {"locked": 1.0, "bp-lambda": self.net.mixture}.get(self.mode, 0.0)
+        return InterfaceReport.of(self.net, loss, x, target, from_above)
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of all modules, their optimisers' state, counts and random state, flat."""
@@ -178,12 +185,20 @@ class SyntheticGradients(Rule):
         return state
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave: the next step is then the same.
+        """Take over what `state_dict` gave: the next step is then the same. All or nothing.
 
         KeyError: something is missing or fits no module; ValueError: made with other settings.
         """
         if model is not self.model:
             raise ValueError("this rule's modules are another model's")
+        before = self.state_dict()
+        try:
+            self._load(state)
+        except Exception:
+            self._load(before)
+            raise
+
+    def _load(self, state: Mapping[str, Any]) -> None:
         needed = {"settings", "steps", "updates", "last_update", "rng"}
         if missing := needed - state.keys():
             raise KeyError(f"this is no state of SyntheticGradients: {sorted(missing)} missing")
@@ -198,28 +213,49 @@ class SyntheticGradients(Rule):
         for kind, modules in (("module", net.modules), ("input", net.inputs)):
             for i, module in enumerate(modules):
                 module.load_state_dict(parts.get((kind, i), {}))
-        like = next(iter(net.blocks[0].params.values()))
-        kept = {i: grads for (kind, i), grads in parts.items() if kind == "kept"}
-        leaves = sum(1 for block in net.blocks for _ in block.leaves())
-        net.kept = [
-            {k: backend.to_device(np.array(v), like) for k, v in kept.get(i, {}).items()}
-            for i in range(leaves if kept else 0)
-        ]
         net.steps = int(state["steps"])
+        net.kept = []
+        if self.mode == "stale" and net.steps:
+            leaves = [leaf for block in net.blocks for _, leaf in block.leaves()]
+            net.kept = [_kept(parts.get(("kept", i), {}), leaf) for i, leaf in enumerate(leaves)]
         net.updates = [int(n) for n in state["updates"]]
         net.last_update = [int(n) for n in state["last_update"]]
         net.rng.bit_generator.state = json.loads(str(state["rng"]))
 
     def _settings(self) -> str:
         """What the state depends on, in words."""
-        cuts = [block.stop - 1 for block in self.net.blocks[:-1]]
-        return (
-            f"mode={self.mode!r}, conditioned={self.conditioned}, hidden={self.hidden}, "
-            f"scaled={self.scaled}, interfaces={cuts}"
-        )
+        net = self.net
+        words = {
+            "mode": self.mode,
+            "interfaces": [block.stop - 1 for block in net.blocks[:-1]],
+            "warm_up": self.warm_up,
+        }
+        if self.mode in RANDOM:
+            words["update_probability"] = net.probability
+        if self.mode == "bp-lambda":
+            words["mixture"] = net.mixture
+        if self.mode == "stale":
+            words["every"] = net.every
+        if self.mode not in WITHOUT_MODULES:
+            words |= {"conditioned": self.conditioned, "hidden": self.hidden, "scaled": self.scaled}
+        return ", ".join(f"{name}={value!r}" for name, value in words.items())
 
     def __repr__(self) -> str:
-        return (
-            f"SyntheticGradients({self._settings()}, "
-            f"update_probability={self.net.probability:g}, seed={self.seed})"
+        optimizer = getattr(self.net.modules[0], "optimizer", None) if self.net.modules else None
+        by = f", optimizer={optimizer!r}" if optimizer is not None else ""
+        return f"SyntheticGradients({self._settings()}, seed={self.seed}{by})"
+
+
+def _kept(grads: Mapping[str, Any], leaf: Layer) -> dict[str, Array]:
+    """A layer's stale gradients, copied to where its parameters are."""
+    if grads.keys() != leaf.params.keys():
+        raise KeyError(
+            f"{leaf!r} needs kept gradients of {sorted(leaf.params)}, the state has {sorted(grads)}"
         )
+    for name, param in leaf.params.items():
+        if np.shape(grads[name]) != param.shape:
+            raise ValueError(
+                f"kept gradient of {name} of {leaf!r}: expected shape {param.shape}, got "
+                f"{np.shape(grads[name])}"
+            )
+    return {k: backend.to_device(np.array(v), leaf.params[k]) for k, v in grads.items()}
