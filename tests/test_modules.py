@@ -26,7 +26,7 @@ kinds = pytest.mark.parametrize(("shape", "classes", "hidden"), KINDS)
 def module(shape, classes, hidden, lr=0.0, start=1, **options):
     """A module whose weights are random, its last layer's too; with lr = 0 they stay."""
     options = {"dtype": "float64", "kernel_size": 3, "rng": np.random.default_rng(0)} | options
-    made = GradientModule(shape, classes, hidden, lambda net: mg.SGD(net, lr), **options)
+    made = GradientModule(shape, classes, hidden, optimizer=lambda net: mg.SGD(net, lr), **options)
     randomise(made, start)
     return made
 
@@ -137,7 +137,7 @@ def test_it_predicts_and_descends_what_it_says(shape, classes, hidden, scaled):
 def test_an_input_module_descends_half_the_squared_error(shape, hidden):
     x, _, _ = draw((1, 3, 2))
     h, _, _ = draw(shape, seed=3)
-    made = InputModule(6, shape, hidden, lambda net: mg.SGD(net, 0), dtype="float64")
+    made = InputModule(6, shape, hidden, optimizer=lambda net: mg.SGD(net, 0), dtype="float64")
     randomise(made, 4)
 
     def forward():
@@ -193,7 +193,9 @@ def test_the_size_of_its_gradient_does_not_depend_on_the_batch(shape, classes, h
 @kinds
 def test_it_starts_at_zero_and_learns_what_depends_on_the_label(shape, classes, hidden):
     options = {"kernel_size": 3, "dtype": "float64", "rng": np.random.default_rng(0)}
-    made = GradientModule(shape, classes, hidden, lambda net: mg.Adam(net, 0.03), **options)
+    made = GradientModule(
+        shape, classes, hidden, optimizer=lambda net: mg.Adam(net, 0.03), **options
+    )
     h, y, dh = draw(shape)
     dh = dh * (y - 1).reshape(-1, *[1] * len(shape))  # for label 1 it is 0, for 0 and 2 opposite
     assert not predict(made, h, y).any()
@@ -221,7 +223,9 @@ def test_told_something_else_it_says_what_to_do(target, got):
 @kinds
 def test_modules_change_and_keep_nothing_of_what_they_are_given(shape, classes, hidden):
     made, (h, y, dh) = module(shape, classes, hidden, lr=0.1), draw(shape)
-    inputs = InputModule(h[0].size, shape, hidden, lambda net: mg.SGD(net, 0.1), dtype="float64")
+    inputs = InputModule(
+        h[0].size, shape, hidden, optimizer=lambda net: mg.SGD(net, 0.1), dtype="float64"
+    )
     given = [to_device(a.copy()) for a in (h, y, dh)]
     first = made.predict(given[0], given[1])
     kept, aside = to_host(first).copy(), inputs.predict(given[0])

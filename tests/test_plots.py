@@ -105,7 +105,8 @@ def test_gradients_share_one_scale_whose_middle_is_zero():
     assert [ax.images[0].get_clim() for ax in drawn] == 4 * [(-4, 4)]
     for ax, image in zip(drawn, [*true, *estimate], strict=True):
         np.testing.assert_array_equal(ax.images[0].get_array(), image)
-    assert [ax.get_title(loc="left") for ax in drawn] == ["true", "", "synthetic", ""]
+    words = [[text.get_text() for text in ax.texts] for ax in drawn]
+    assert words == [["true"], [], ["synthetic"], []]
     plt.close(figure)
 
 

@@ -23,10 +23,12 @@ def gradients(rows: Mapping[str, np.ndarray], title: str, xlabel: str = "") -> A
     largest = max(float(np.abs(images).max()) for images in stacks) or 1.0
     K, H, W = stacks[0].shape
     each = min(10.6 / (K * W), 3.0 / H)  # inches for one entry
-    height = len(stacks) * (each * H + 0.6) + 1.1
+    height = len(stacks) * (each * H + 0.5) + 1.0
     fig, axes = plt.subplots(len(stacks), K, figsize=(13, height), squeeze=False)
     for label, images, row in zip(rows, stacks, axes, strict=True):
-        row[0].set_title(label, loc="left").set_in_layout(False)  # it may run on over the next
+        place = {"xytext": (0, 6), "textcoords": "offset points", "fontsize": 16}
+        words = row[0].annotate(label, (0, 1), xycoords="axes fraction", **place)
+        words.set_in_layout(False)  # else a label longer than an image would move the others away
         for ax, image in zip(row, images, strict=True):
             ax.set_title(" ")  # the height that the label needs
             drawn = ax.imshow(

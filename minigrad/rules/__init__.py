@@ -2,6 +2,7 @@
 
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
+from minigrad.rules.blocks import split
 from minigrad.rules.gates import null_fraction
 from minigrad.rules.modules import GradientModule, InputModule, Module
 from minigrad.rules.synthetic import SyntheticGradients
@@ -16,4 +17,5 @@ __all__ = [
     "SyntheticGradients",
     "WellTempered",
     "null_fraction",
+    "split",
 ]
