@@ -388,6 +388,7 @@ figure = plots.curves(
     "Depth harms where the blocks below do not learn",
     "layers",
     "test error, %",
+    outside=True,
 )
 lesson.save(figure, "depth")
 lesson.record("depth: test error, %", {"layers": layers, "epochs": EPOCHS, **table})
@@ -472,14 +473,14 @@ else:
         net = mg.models.dni_mlp(seed=lesson.seed)
         run, _, _ = experiment(make(net), net, epochs=epochs, every=epochs, by=mg.asynchronous.fit)
         history, line = run
-        middle = len(history.step_loss) // 2
-        lines[label] = line.between(middle, middle + 8)
+        middle = line.seconds / 2
+        lines[label] = line.during(middle, middle + (0.07 if full else 0.03))
         together[label] = line.as_dict() | {"error": error(net)}
         print(
             f"{label:45} {line.at_work:.2f} blocks at work at once, on {line.cores:.2f} cores; "
             f"{1e3 * sum(history.seconds) / len(history.step_loss):.2f} ms a step"
         )
-    figure = plots.timelines(lines, "Who is at work when: eight batches in the middle of the run")
+    figure = plots.timelines(lines, "Who is at work when: some batches in the middle of the run")
     lesson.save(figure, "timeline")
     lesson.record("asynchronous", together)
     locked, free = together.values()

@@ -353,8 +353,11 @@ def test_the_numbers_of_a_time_line():
     assert line.at_work == pytest.approx(7 / 6)
     assert line.cores == pytest.approx(5 / 6)
     assert line.overlap == pytest.approx(2 / 6)
-    assert line.between(2, 3).seconds == 2
-    assert line.between(2, 3).overlap == pytest.approx(1 / 2)
+    part = line.during(1.5, 4.5)  # half a second of both; alone 2-3; both from 4 on
+    assert part.seconds == 3
+    assert part.overlap == pytest.approx(1 / 3)
+    assert part.at_work == pytest.approx(3 / 3)
+    assert part.cores == pytest.approx((0.5 + 0.75 + 0.25 + 0.5) / 3)
     chain = Timeline.of([first[:1], np.array([[0, 1, 12.0, 13.0, 1.0]])])
     assert chain.overlap == 0
     assert chain.at_work == 1

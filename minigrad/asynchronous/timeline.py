@@ -32,9 +32,18 @@ class Timeline:
             shifted.append(e)
         return cls(shifted)
 
-    def between(self, start: int, stop: int) -> Timeline:
-        """The part in which steps `start` to `stop - 1` were worked on."""
-        return Timeline.of([e[(e[:, 1] >= start) & (e[:, 1] < stop)] for e in self.events])
+    def during(self, start: float, stop: float) -> Timeline:
+        """What was done between two times, in seconds; a piece of work that begins before, or ends
+        after, is cut off there."""
+        found = []
+        for e in self.events:
+            e = e[(e[:, 3] > start) & (e[:, 2] < stop)].copy()
+            length = e[:, 3] - e[:, 2]
+            e[:, 2:4] = e[:, 2:4].clip(start, stop)
+            e[:, 4] *= (e[:, 3] - e[:, 2]) / np.maximum(length, 1e-12)
+            e[:, 2:4] -= start
+            found.append(e)
+        return Timeline(found)
 
     @property
     def seconds(self) -> float:

@@ -19,11 +19,15 @@ def curves(
     log: bool = True,
     floors: Mapping[str, float] | None = None,
     logx: bool = False,
+    outside: bool = False,
 ) -> Any:
-    """Lines {label: (x, y)} in one axes; `floors` are labelled horizontal lines. Returns fig."""
+    """Lines {label: (x, y)} in one axes; `floors` are labelled horizontal lines. Returns fig.
+
+    outside: the legend stands below the axes, where there is no room for it inside.
+    """
     import matplotlib.pyplot as plt
 
-    fig, ax = plt.subplots(figsize=(9, 5.5))
+    fig, ax = plt.subplots(figsize=(9, 6.3 if outside else 5.5))
     _lines(ax, series, floors)
     if not logx:
         whole_ticks(ax)
@@ -33,7 +37,10 @@ def curves(
     if logx:
         ax.set_xscale("log")
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    ax.legend()
+    if outside:
+        fig.legend(loc="outside lower center", ncols=2)
+    else:
+        ax.legend()
     return fig
 
 

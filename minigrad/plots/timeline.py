@@ -20,7 +20,7 @@ KINDS = {  # as minigrad.asynchronous.timeline has them: label, colour, hatch
 def timelines(panels: Mapping[str, Any], title: str, names: tuple[str, ...] = ()) -> Any:
     """Panels {title: Timeline} above each other over one clock, block 1 at the bottom.
 
-    Each batch's number stands on its forward bars. Returns fig.
+    On the forward bars stand the batches' numbers, from 1 for the first in the panel. Returns fig.
     """
     import matplotlib.pyplot as plt
     from matplotlib.patches import Patch
@@ -35,8 +35,9 @@ def timelines(panels: Mapping[str, Any], title: str, names: tuple[str, ...] = ()
     )
     longest = max(line.seconds for line in panels.values()) * 1e3
     for ax, (label, line) in zip(axes[:, 0], panels.items(), strict=True):
+        first = min((e[1] for events in line.events for e in events if e[0] == 0), default=1)
         for i, events in enumerate(line.events):
-            _bars(ax, i, events, longest)
+            _bars(ax, i, events, longest, first - 1)
         ax.set_yticks(range(L), names or [f"block {i + 1}" for i in range(L)])
         ax.set_title(label, loc="left")
         ax.grid(False, axis="y")
@@ -51,7 +52,7 @@ def timelines(panels: Mapping[str, Any], title: str, names: tuple[str, ...] = ()
     return fig
 
 
-def _bars(ax: Any, row: int, events: np.ndarray, longest: float) -> None:
+def _bars(ax: Any, row: int, events: np.ndarray, longest: float, before: float) -> None:
     for number, (_, shade, hatch) in enumerate(KINDS.values()):
         own = events[events[:, 0] == number]
         spans = [(1e3 * start, 1e3 * (end - start)) for _, _, start, end, _ in own]
@@ -59,6 +60,7 @@ def _bars(ax: Any, row: int, events: np.ndarray, longest: float) -> None:
         ax.broken_barh(spans, (row - 0.4, 0.8), **style)
         if number == 0:
             for (_, step, *_), (start, width) in zip(own, spans, strict=True):
-                if width > 0.012 * longest:
+                if width > 0.014 * longest:
                     place = start + width / 2, row
-                    ax.annotate(f"{step:.0f}", place, ha="center", va="center", color="white")
+                    number = f"{step - before:.0f}"
+                    ax.annotate(number, place, ha="center", va="center", color="white")
