@@ -217,7 +217,7 @@ class Schedule:
 
     def factor(self, t: int) -> float:
         """lr(t) / lr(0)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no factor(t) yet: lr(t) / lr(0)")
 
     def step(self) -> None:
         self.t += 1

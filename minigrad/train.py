@@ -101,6 +101,8 @@ def fit(
     steps = -(-len(train) // batch_size)
     bar = Bar(epochs * steps, progress)
     per = schedule.per if schedule is not None else None
+    if schedule is not None:
+        _rescale(schedule, rule)
     trained = 0.0  # seconds since the last evaluation
     epoch, step = first, len(history.step_loss)
     try:
@@ -146,7 +148,13 @@ def fit(
 
 def _move(schedule: Schedule, rule: Rule) -> None:
     schedule.step()
-    rule.rescale(schedule.factor(schedule.t))
+    _rescale(schedule, rule)
+
+
+def _rescale(schedule: Schedule, rule: Rule) -> None:
+    """The rule's own learning rates, if it has any, where the schedule is."""
+    if hasattr(rule, "rescale"):
+        rule.rescale(schedule.factor(schedule.t))
 
 
 def settings(

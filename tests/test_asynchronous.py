@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -70,7 +71,8 @@ CASES = {
 def test_in_lock_step_it_is_the_same_run_bit_for_bit(case, per, data):
     """Weights, running statistics, modules, Adam's state, losses, history, counts: all of it."""
     runs = []
-    for fit, extra in ((mg.fit, {}), (asynchronous.fit, {"lag": 0})):
+    lock_step = {} if case == "backprop" else {"lag": 0}
+    for fit, extra in ((mg.fit, {}), (asynchronous.fit, lock_step)):
         net, loss, rule, optimizer = make(**CASES[case])
         at = [1] if per == "epoch" else [7, 15]
         schedule = mg.MultiStepLR(optimizer, at, per=per)
@@ -99,7 +101,60 @@ def test_a_run_can_be_continued_by_either(data):
     assert_same(*ends)
 
 
-def test_without_lock_it_learns_as_well_and_overlaps(data):
+def other_nets():
+    """What else goes through channels: images, a stream of random numbers, float64, one cut."""
+    images = mg.Sequential(
+        mg.Conv2d(1, 3, 3, seed=0),
+        mg.ReLU(),
+        mg.MaxPool2d(2),
+        mg.Flatten(),
+        mg.Linear(3 * 2 * 2, 4, seed=1),
+    )
+    dropout = mg.Sequential(
+        mg.Linear(36, 9, seed=0), mg.Tanh(), mg.Dropout(0.4, seed=2), mg.Linear(9, 4, seed=1)
+    )
+    return {
+        "images": (images, (1, 6, 6), "float32"),
+        "dropout": (dropout, (36,), "float32"),
+        "float64, one cut": (mg.models.mlp((36, 5, 4), dtype="float64", seed=0), (36,), "float64"),
+    }
+
+
+@pytest.mark.parametrize("kind", other_nets())
+def test_other_networks_are_the_same_in_lock_step_also_in_a_second_run(kind, rng):
+    """A last batch of one; labels of another dtype; random streams go there and come back."""
+    _, shape, dtype = other_nets()[kind]
+    y = rng.integers(0, 4, 33).astype("uint8")
+    data = mg.data.Dataset(rng.standard_normal((33, *shape)).astype(dtype), y, classes=4)
+    ends = []
+    for fit, extra in ((mg.fit, {}), (asynchronous.fit, {"lag": 0})):
+        net = other_nets()[kind][0]
+        rule = mg.rules.SyntheticGradients(net, input_shape=shape, seed=1)
+        optimizer, losses = mg.SGD(net, 0.05, momentum=0.9), []
+        for run in range(2):
+            schedule = mg.ExponentialLR(optimizer, 0.5)
+            common = {"epochs": 1, "batch_size": 8, "seed": run, "schedule": schedule}
+            found = fit(net, mg.CrossEntropyLoss(), rule, optimizer, data, **common, **extra)
+            losses += getattr(found, "history", found).step_loss
+        ends.append((states(net, rule, optimizer), losses))
+    assert ends[0][1] == ends[1][1]
+    assert_same(ends[0][0], ends[1][0])
+
+
+def test_backprop_can_be_cut_where_one_likes(data):
+    net = mg.models.mlp((12, 4), seed=0)
+    net = mg.Sequential(*net.layers, mg.Linear(4, 4, seed=1))
+    with pytest.raises(ValueError, match="say where: interfaces="):
+        mg.rules.split(net)
+    twin = mg.Sequential(*mg.models.mlp((12, 4), seed=0).layers, mg.Linear(4, 4, seed=1))
+    common = {"epochs": 1, "batch_size": 8}
+    for model, fit, extra in ((twin, mg.fit, {}), (net, asynchronous.fit, {"interfaces": [1]})):
+        optimizer, rule = mg.SGD(model, 0.1), mg.rules.Backprop()
+        fit(model, mg.CrossEntropyLoss(), rule, optimizer, data, **common, **extra)
+    assert_same(net.state_dict(), twin.state_dict())
+
+
+def test_without_lock_it_learns_as_well_and_the_first_block_is_ahead(data):
     accuracy = {}
     for lag in (0, None):
         net, loss, rule, optimizer = make(hidden=(256, 256))
@@ -120,12 +175,11 @@ def test_without_lock_it_learns_as_well_and_overlaps(data):
         ]
     assert accuracy[0] > 0.9
     assert accuracy[None] > 0.9
-    assert run.timeline.at_work > 0
-    assert 0 <= run.timeline.overlap <= 1
+    assert run.timeline.ahead > 0.5  # it has stepped before the top begins on the same batch
 
 
-def test_backprop_never_has_two_blocks_at_work_on_one_batch(data):
-    """The lock: block i's update of a step begins when that of the block above has ended."""
+def test_backprop_in_processes_keeps_the_order_of_backprop(data):
+    """Forward upwards, backward downwards, step by step; the first block steps last."""
     net, loss, rule, optimizer = make("backprop")
     run = asynchronous.fit(net, loss, rule, optimizer, data, epochs=1, batch_size=8)
     forward, backward = KINDS.index("forward"), KINDS.index("backward")
@@ -135,6 +189,7 @@ def test_backprop_never_has_two_blocks_at_work_on_one_batch(data):
             starts = own[own[:, 0] == backward][:, 2].min()
             assert other[other[:, 0] == backward][0, 3] <= starts
             assert own[own[:, 0] == forward][0, 3] <= other[other[:, 0] == forward][0, 2]
+    assert run.timeline.ahead == 0
 
 
 def while_it_runs(act):
@@ -209,6 +264,56 @@ def test_ctrl_c_ends_the_run_cleanly_with_the_last_whole_epoch(data):
     assert not np.array_equal(before["1.W"], net.state_dict()["1.W"])
 
 
+def test_ctrl_c_while_it_evaluates_loses_nothing_of_the_run(data, monkeypatch):
+    ends = []
+    for interrupted in (False, True):
+        net, loss, rule, optimizer = make()
+        if interrupted:
+            monkeypatch.setattr("minigrad.asynchronous.team.record", _raise_interrupt)
+        run = asynchronous.fit(net, loss, rule, optimizer, data, epochs=2, batch_size=8, lag=0)
+        ends.append(states(net, rule, optimizer))
+    assert run.history.stopped == "interrupted while evaluating epoch 1"
+    assert run.timeline.seconds > 0
+    assert_same(*ends)
+
+
+def _raise_interrupt(*arguments):
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_processes_are_made_ends_them(data, monkeypatch):
+    net, loss, rule, optimizer = make()
+    from minigrad.asynchronous import spawning
+
+    original = spawning.without_main
+
+    def interrupted():
+        os.kill(os.getpid(), signal.SIGINT)  # is held back until all have been made
+        return original()
+
+    before = net.state_dict()
+    monkeypatch.setattr(
+        "minigrad.asynchronous.team.no_interrupt", _then(spawning.no_interrupt, interrupted)
+    )
+    run = asynchronous.fit(net, loss, rule, optimizer, data, epochs=2, batch_size=8)
+    assert run.history.stopped == "interrupted after step 0 of the top block"
+    assert run.history.epoch == []
+    assert_same(before, net.state_dict())
+    numbers = run.timeline.as_dict()
+    assert set(numbers.values()) == {0.0}
+
+
+def _then(outer, inner):
+    """outer(), and within it inner() at once."""
+
+    @contextmanager
+    def both():
+        with outer(), inner():
+            yield
+
+    return both
+
+
 SCRIPT = """
 import multiprocessing, threading, time
 import numpy as np
@@ -277,11 +382,23 @@ def _alive(pid):
         return False
 
 
+class Doubled(mg.rules.Backprop):
+    """A rule that is no longer backprop; processes know nothing of what it adds."""
+
+    def estimate(self, model, loss, x, target):
+        return 2 * super().estimate(model, loss, x, target)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
         ({"rule": "locked"}, TypeError, "in the mode 'sequential'"),
         ({"rule": "another"}, ValueError, "another model's"),
+        ({"rule": "backprop", "lag": 0}, ValueError, "by Backprop.. each waits"),
+        ({"rule": "derived"}, TypeError, "or by Backprop"),
+        ({"interfaces": [3]}, ValueError, "interfaces are the rule's"),
+        ({"optimizer": "a part's"}, ValueError, "must be one of the whole model"),
+        ({"optimizer": "nested"}, ValueError, "must be one of the whole model"),
         ({"epochs": 0}, ValueError, "epochs must be"),
         ({"batch_size": 0}, ValueError, "batch_size must be"),
         ({"lag": -1}, ValueError, "lag must be"),
@@ -292,10 +409,16 @@ def _alive(pid):
 def test_wrong_options_are_refused_before_any_process_starts(change, error, message, data):
     net, loss, rule, optimizer = make()
     options = {"epochs": 1, "batch_size": 8} | change
-    if (kind := options.pop("rule", None)) is not None:
-        other = net if kind == "locked" else make()[0]
-        mode = "locked" if kind == "locked" else "sequential"
-        rule = mg.rules.SyntheticGradients(other, mode=mode)
+    rules = {
+        "locked": lambda: mg.rules.SyntheticGradients(net, mode="locked"),
+        "another": lambda: mg.rules.SyntheticGradients(make()[0]),
+        "backprop": mg.rules.Backprop,
+        "derived": Doubled,
+    }
+    optimizers = {"a part's": net.layers[4:], "nested": [net]}
+    rule = rules.get(options.pop("rule", None), lambda: rule)()
+    if (kind := options.pop("optimizer", None)) is not None:
+        optimizer = mg.Adam(mg.Sequential(*optimizers[kind]), 0.1)
     with pytest.raises(error, match=message):
         asynchronous.fit(net, loss, rule, optimizer, data, **options)
 

@@ -307,12 +307,12 @@ def test_blocks_are_the_networks_own_layers():
 
 
 @pytest.mark.on_host
-@pytest.mark.parametrize("cuts", [[-1], [5], [6], [2, 2], [4, 2], [], [0, 9], [1.7]])
+@pytest.mark.parametrize("cuts", [[-1], [5], [6], [2, 2], [4, 2], [], [0, 9], [1.7], 2, "ab"])
 def test_interfaces_must_be_numbers_of_layers_that_rise(cuts):
     message = r"rising, each after a layer and before another: from 0 to 4, got"
     with pytest.raises(ValueError, match=message) as caught:
         split(mlp((4, 6, 5, 3), seed=0), cuts)
-    assert str(caught.value).endswith(str(cuts))
+    assert str(caught.value).endswith(repr(cuts))
 
 
 def rule(model=None, **options):
@@ -421,7 +421,6 @@ class Given(Module):
     """Predicts what it was given."""
 
     def __init__(self, dh_hat):
-        super().__init__(mg.Sequential(), lambda net: mg.SGD(net, 0))
         self.dh_hat = to_device(dh_hat)
 
     def predict(self, h, target):
@@ -605,10 +604,35 @@ def test_what_a_module_is_taught_depends_on_the_mode(rng):
 
 
 @pytest.mark.on_host
-def test_a_dropout_that_has_drawn_can_be_copied_and_pickled(rng):
+def test_a_copy_of_a_dropout_goes_on_with_its_stream(rng):
     layer = mg.Dropout(0.5, seed=1)
     x = rng.random((20, 20))
     first = layer.forward(x)
-    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        np.testing.assert_array_equal(twin.forward(x), first)  # its stream begins anew
-    assert not np.array_equal(layer.forward(x), first)  # its own goes on
+    twins = copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))
+    second = layer.forward(x)
+    assert not np.array_equal(first, second)
+    for twin in twins:
+        np.testing.assert_array_equal(twin.forward(x), second)
+
+
+def test_a_module_of_ones_own_needs_predict_and_learn_alone(rng):
+    """A schedule, a saved state and a report work with it, too."""
+
+    class Constant(mg.rules.Module):
+        def predict(self, h, target):
+            return h * 0.01
+
+        def learn(self, dh):
+            self.taught = dh
+
+    x, y = to_device(rng.standard_normal((9, 4))), to_device(rng.integers(0, 3, 9))
+    net = mg.models.mlp((4, 7, 3), "tanh", dtype="float64", seed=0)
+    rule = mg.rules.SyntheticGradients(net, modules=[Constant()])
+    rule.estimate(net, mg.CrossEntropyLoss(), x, y)
+    assert rule.modules[0].taught.shape == (9, 7)
+    rule.rescale(0.1)
+    rule.load_state_dict(net, rule.state_dict())
+    assert rule.report(mg.CrossEntropyLoss(), x, y).interfaces[0].norm_ratio > 0
+    for method in ("predict", "learn"):
+        with pytest.raises(NotImplementedError, match=f"Module has no {method}"):
+            getattr(mg.rules.Module(), method)(*[None] * (2 if method == "predict" else 1))

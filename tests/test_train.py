@@ -373,3 +373,54 @@ def test_empty_sets_are_refused(data):
 def test_zero_epochs_measure_nothing(data):
     history, _ = run(data, epochs=0)
     assert history.epoch == history.step_loss == []
+
+
+class Plain:
+    """A rule by the contract's two methods alone."""
+
+    def estimate(self, model, loss, x, target):
+        return mg.rules.Backprop().estimate(model, loss, x, target)
+
+    def end_epoch(self):
+        pass
+
+
+@pytest.mark.on_host
+def test_a_rule_without_learning_rates_needs_no_rescale(data):
+    model = net()
+    optimizer = mg.SGD(model, 0.1)
+    schedule = mg.StepLR(optimizer, 1)
+    mg.fit(
+        model,
+        mg.CrossEntropyLoss(),
+        Plain(),
+        optimizer,
+        data[0],
+        epochs=1,
+        batch_size=8,
+        schedule=schedule,
+    )
+    assert optimizer.lr == pytest.approx(0.01)
+
+
+@pytest.mark.on_host
+def test_a_rule_used_again_begins_at_its_own_learning_rate(data):
+    """A new schedule is at its start in the first epoch already, for the modules, too."""
+    model = net()
+    rule, seen = mg.rules.SyntheticGradients(model, lr=1e-2), []
+    for _ in range(2):
+        optimizer = mg.SGD(model, 0.1)
+        mg.fit(
+            model,
+            mg.CrossEntropyLoss(),
+            rule,
+            optimizer,
+            data[0],
+            epochs=2,
+            batch_size=8,
+            schedule=mg.StepLR(optimizer, 1),
+            step_callback=lambda step, value: seen.append(rule.modules[0].optimizer.lr),
+        )
+    steps = len(seen) // 4
+    expected = [lr for lr in (1e-2, 1e-3) for _ in range(steps)] * 2
+    assert seen == pytest.approx(expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +47,7 @@ def fit(
     schedule: Schedule | None = None,
     evaluate_every: int = 1,
     lag: int | None = None,
+    interfaces: Sequence[int] | None = None,
     threads_each: int | None = None,
     progress: bool | None = None,
 ) -> Run:
@@ -56,20 +58,28 @@ def fit(
                     Backprop(): the same processes, each waiting for its gradient: the lock
     lag             how many batches a block may be ahead of the answers to its predictions. 0, in
                     lock-step: the result of `mg.fit`, bit for bit with as many threads. None: it
-                    never waits for an answer (only for a place where to put its activations)
+                    never waits for an answer (only for a place where to put its activations).
+                    Backprop has no lag
+    interfaces      for Backprop: where to cut, as SyntheticGradients does
     threads_each    threads of each process; None: the cores shared out, one at least
-    evaluate_every  epochs between two evaluations; they are made after the run, from copies
+    evaluate_every  epochs between two evaluations; they are made after the run, from copies of the
+                    weights that are kept until then
     The rest is as in `mg.fit`. Afterwards model, optimiser, rule and schedule are as it leaves
     them; if the run was stopped (`history.stopped`), the model is as after the last epoch to be
     evaluated that all blocks had ended, and the others as before.
 
-    Raises WorkerError when a process fails or is killed; none of them is left then.
+    Raises WorkerError when a process fails or is killed: none is left then, and the model is as
+    after a run that was stopped.
     """
     positive_int("epochs", epochs)
     positive_int("evaluate_every", evaluate_every)
-    _check_rule(model, rule)
+    _check_rule(model, rule, optimizer)
+    if isinstance(rule, Backprop) and lag is not None:
+        raise ValueError("lag is for blocks that need not wait; by Backprop() each waits")
+    if interfaces is not None and not isinstance(rule, Backprop):
+        raise ValueError("interfaces are the rule's: SyntheticGradients(model, interfaces=...)")
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
-    blocks = split(model) if isinstance(rule, Backprop) else rule.blocks
+    blocks = split(model, interfaces) if isinstance(rule, Backprop) else rule.blocks
     if threads_each is None:
         threads_each = max(1, threads.threads() // len(blocks))
     steps, lrs = -(-len(train) // batch_size), []
@@ -93,34 +103,48 @@ def fit(
     numbers = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
     numbers |= {"processes": len(blocks), "threads_each": threads_each}
     history = History(settings=settings(loss, rule, optimizer, schedule, train, **numbers))
-    team = Team(model, blocks, loss, rule, optimizer, train, plan)
     bar = Bar(epochs * steps, progress)
+    team = Team(model, blocks, loss, rule, optimizer, train, plan)
     try:
         results = team.work(bar, history)
     finally:
         team.end()
         bar.close(history.stopped)
-        team.evaluate(history, train, test)
-    if results is None:
-        return Run(history, Timeline([np.empty((0, 5)) for _ in blocks]))
-    team.take_back(results)
-    if schedule is not None:
-        schedule.t += len(lrs) - 1
-        optimizer.lr = lrs[-1][0]
-        rule.rescale(lrs[-1][1])
-    history.step_loss = results[-1]["losses"]
-    return Run(history, Timeline.of([result["events"] for result in results]))
+        team.restore()
+    line = Timeline([np.empty((0, 5)) for _ in blocks])
+    if results is not None:  # first what could not be had again
+        line = Timeline.of([result["events"] for result in results])
+        team.take_back(results)
+        if schedule is not None:
+            schedule.t += len(lrs) - 1
+            optimizer.lr = lrs[-1][0]
+            rule.rescale(lrs[-1][1])
+    team.evaluate(history, train, test)
+    return Run(history, line)
 
 
-def _check_rule(model: Layer, rule: Rule) -> None:
+def _check_rule(model: Layer, rule: Rule, optimizer: Optimizer) -> None:
+    """An error unless the run can be taken apart into blocks that do what `mg.fit` would do."""
     if any(array_module(array) is not np for array in model.params.values()):
         raise TypeError("processes share the host's memory: use the backend 'numpy' for this")
-    if isinstance(rule, Backprop):
+    if _names(optimizer.model) != _names(model):
+        raise ValueError(
+            "with a process for each block the optimiser must be one of the whole model: "
+            f"{type(optimizer).__name__}(model, lr=...)"
+        )
+    estimate = type(rule).estimate
+    if estimate is Backprop.estimate:
         return
-    if not isinstance(rule, SyntheticGradients) or rule.mode != "sequential" or rule.warm_up:
+    own = estimate is SyntheticGradients.estimate
+    if not own or rule.mode != "sequential" or rule.warm_up:
         raise TypeError(
             "blocks in processes of their own learn by SyntheticGradients(model) in the mode "
             f"'sequential' without warm_up, or by Backprop(); got {rule!r}"
         )
     if rule.model is not model:
         raise ValueError("the rule's modules are another model's; make it anew for this one")
+
+
+def _names(model: Layer) -> dict[str, int]:
+    """{name: whose it is} of all parameters."""
+    return {prefix + name: id(leaf) for prefix, leaf in model.leaves() for name in leaf.params}

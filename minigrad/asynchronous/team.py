@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
+import math
 import multiprocessing
-import pickle
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
 from multiprocessing.connection import wait
 from typing import Any
 
+import numpy as np
+
 from minigrad.asynchronous.channel import Channel, shared
+from minigrad.asynchronous.spawning import no_interrupt, pickled, without_main
 from minigrad.asynchronous.worker import Place, Plan, main
 from minigrad.data import Dataset
 from minigrad.history import History
@@ -19,7 +19,7 @@ from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer
 from minigrad.rules import Rule, SyntheticGradients
-from minigrad.rules.blocks import Block, input_shape_of, shapes
+from minigrad.rules.blocks import Block, shapes
 from minigrad.train import Bar, diverged, record
 
 SLOTS = 4  # batches that may wait between two blocks
@@ -47,27 +47,25 @@ class Team:
         self.snapshots: dict[int, dict[int, Any]] = {}  # epoch: {block: its state then}
         self.steps = -(-len(train) // plan.batch_size)  # of an epoch
         self.processes: list[Any] = []
-        kits = [_pickled(self._kit(i), block) for i, block in enumerate(blocks)]
-        context = multiprocessing.get_context("spawn")
-        places = self._kept = self._places(context, train)  # their semaphores must stay alive
-        self.pipes = []
-        try:
-            with _without_main():
-                for place, kit in zip(places, kits, strict=True):
-                    ours, theirs = context.Pipe(duplex=False)
-                    process = context.Process(
-                        target=main,
-                        args=(place, plan, kit, theirs),
-                        daemon=True,
-                        name=f"minigrad {_name(blocks[place.number], place.number)}",
-                    )
-                    process.start()
-                    theirs.close()
-                    self.processes.append(process)
-                    self.pipes.append(ours)
-        except BaseException:
-            self.end()
-            raise
+        self.pipes: list[Any] = []
+        self._kits = [pickled(self._kit(i), block) for i, block in enumerate(blocks)]
+        self._context = multiprocessing.get_context("spawn")
+        self._place(train)
+
+    def _start(self) -> None:
+        with without_main(), no_interrupt():
+            for place, kit in zip(self.places, self._kits, strict=True):
+                ours, theirs = self._context.Pipe(duplex=False)
+                self.pipes.append(ours)
+                process = self._context.Process(
+                    target=main,
+                    args=(place, self.plan, kit, theirs),
+                    daemon=True,
+                    name=f"minigrad {_name(self.blocks[place.number], place.number)}",
+                )
+                self.processes.append(process)
+                process.start()
+                theirs.close()
 
     def _kit(self, i: int) -> dict[str, Any]:
         """What block i's process works with."""
@@ -95,13 +93,13 @@ class Team:
             "rng": net.rng if net else None,
         }
 
-    def _places(self, context: Any, train: Dataset) -> list[Place]:
-        plan, L = self.plan, len(self.blocks)
+    def _place(self, train: Dataset) -> None:
+        """What the processes share, and who is connected with whom."""
+        context, plan, L = self._context, self.plan, len(self.blocks)
         rows = min(plan.batch_size, len(train))
-        input_shape = input_shape_of(self.blocks, train.x.shape[1:])
         dtype = train.x.dtype
         up, down = [], []
-        for shape in shapes(self.blocks, input_shape)[:-1]:
+        for shape in shapes(self.blocks, train.x.shape[1:])[:-1]:
             up.append(Channel(context, rows, shape, dtype, SLOTS))
             # Room for all that can be under way, so that no block waits to give an answer: else
             # two neighbours could wait for each other.
@@ -109,14 +107,14 @@ class Team:
         labels, x = shared(context, train.y), shared(context, train.x)
         self.stop, self.started = context.RawValue("b", 0), context.RawValue("d", 0.0)
         self.progress, self.last_loss = context.RawArray("q", [-1] * L), context.RawValue("d", 0.0)
-        return [
+        self.places = [  # kept: their semaphores must outlive the start
             Place(
                 number=i,
                 of=L,
-                inbox=up[i - 1] if i else None,
-                outbox=up[i] if i < L - 1 else None,
-                answers=down[i] if i < L - 1 else None,
-                replies=down[i - 1] if i else None,
+                from_below=up[i - 1] if i else None,
+                to_above=up[i] if i < L - 1 else None,
+                from_above=down[i] if i < L - 1 else None,
+                to_below=down[i - 1] if i else None,
                 labels=labels,
                 x=x if i == 0 else None,
                 stop=self.stop,
@@ -132,6 +130,7 @@ class Team:
         results: dict[int, dict[str, Any]] = {}
         shown, L = 0, len(self.blocks)
         try:
+            self._start()
             while len(results) < L:
                 open_pipes = [p for i, p in enumerate(self.pipes) if i not in results]
                 for pipe in wait(open_pipes, timeout=0.1):
@@ -160,7 +159,8 @@ class Team:
                     bar.update(self.last_loss.value, self.progress[L - 1] - shown)
                     shown = self.progress[L - 1]
         except KeyboardInterrupt:
-            history.stopped = f"interrupted after step {self.progress[L - 1]} of the top block"
+            steps = max(0, self.progress[L - 1])
+            history.stopped = f"interrupted after step {steps} of the top block"
             return None
         return [results[i] for i in range(L)]
 
@@ -179,41 +179,68 @@ class Team:
 
     def end(self) -> None:
         """No process is left after this."""
-        if getattr(self, "stop", None) is not None:
-            self.stop.value = 1
-        for patience, end in ((5, None), (2, "terminate"), (2, "kill")):
-            for process in self.processes:
-                if end is not None and process.is_alive():
-                    getattr(process, end)()
-            for pipe in self.pipes:  # a process may be waiting to be heard
-                with suppress(EOFError, OSError):
-                    while pipe.poll():
+        self.stop.value = 1
+        for patience, how in ((5, None), (2, "terminate"), (2, "kill")):
+            alive = [p for p in self.processes if p.pid is not None and p.is_alive()]
+            for process in alive if how else ():
+                getattr(process, how)()
+            until = time.monotonic() + patience
+            heard = list(self.pipes) if alive else []
+            while heard and time.monotonic() < until:  # a process may be waiting to be heard
+                for pipe in wait(heard, timeout=0.1):
+                    try:
                         pipe.recv_bytes()
-            for process in self.processes:
-                process.join(patience)
+                    except (EOFError, OSError):
+                        heard.remove(pipe)
+            for process in alive:
+                process.join(max(0.0, until - time.monotonic()))
+        for process in self.processes:
+            if process.pid is not None:
+                process.join()
         for pipe in self.pipes:
             pipe.close()
 
+    def _whole(self) -> list[int]:
+        """The epochs whose end all blocks have told of."""
+        return sorted(e for e, states in self.snapshots.items() if len(states) == len(self.blocks))
+
+    def restore(self) -> None:
+        """The model as after the last epoch that all blocks have told of, if there is one."""
+        for epoch in self._whole()[-1:]:
+            self._load(epoch)
+
+    def _load(self, epoch: int) -> None:
+        for i, block in enumerate(self.blocks):
+            block.load_state_dict(self.snapshots[epoch][i][0])
+
     def evaluate(self, history: History, train: Dataset, test: Dataset | None) -> None:
-        """Extend the history by the epochs that all blocks have ended; load the last into the
-        model."""
+        """Extend the history by the epochs that all blocks have told of."""
         before = self.started.value
-        for epoch in sorted(self.snapshots):
-            states = self.snapshots[epoch]
-            if len(states) < len(self.blocks):
-                break
-            for i, block in enumerate(self.blocks):
-                block.load_state_dict(states[i][0])
-            ended = max(clock for _, _, clock in states.values())
-            record(history, self.model, self.loss, epoch, train, test, ended - before)
-            before = ended
-            history.step_loss = states[len(self.blocks) - 1][1]
+        try:
+            for epoch in self._whole():
+                states = self.snapshots[epoch]
+                self._load(epoch)
+                ended = max(clock for _, _, clock in states.values())
+                history.step_loss += states[len(self.blocks) - 1][1]
+                with np.errstate(over="ignore", invalid="ignore"):
+                    record(history, self.model, self.loss, epoch, train, test, ended - before)
+                before = ended
+                if not math.isfinite(history.train_loss[-1]) and history.stopped is None:
+                    step = len(history.step_loss)
+                    history.stopped = diverged(history.train_loss[-1], step, epoch)
+        except KeyboardInterrupt:
+            history.stopped = history.stopped or f"interrupted while evaluating epoch {epoch}"
+        finally:
+            self.restore()
 
     def take_back(self, results: list[dict[str, Any]]) -> None:
         """Weights, optimiser states, modules and counts, as the processes left them."""
         flat: dict[str, Any] = {"lr": self.optimizer.lr}
         for block, result in zip(self.blocks, results, strict=True):
             block.load_state_dict(result["block"])
+            for prefix, layer in block.leaves():
+                if prefix in result["streams"]:
+                    layer.generators = result["streams"][prefix]
             for inner, outer in block.keys().items():
                 flat |= {
                     f"{outer}.{kind}": result["optimizer"][f"{inner}.{kind}"]
@@ -235,36 +262,3 @@ class Team:
 
 def _name(block: Block, i: int) -> str:
     return f"block {i + 1} (layers {block.start} to {block.stop - 1})"
-
-
-def _pickled(kit: dict[str, Any], block: Block) -> bytes:
-    """The kit as bytes; TypeError for what another process could not find again."""
-    buffer = io.BytesIO()
-    try:
-        with _without_main():
-            pickle.Pickler(buffer).dump(kit)
-    except Exception as error:
-        raise TypeError(
-            f"layers {block.start} to {block.stop - 1}, or what goes with them, cannot go to "
-            f"another process ({error}). Classes must stand in a module that it can import, not in "
-            "the script itself, and not in a function"
-        ) from error
-    return buffer.getvalue()
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """While this lasts, new processes do not run the script of this one again.
-
-    `spawn` would import it, to find what is defined there; a lesson would then begin anew in each.
-    """
-    import types
-
-    original = sys.modules["__main__"]
-    empty = types.ModuleType("__main__")
-    empty.__spec__ = None
-    sys.modules["__main__"] = empty
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = original

@@ -48,17 +48,17 @@ class Timeline:
     @property
     def seconds(self) -> float:
         """From the first start to the last end."""
-        return max(float(e[:, 3].max()) for e in self.events if len(e))
+        return max((float(e[:, 3].max()) for e in self.events if len(e)), default=0.0)
 
     @property
     def at_work(self) -> float:
         """How many blocks are at work at once, on average: 1 for a chain in which each waits."""
-        return sum(float((e[:, 3] - e[:, 2]).sum()) for e in self.events) / self.seconds
+        return self._share(sum(float((e[:, 3] - e[:, 2]).sum()) for e in self.events))
 
     @property
     def cores(self) -> float:
         """How many processor cores' worth of work is done at once, on average."""
-        return sum(float(e[:, 4].sum()) for e in self.events) / self.seconds
+        return self._share(sum(float(e[:, 4].sum()) for e in self.events))
 
     @property
     def overlap(self) -> float:
@@ -68,7 +68,28 @@ class Timeline:
         both = np.concatenate([edges, ends])
         both = both[np.lexsort((both[:, 1], both[:, 0]))]  # an end comes before a start
         busy = np.cumsum(both[:, 1])[:-1]
-        return float(np.diff(both[:, 0])[busy >= 2].sum()) / self.seconds
+        return self._share(float(np.diff(both[:, 0])[busy >= 2].sum()))
+
+    @property
+    def ahead(self) -> float:
+        """The share of the steps in which the first block has stepped before the top block begins.
+
+        0 for backprop, on any machine: the first block steps last.
+        """
+        stepped, begun = {}, {}
+        for _, step, _, end, _ in self._of(self.events[0], "backward"):
+            stepped[step] = max(end, stepped.get(step, end))
+        for _, step, start, _, _ in self._of(self.events[-1], "forward"):
+            begun[step] = start
+        both = stepped.keys() & begun.keys()
+        return sum(stepped[s] <= begun[s] for s in both) / len(both) if both else 0.0
+
+    @staticmethod
+    def _of(events: np.ndarray, kind: str) -> np.ndarray:
+        return events[events[:, 0] == KINDS.index(kind)]
+
+    def _share(self, seconds: float) -> float:
+        return seconds / self.seconds if self.seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Numbers for results.json."""
@@ -77,4 +98,5 @@ class Timeline:
             "blocks at work": self.at_work,
             "cores": self.cores,
             "overlap": self.overlap,
+            "ahead": self.ahead,
         }

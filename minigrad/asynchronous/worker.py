@@ -20,6 +20,8 @@ from minigrad import threads
 from minigrad.asynchronous.channel import Channel, view
 from minigrad.asynchronous.timeline import KINDS
 from minigrad.data import Dataset
+from minigrad.layers import Dropout
+from minigrad.rules.blocks import Block
 from minigrad.rules.sweeps import draw
 
 
@@ -32,10 +34,10 @@ class Place:
     """Where one block's process stands: what it is connected to, and what is shared by all.
 
     number, of   this block's number, from 0, and how many there are
-    inbox        activations from the block below (None for the first)
-    outbox       activations for the block above (None for the top)
-    answers      gradients at the outbox's activations, from the block above
-    replies      gradients at the inbox's activations, for the block below
+    from_below   activations from the block below (None for the first)
+    to_above     activations for the block above (None for the top)
+    from_above   gradients at what went to_above, the answers (None for the top)
+    to_below     gradients at what came from_below (None for the first)
     labels, x    shared data; x for the first block only
     stop         shared, not 0: end the run
     progress     shared, for each block its steps so far; -1: not there yet
@@ -45,10 +47,10 @@ class Place:
 
     number: int
     of: int
-    inbox: Channel | None
-    outbox: Channel | None
-    answers: Channel | None
-    replies: Channel | None
+    from_below: Channel | None
+    to_above: Channel | None
+    from_above: Channel | None
+    to_below: Channel | None
     labels: Any
     x: Any
     stop: Any
@@ -63,7 +65,8 @@ class Plan:
 
     locked   wait for the gradient from above: backprop
     lag      how many batches a block may be ahead of the answers to its predictions; None: any
-    lrs      (lr, its share of the start's) of the optimiser, for each epoch, or for each step
+    lrs      (lr, its share of the start's) of the optimiser, for each epoch, or for each step, as
+             `per` says; empty without a schedule
     """
 
     epochs: range
@@ -72,7 +75,7 @@ class Plan:
     seed: int
     locked: bool
     lag: int | None
-    lrs: list[tuple[float, float]] | None
+    lrs: list[tuple[float, float]]
     per: str | None
     snapshots: frozenset[int]
     threads: int
@@ -97,6 +100,13 @@ def main(place: Place, plan: Plan, payload: bytes, pipe: Any) -> None:
         pipe.close()
 
 
+def streams(block: Block) -> dict[str, Any]:
+    """The random streams of a block's layers that draw, by their place."""
+    return {
+        prefix: layer.generators for prefix, layer in block.leaves() if isinstance(layer, Dropout)
+    }
+
+
 class Worker:
     """One block, its optimiser, the module on its output, and who is updated when."""
 
@@ -109,6 +119,7 @@ class Worker:
         self.predicted = 0  # the step whose activation the module has seen last
         self.step = self.updates = self.last_update = 0
         self.losses: list[float] = []
+        self.told = 0  # how many of them the parent knows
         self.events: list[tuple[float, ...]] = []
 
     def run(self) -> None:
@@ -125,14 +136,16 @@ class Worker:
                     self._set_lr(self.step)
                 self.step += 1
                 self._check()
-                h_in = self.place.inbox.get(self._check) if self.place.inbox else batch_x
+                h_in = self.place.from_below.get(self._check) if self.place.from_below else batch_x
                 if plan.locked:
                     self._locked_step(h_in, target)
                 else:
                     self._decoupled_step(h_in, target)
                 self.place.progress[self.place.number] = self.step
             if epoch in plan.snapshots:
-                state = self.block.state_dict(), list(self.losses), time.perf_counter()
+                news = self.losses[self.told :]
+                self.told = len(self.losses)
+                state = self.block.state_dict(), news, time.perf_counter()
                 self.pipe.send(("epoch", epoch, state))
         self._settle(-1)
 
@@ -162,13 +175,13 @@ class Worker:
     def _decoupled_step(self, h_in: np.ndarray, target: np.ndarray) -> None:
         """Forward; hand on the activation; update by the module's word, waiting for nobody."""
         i, drawn = self.place.number, draw(self.rng, self.probability, self.place.of)
-        if self.place.outbox is None:
+        if self.place.to_above is None:
             self._top_step(h_in, target, drawn[i])
             return
         self._settle(self.plan.lag)
         with self._at("forward"):
             h = self.block.forward(h_in)
-        self.place.outbox.put(h, self._check)
+        self.place.to_above.put(h, self._check)
         if drawn[i] or drawn[i + 1]:
             with self._at("module"):
                 dh_hat = self.module.predict(h, target)
@@ -186,9 +199,9 @@ class Worker:
         while self.pending:
             step, h, target = self.pending[0]
             if lag is not None and step < self.step - lag:
-                dh = self.place.answers.get(self._check)
+                dh = self.place.from_above.get(self._check)
             else:
-                dh = self.place.answers.poll()
+                dh = self.place.from_above.poll()
             if dh is None:
                 return
             self.pending.popleft()
@@ -209,25 +222,25 @@ class Worker:
         """Backprop: forward, hand on, wait for the gradient, backward, hand down."""
         with self._at("forward"):
             h = self.block.forward(h_in)
-            if self.place.outbox is None:
+            if self.place.to_above is None:
                 self._note(self.loss.forward(h, target))
-        if self.place.outbox is None:
+        if self.place.to_above is None:
             dh = self.loss.backward()
         else:
-            self.place.outbox.put(h, self._check)
-            dh = self.place.answers.get(self._check)
+            self.place.to_above.put(h, self._check)
+            dh = self.place.from_above.get(self._check)
         self._update(dh)
 
     def _update(self, dh: np.ndarray) -> None:
         """This block's gradients from dh at its output; what they mean below goes down."""
         with self._at("backward"):
-            if self.place.replies is None:
+            if self.place.to_below is None:
                 self.block.backward_params(dh)
                 back = None
             else:
                 back = self.block.backward(dh)
         if back is not None:
-            self.place.replies.put(back, self._check)
+            self.place.to_below.put(back, self._check)
         with self._at("backward"):
             self.optimizer.step()
         self.updates += 1
@@ -258,4 +271,5 @@ class Worker:
             "losses": self.losses,
             "events": np.array(self.events, float).reshape(-1, 5),
             "rng": self.rng,
+            "streams": streams(self.block),
         }

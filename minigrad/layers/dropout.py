@@ -36,11 +36,14 @@ class Dropout(Layer):
         self.reseed(int(host_generator(rng, seed).integers(2**63)))
 
     def reseed(self, seed: int) -> None:
-        self._seed, self._generators = seed, {}
+        self._seed = seed
+        self.generators: dict[str, Any] = {}  # by the array module's name
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy, or a layer sent to another process, begins its random stream anew."""
-        return self.__dict__ | {"_generators": {}}
+        """For copies, also in other processes: they go on with the stream where NumPy draws it
+        (CuPy's generators cannot be copied: there a copy begins it anew)."""
+        kept = {name: g for name, g in self.generators.items() if name == "numpy"}
+        return self.__dict__ | {"generators": kept}
 
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)
@@ -48,9 +51,9 @@ class Dropout(Layer):
         if not train or self.p == 0:
             self.cache = 1  # y = 1·x
             return x.copy()
-        if xp not in self._generators:  # made on first use: only x tells where to draw
-            self._generators[xp] = device_generator(self._seed, xp)
-        kept = self._generators[xp].random(x.shape, dtype=np.float32) >= self.p
+        if xp.__name__ not in self.generators:  # made on first use: only x tells where to draw
+            self.generators[xp.__name__] = device_generator(self._seed, xp)
+        kept = self.generators[xp.__name__].random(x.shape, dtype=np.float32) >= self.p
         self.cache = m = kept.astype(x.dtype) / (1 - self.p)
         return x * m
 

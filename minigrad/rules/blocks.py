@@ -64,14 +64,15 @@ def split(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
                 f"interface could be; say where: interfaces=[...], numbers of layers in\n{model!r}"
             )
     else:
-        whole = all(isinstance(i, int | np.integer) for i in interfaces)
-        cuts = [int(i) + 1 for i in interfaces]
+        given = interfaces if hasattr(interfaces, "__iter__") else [None]
+        whole = all(isinstance(i, int | np.integer) for i in given)
+        cuts = [int(i) + 1 for i in given] if whole else []
         last = len(model.layers) - 1
         rising = whole and bool(cuts) and cuts == sorted(set(cuts))
         if not rising or not 0 < cuts[0] <= cuts[-1] <= last:
             raise ValueError(
                 "interfaces must be numbers of layers, rising, each after a layer and before "
-                f"another: from 0 to {last - 1}, got {list(interfaces)}"
+                f"another: from 0 to {last - 1}, got {interfaces!r}"
             )
     blocks = [Block(model, a, b) for a, b in pairwise([0, *cuts, len(model.layers)])]
     for block in blocks:

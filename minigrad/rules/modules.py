@@ -19,7 +19,31 @@ Make = Callable[[Layer], Optimizer]
 
 
 class Module:
-    """What predicts something of a batch, by layers of the library and an optimiser of its own."""
+    """What predicts the gradient at an interface. One of your own: write `predict` and `learn`.
+
+    What it learns is saved, and comes back from another process, if `state_dict` gives it.
+    """
+
+    def predict(self, h: Array, target: Array) -> Array:
+        """dh_hat for activations h and labels."""
+        raise NotImplementedError(f"{type(self).__name__} has no predict(h, target) yet")
+
+    def learn(self, dh: Array) -> None:
+        """One step towards dh, for the h of the last `predict`."""
+        raise NotImplementedError(f"{type(self).__name__} has no learn(dh) yet")
+
+    def rescale(self, factor: float) -> None:
+        """A schedule has moved: the learning rate is `factor` times that of the start."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+
+
+class Trained(Module):
+    """A module made of the library's layers, with an optimiser of its own."""
 
     def __init__(self, net: Net, optimizer: Make):
         self.net = net
@@ -27,7 +51,6 @@ class Module:
         self.lr = self.optimizer.lr
 
     def rescale(self, factor: float) -> None:
-        """A schedule has moved: the learning rate is `factor` times that of the start."""
         self.optimizer.lr = factor * self.lr
 
     def state_dict(self) -> dict[str, Any]:
@@ -40,7 +63,7 @@ class Module:
         self.lr = float(state["lr"])
 
 
-class GradientModule(Module):
+class GradientModule(Trained):
     r"""dh_hat = M(h, label)/N: what a block is told instead of dh, the gradient at its output h.
 
     Shapes: h (N, D) or (N, C, H, W), target (N,) labels, dh_hat like h.
@@ -136,7 +159,7 @@ class GradientModule(Module):
         return xp.concatenate([h, plane], axis=1)
 
 
-class InputModule(Module):
+class InputModule(Trained):
     r"""h_hat = I(x): a block's input, from the network's, so that it need not wait for it.
 
     Shapes: x (N, ...), h and h_hat (N, *shape).
