@@ -89,7 +89,8 @@ def test_predict_is_evaluation_in_batches_and_keeps_nothing(rng):
     x = to_device(rng.random((7, 4), dtype="float32"))
     whole = net.forward(x, train=False)
     parts = net.predict(x, batch_size=3)
-    np.testing.assert_allclose(to_host(parts), to_host(whole), rtol=1e-6)
+    # BLAS may round a product of 1 row otherwise than one of 7: a last digit of terms of order 1
+    np.testing.assert_allclose(to_host(parts), to_host(whole), rtol=1e-6, atol=2e-7)
     assert net.predict(x[:0]).shape == (0, 3)
     no_images = to_device(np.zeros((0, 1, 28, 28), "float32"))
     assert mg.models.lenet(seed=0).predict(no_images).shape == (0, 10)
