@@ -13,9 +13,10 @@ al. 2016.
 # # 07 Decoupled interfaces
 #
 # Backprop locks a network: a layer that has done its forward pass waits for all layers above it,
-# twice, before it may change a weight. A *decoupled neural interface* (DNI) is a place between two
-# blocks of layers where the lower block does not wait. A module predicts the gradient that it would
-# have got; the block steps at once, and the module is corrected when the block above has one.
+# once for their forward and once for their backward passes, before it may change a weight. A
+# *decoupled neural interface* (DNI) is a place between two blocks of layers where the lower block
+# does not wait. A module predicts the gradient that it would have got; the block steps at once,
+# and the module is corrected when the block above has one.
 #
 # The notebook's network, 784-256-256-256-10 with batch norm and ReLU, cut after each ReLU:
 #
@@ -24,7 +25,7 @@ al. 2016.
 # | `h[i]` | (N, 256) | output of block i; block 4 puts out logits (N, 10) |
 # | `dh_hat[i]` | (N, 256) | module i's prediction of ∂L/∂h[i], made from h[i] and the label |
 # | `dW_hat` | as `W` | the block's gradients, by the chain rule within the block, from dh_hat[i] |
-# | `back` | (N, 256) | what block i+1 finds at its input: module i's lesson |
+# | `back` | (N, 256) | what block i+1 finds at its input: the lesson of module i |
 #
 # A module that is told the label is called cDNI, c for conditioned; one that is not, DNI.
 
@@ -42,6 +43,7 @@ everything, test = lesson.data(n_quick=600)
 train, validation = everything.split(len(everything) // 12, seed=lesson.seed)
 loss = mg.CrossEntropyLoss()
 full = lesson.mnist and not lesson.quick
+usual = full and lesson.options.epochs is None  # else there are fewer bounds, and wider ones
 BATCH = 250 if full else 50
 STEPS = -(-len(train) // BATCH)
 print(f"of these {len(validation):,} are kept for validation; the test set is used once a run")
@@ -66,15 +68,16 @@ for x, y in batches[:3]:
     optimizer.step()
 
 x, y = batches[3]
-h, dh_hats, dW_hats, lessons = x, [], [], []
+h, tolds, dh_hats, dW_hats, lessons = x, [], [], [], []
 for block, module in zip(rule.blocks, rule.modules, strict=False):
     h = block.forward(h)  # train=True: batch norm uses this batch's statistics
     told = np.concatenate([to_host(h), np.eye(10, dtype="float32")[to_host(y)]], axis=1)
     W, b = (to_host(module.trunk.params[name]) for name in ("0.W", "0.b"))
+    tolds.append(told)
     dh_hats.append(to_device((told @ W + b) / len(x)))  # the module predicts N times the gradient
     back = block.backward(dh_hats[-1])
     dW_hats.append(to_host(next(iter(block.grads.values()))).copy())
-    lessons.append(back)  # the next module's lesson is `back`: it never saw the loss
+    lessons.append(back)  # of the module below: it comes of this module's word, not of the loss
 loss.forward(rule.blocks[-1].forward(h), y)
 lessons.append(rule.blocks[-1].backward(loss.backward()))  # the top block did
 
@@ -83,6 +86,10 @@ for i, block in enumerate(rule.blocks[:-1]):
     dW_hat = to_host(next(iter(block.grads.values())))
     difference = abs(dW_hat - dW_hats[i]).max() / abs(dW_hat).max()
     lesson.expect(f"block {i + 1}: dW_hat by hand and by the rule", difference, at_most=1e-4)
+    dA = tolds[i].T @ to_host(dh_hats[i] - lessons[i + 1])  # lessons[0] is nobody's
+    found = to_host(rule.modules[i].trunk.grads["0.W"])
+    difference = abs(found - dA).max() / abs(dA).max()
+    lesson.expect(f"module {i + 1}: dA by hand and by the rule", difference, at_most=1e-3)
 
 # %% [markdown]
 # Only the top module hears of the loss at first hand. The one below learns from what the block
@@ -96,8 +103,9 @@ for i, block in enumerate(rule.blocks[:-1]):
 # - `n_epochs = 5` are five *iterations*, of 16 images, with a learning rate of 1e-5; with an
 #   update probability of .2 a block is updated once on average, and the net is an untrained one.
 # - Both test cells run the *backprop* session. The two numbers differ only because `next_batch`
-#   does not begin at the beginning: validation has drawn five batches before, so the test runs
-#   over the end of the set into a reshuffled one. Some images count twice, others never.
+#   does not begin at the beginning: each of the two training cells has drawn five batches of it
+#   before, so the test runs over the end of the set into a reshuffled one. Some images count twice,
+#   others never.
 # - Batch norm is called without `training=True`: it uses its running mean 0 and variance 1 for
 #   ever.
 
@@ -140,12 +148,14 @@ for x, y in train.take(5 * 16).batches(16):
     optimizer.step()
 after = mg.evaluate(net, loss, test)
 correct = to_host(net.predict(to_device(test.x)).argmax(axis=1)) == to_host(test.y)
-first, second = windows(correct, rng.permutation(len(test)), 5 * 16, rng)
+first, second = windows(correct, rng.permutation(len(test)), 10 * 16, rng)
 print(f"\nuntrained: loss {before[0]:.4f}, accuracy {before[1]:.4f}")
 print(f"after the notebook's five iterations: loss {after[0]:.4f}, accuracy {after[1]:.4f}")
 print(f"the same net, tested twice as the notebook does: {first:.4f} and {second:.4f}")
 lesson.record("notebook", {"before": before, "after": after, "twice": (first, second)})
-lesson.expect("notebook: loss gained in its five iterations", before[0] - after[0], at_most=0.1)
+lesson.expect(
+    "notebook: how far the loss falls in its five iterations", before[0] - after[0], at_most=0.1
+)
 lesson.expect("notebook: accuracy", after[1], at_most=0.3)
 
 # %% [markdown]
@@ -158,9 +168,9 @@ lesson.expect("notebook: accuracy", after[1], at_most=0.3)
 # - **synthetic, told the label**: cDNI, the sweep of section 1;
 # - **synthetic with p = .2**: each block is updated in a fifth of the steps only, drawn by itself,
 #   and trains five times as long, so that blocks are updated equally often;
-# - **not told the label**: DNI. With the settings above it ends at 7 % error. What served best:
-#   modules with one hidden layer, and a network that moves slowly beside them (Adam 3e-5, modules
-#   1e-3), so that they can follow;
+# - **DNI, not told the label**. With the settings above it ends at 7 % error (measured apart).
+#   What served best: modules with one hidden layer, and a network that moves slowly beside them
+#   (Adam 3e-5, modules 1e-3), so that they can follow;
 # - **top alone**: the blocks below stay as they were drawn. What is not better than this has
 #   learned nothing below the top.
 
@@ -201,6 +211,11 @@ def experiment(rule, net, *, epochs=EPOCHS, lr=1e-3, every=1, by=mg.fit, **optio
     return history, updates, reports
 
 
+def milliseconds(history):
+    """Training time a step."""
+    return 1e3 * sum(history.seconds) / len(history.step_loss)
+
+
 def error(net):
     """Test error in per cent."""
     return 100 * (1 - mg.evaluate(net, loss, test)[1])
@@ -222,7 +237,7 @@ WAYS = {  # label: (rule of a net, options of the experiment)
         lambda net: synthetic(net, update_probability=0.2),
         {"epochs": 5 * EPOCHS, "every": 5},
     ),
-    "not told the label": (
+    "DNI, not told the label": (
         lambda net: synthetic(net, conditioned=False, hidden=(256,)),
         {"lr": 3e-5 if full else 1e-3},
     ),
@@ -252,32 +267,36 @@ figure = plots.beside(
         "steps": {label: by_steps(label)[::2] for label in runs},
         "updates of each block": {label: by_steps(label)[1:] for label in runs},
     },
-    "Told the label, blocks learn as well without waiting",
+    "Told the label, blocks end as good as by backprop",
     "validation error, %",
 )
 lesson.save(figure, "curves")
 TOLD, RARELY, UNTOLD = list(WAYS)[1:4]
-if full and lesson.options.epochs is None:
+if usual:
     lesson.expect("backprop: test error, %", tested["backprop"], at_most=1.7)
     lesson.expect("told the label: test error, %", tested[TOLD], at_most=1.8)
     lesson.expect("p = .2: test error, %", tested[RARELY], at_most=1.9)
     lesson.expect("not told the label: test error, %", tested[UNTOLD], at_most=6.5)
 worst = tested["top alone"] - max(value for key, value in tested.items() if key != "top alone")
-lesson.expect("top alone is worst, by %", worst, at_least=0 if full else -5)
-if full:
+lesson.expect("top alone is worst, by %", worst, at_least=0 if usual else -10)
+if usual:
     lesson.expect("told the label - backprop, %", tested[TOLD] - tested["backprop"], at_most=1)
 
 # %% [markdown]
-# Why does the label matter so much? Below a linear top, the gradient of one example is
-# (p - y) Wᵀ/N: the label's part, -y Wᵀ, is a linear function of the label, and a module that knows
-# the label has that part exactly from its first steps. One that does not can at best learn what is
+# Told the label, the sweep ends where backprop does, but starts more slowly: 6 % instead of 4 %
+# after the first epoch. Counted in updates, p = .2 follows the same curve: a block that is left out
+# loses nothing but time.
+#
+# Why does the label matter so much? Below a linear top, the gradient of one example is (p - y)
+# Wᵀ/N: the label's part, -y Wᵀ, is a linear function of the label, and a module that knows the
+# label can have that part exactly, and learns it soon. One that does not can at best learn what is
 # left on average over all examples with this h: p(h) - P(label given h), by how much the top is
 # *wrong on average*. A top that has learned h well leaves nothing to tell the block below.
 #
 # ## 4. How good are the modules?
 #
-# R² against the true gradient and against what each is taught, on a thousand validation images. At
-# the top interface they are the same.
+# R² against the true gradient and against what each is taught, on up to a thousand validation
+# images. At the top interface they are the same.
 
 # %%
 
@@ -308,13 +327,13 @@ lesson.record(
     "modules", {label: [vars(i) for i in runs[label][2][-1].interfaces] for label in (TOLD, UNTOLD)}
 )
 cosine = min(i.cosine for i in reports[-1].interfaces)
-if full:
+if usual:
     lesson.expect("told the label: smallest cosine with the true gradient", cosine, at_least=0.1)
 
 # %% [markdown]
-# The lowest module explains a small part of the true gradient; most of what it is taught is other
-# modules' error. Still the network learns as well as by backprop: a gradient estimate need not be
-# close, it must point downhill on average. (Lesson 05 made the same point with noise.)
+# The lowest module explains an eighth of the true gradient, but half of what it is taught: what it
+# is taught is no longer the true gradient. Still its predictions point downhill (cosine 0.4), and
+# the network learns as well as by backprop. A gradient estimate need not be close.
 #
 # ## 5. The scale trap
 #
@@ -351,7 +370,7 @@ figure = plots.curves(
 lesson.save(figure, "scale")
 lesson.record("scale trap: test error, %", trapped)
 scaled, unscaled, tiny_eps, small_step, both = trapped.values()
-if full:
+if usual:
     lesson.expect("predicts ∂L/∂h: error / scaled", unscaled / scaled, at_least=1.5)
     lesson.expect("the same with a tiny ε: error / scaled", tiny_eps / scaled, at_least=1.5)
     lesson.expect("with a smaller step: error / scaled", small_step / scaled, at_most=1.25)
@@ -386,14 +405,14 @@ for i, n in enumerate(layers):
     print(f"{n:8}" + "".join(f"{row[i]:27.2f}" for row in table.values()))
 figure = plots.curves(
     {label: (layers, row) for label, row in table.items()},
-    "Depth harms where the blocks below do not learn",
+    "Depth harms unless the blocks below learn well",
     "layers",
     "test error, %",
     outside=True,
 )
 lesson.save(figure, "depth")
 lesson.record("depth: test error, %", {"layers": layers, "epochs": EPOCHS, **table})
-if full and lesson.options.epochs is None:
+if usual:
     rise = min(np.diff(table["top alone"]))
     lesson.expect("top alone: what each step in depth costs, %", rise, at_least=0.5)
     lesson.expect("told the label, six layers: test error, %", table[TOLD][-1], at_most=2.0)
@@ -401,9 +420,9 @@ if full and lesson.options.epochs is None:
     lesson.expect("told the label: what depth costs, %", change, at_most=0.5)
 
 # %% [markdown]
-# It takes time, though. After four epochs instead of fifteen, depth still costs the sweep two per
-# cent (from 2.6 with three layers to 4.4 with six): a module can learn nothing worth knowing before
-# the one above it has.
+# It takes time, though. With four epochs instead of fifteen (measured apart) depth still costs the
+# sweep two percentage points, from 2.6 % with three layers to 4.4 % with six: a module can learn
+# nothing worth knowing before the one above it has.
 #
 # ## 7. Every mode
 #
@@ -427,18 +446,20 @@ for mode, options in MODES.items():
     rule = mg.rules.Backprop() if options is None else synthetic(net, mode=mode, **options)
     history, _, _ = experiment(rule, net, epochs=SHORT, every=SHORT)
     modes[mode] = error(net)
-    print(f"{mode:14}{modes[mode]:14.2f}{1e3 * sum(history.seconds) / (SHORT * STEPS):11.2f}")
+    print(f"{mode:14}{modes[mode]:14.2f}{milliseconds(history):11.2f}")
 lesson.record("modes: test error, %", modes)
 lesson.expect(
     "bp-lambda with half of each - backprop, %",
     modes["bp-lambda"] - modes["backprop"],
-    at_most=1 if full else 8,
+    at_most=1 if usual else 15,
 )
 
 # %% [markdown]
-# *locked* gives the modules true gradients to learn from; if it were much better than the sweep,
-# bootstrapping would be what limits it. *stale* is what the sweep has to beat to be worth the
-# trouble: the true gradient, ten steps old.
+# *locked*, whose modules learn from true gradients, is a little better than the sweep:
+# bootstrapping costs something, not much. *stale*, the true gradient of up to nine steps ago, is
+# what the sweep has to beat to be worth having, and it does. *bp-lambda* is as good as backprop,
+# and waits as long. *unlocked* needs far more time: its blocks learn on predicted inputs and are
+# tested on real ones.
 #
 # ## 8. Does it really decouple?
 #
@@ -447,8 +468,8 @@ lesson.expect(
 # later and teaches the module then. For comparison the same processes by backprop, each waiting for
 # its gradient.
 #
-# First in lock-step: block i waits for the answer to its last prediction, and for nothing else.
-# That is enough to get what the sweep gets, to the last bit.
+# First in lock-step: before each batch a block waits for the answer to its prediction on the batch
+# before. That is enough to get what the sweep gets, to the last bit.
 
 # %%
 
@@ -472,32 +493,37 @@ else:
         ("synthetic: nothing waits for a gradient", synthetic, EPOCHS),
     ):
         net = mg.models.dni_mlp(seed=lesson.seed)
-        run, _, _ = experiment(make(net), net, epochs=epochs, every=epochs, by=mg.asynchronous.fit)
-        history, line = run
+        (history, line), _, _ = experiment(
+            make(net), net, epochs=epochs, every=epochs, by=mg.asynchronous.fit
+        )
         middle = line.seconds / 2
         lines[label] = line.during(middle, middle + (0.07 if full else 0.03))
         together[label] = line.as_dict() | {"error": error(net)}
         print(
             f"{label:45} {line.at_work:.2f} blocks at work at once, on {line.cores:.2f} cores; "
-            f"{1e3 * sum(history.seconds) / len(history.step_loss):.2f} ms a step"
+            f"{milliseconds(history):.2f} ms a step"
         )
     figure = plots.timelines(lines, "Who is at work when: some batches in the middle of the run")
     lesson.save(figure, "timeline")
     lesson.record("asynchronous", together)
+    alone = milliseconds(runs["backprop"][0])
+    print(f"backprop in one process: {alone:.2f} ms a step")
     locked, free = together.values()
     difference = free["error"] - tested[TOLD]
     print(f"test error: asynchronous {free['error']:.2f} %, the sweep {tested[TOLD]:.2f} %")
     lesson.expect(
-        "asynchronous - sweep: test error, %", difference, equal=0, tolerance=0.5 if full else 8
+        "asynchronous - sweep: test error, %", difference, equal=0, tolerance=0.5 if usual else 15
     )
-    if full:
-        lesson.expect("backprop: blocks at work at once", locked["blocks at work"], at_most=1.2)
+    if usual:
         gain = free["blocks at work"] / locked["blocks at work"]
-        lesson.expect("without the lock, times as many", gain, at_least=1.2)
+        lesson.expect("without the lock, times as many blocks at work", gain, at_least=1.2)
+    lesson.expect("backprop: block 1 is ahead of the top, share", locked["ahead"], equal=0)
+    lesson.expect("synthetic: block 1 is ahead of the top, share", free["ahead"], at_least=0.5)
 
 # %% [markdown]
 # Bars are wall-clock time: with fewer cores than blocks, some of a bar is waiting for a core; the
-# number of cores printed above is what was really used.
+# number of cores printed above is what was really used. No clock is needed to see the difference:
+# "ahead" is the share of the batches that block 1 has learned from before the top has seen them.
 #
 # ## What to remember
 #
@@ -505,8 +531,9 @@ else:
 #   linear function of activation and label is enough here.
 # - The module must know the label, or it can only pass on by how much the top is wrong on average.
 # - Predict a quantity of a size that your optimiser was made for: N ∂L/∂h, not ∂L/∂h.
-# - Decoupling is real: blocks overlap in time. Whether that is worth the modules' work depends on
-#   how many machines would stand idle otherwise.
+# - Decoupling is real: blocks work on different batches at the same time. Here it does not pay, one
+#   process with both cores does a step of backprop sooner. It would where each block has a machine
+#   that would stand idle otherwise.
 #
 # ## Exercises (copy `lessons/exercises/07_decoupled_interfaces.py`, fill it in, run it)
 #

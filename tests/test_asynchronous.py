@@ -32,6 +32,14 @@ def data(rng):
 
 
 @pytest.fixture(autouse=True)
+def ctrl_c_is_answered():
+    """Also where the tests run in the background, with SIGINT ignored from the start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def nobody_is_left(threads_as_before):
     threads.set_threads(1)
     yield
@@ -225,7 +233,7 @@ def test_a_killed_process_is_an_error_that_names_it_and_nobody_is_left(kind, vic
     thread = while_it_runs(kill)
     began = time.monotonic()
     with pytest.raises(asynchronous.WorkerError, match=rf"block {victim + 1} \(layers .*signal 9"):
-        asynchronous.fit(net, loss, rule, optimizer, data, epochs=100_000, batch_size=8)
+        asynchronous.fit(net, loss, rule, optimizer, data, epochs=3000, batch_size=8)
     assert time.monotonic() - began < 40
     thread.join()
     for pid in pids:
@@ -254,7 +262,7 @@ def test_ctrl_c_ends_the_run_cleanly_with_the_last_whole_epoch(data):
     before = net.state_dict()
     thread = while_it_runs(lambda processes: os.kill(os.getpid(), signal.SIGINT))
     run = asynchronous.fit(
-        net, loss, rule, optimizer, data, epochs=100_000, batch_size=8, evaluate_every=20
+        net, loss, rule, optimizer, data, epochs=3000, batch_size=8, evaluate_every=20
     )
     thread.join()
     assert run.history.stopped.startswith("interrupted after step")

@@ -18,6 +18,8 @@ COLOURS = {
     "well-tempered": "#E69F00",
     "synthetic": "#009E73",
     "forward": "#D55E00",
+    "dni": "#CC79A7",  # synthetic gradients by modules that are not told the label
+    "alone": "#7F7F7F",  # the top layer alone, all below it as it was drawn
     "sgd": "#0072B2",
     "momentum": "#E69F00",
     "nesterov": "#009E73",
