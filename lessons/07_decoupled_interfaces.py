@@ -4,7 +4,7 @@ Question: can the layers of a network learn without waiting for each other?
 You need: lesson 06; batch norm, Adam.
 You will build: a sweep of synthetic gradients by hand; the experiments of the notebook as they were
 meant; a network whose blocks work at the same time, in processes of their own.
-Time: 9 min on MNIST (--full: 25 min), 10 s on the embedded digits with --quick
+Time: 10 min on MNIST (--full: half an hour), 10 s on the embedded digits with --quick
 Source: the notebook "decoupled neural interfaces" (after nitarshan's), and its paper, Jaderberg et
 al. 2016.
 """
