@@ -4,7 +4,7 @@ Layers whose forward, backward and forward-mode derivative (jvp) are written by 
 or CuPy, and learning rules that fill in their gradients, all on the same network.
 """
 
-from minigrad import asynchronous, backend, data, gradcheck, models, rules
+from minigrad import asynchronous, backend, data, functions, gradcheck, models, rules, search
 from minigrad.history import History
 from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
 from minigrad.layers import (
@@ -61,8 +61,10 @@ __all__ = [
     "evaluate",
     "fit",
     "from_torch_state_dict",
+    "functions",
     "gradcheck",
     "models",
     "rules",
+    "search",
     "to_torch_state_dict",
 ]

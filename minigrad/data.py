@@ -35,6 +35,11 @@ class Dataset:
             object.__setattr__(self, "clean_y", self.y)
         self._check()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """joblib hands large arrays to its workers as maps of a file: here, as plain arrays."""
+        plain = {id(a): a.view(np.ndarray) for a in state.values() if isinstance(a, np.memmap)}
+        self.__dict__.update({name: plain.get(id(a), a) for name, a in state.items()})
+
     def _check(self) -> None:
         """ValueError or TypeError for what would otherwise surface as a silent NaN much later."""
         x, y = self.x, self.y

@@ -68,21 +68,21 @@ def write_json(path: str | Path, content: Any) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(_strict(content), file, indent=1, allow_nan=False)
+            json.dump(strict(content), file, indent=1, allow_nan=False)
             file.write("\n")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
     """`value` as JSON has it: NumPy numbers as Python's, non-finite numbers as text."""
     if isinstance(value, dict):
-        return {str(k): _strict(v) for k, v in value.items()}
+        return {str(k): strict(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(v) for v in value]
+        return [strict(v) for v in value]
     if hasattr(value, "tolist"):  # a NumPy number or array
-        return _strict(value.tolist())
+        return strict(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

@@ -16,11 +16,14 @@ from minigrad.layers.activations import row_max
 
 
 class Loss:
-    """L(output, target), a mean; `backward` and `jvp` are its derivative where forward was called.
+    """L = 1/N Σ_n L_n, a mean; `backward` and `jvp` are its derivative where forward was called.
 
     forward(output, target)  L, a float
     backward()               dL/doutput, an array of output's shape
     jvp(output_dot)          L_dot = <dL/doutput, output_dot>, a float; None moves nothing
+    For rules that treat each example by itself:
+    each(output, target)     L_n, (N,), where the output lives; it counts as a forward
+    each_jvp(output_dot)     L_n's tangents, (N,); their mean is L_dot
     """
 
     def __init__(self) -> None:
@@ -34,6 +37,12 @@ class Loss:
 
     def jvp(self, output_dot: Array | None) -> float:
         raise NotImplementedError(f"{type(self).__name__} has no jvp(output_dot) yet")
+
+    def each(self, output: Array, target: Array) -> Array:
+        raise NotImplementedError(f"{type(self).__name__} has no each(output, target) yet")
+
+    def each_jvp(self, output_dot: Array) -> Array:
+        raise NotImplementedError(f"{type(self).__name__} has no each_jvp(output_dot) yet")
 
     def recall(self) -> Any:
         """What `forward` kept; RuntimeError when there is nothing yet."""
@@ -59,14 +68,17 @@ class CrossEntropyLoss(Loss):
     """
 
     def forward(self, logits: Array, target: Array) -> float:
+        return _mean(self.each(logits, target), target, logits.shape[1])
+
+    def each(self, logits: Array, target: Array) -> Array:
         xp = _check_classes(self, logits, target)
         z = logits - row_max(logits)
         e = xp.exp(z)
         total = e.sum(axis=1)
-        value = _mean(xp.log(total) - _pick(z, target), target, logits.shape[1])
+        values = xp.log(total) - _pick(z, target)
         e /= total[:, None]
         self.cache = e, target
-        return value
+        return values
 
     def backward(self) -> Array:
         p, target = self.recall()
@@ -76,11 +88,13 @@ class CrossEntropyLoss(Loss):
         return dlogits
 
     def jvp(self, output_dot: Array | None) -> float:
+        p, _ = self.recall()
+        return 0.0 if output_dot is None else _total(self.each_jvp(output_dot)) / len(p)
+
+    def each_jvp(self, output_dot: Array) -> Array:
         p, target = self.recall()
-        if output_dot is None:
-            return 0.0
         right = output_dot[array_module(p).arange(len(p)), target]
-        return _total((p * output_dot).sum(axis=1) - right) / len(p)
+        return (p * output_dot).sum(axis=1) - right
 
 
 class NLLLoss(Loss):
@@ -94,10 +108,12 @@ class NLLLoss(Loss):
     """
 
     def forward(self, log_p: Array, target: Array) -> float:
+        return _mean(self.each(log_p, target), target, log_p.shape[1])
+
+    def each(self, log_p: Array, target: Array) -> Array:
         _check_classes(self, log_p, target)
-        value = _mean(-_pick(log_p, target), target, log_p.shape[1])
         self.cache = log_p, target
-        return value
+        return -_pick(log_p, target)
 
     def backward(self) -> Array:
         log_p, target = self.recall()
@@ -107,11 +123,12 @@ class NLLLoss(Loss):
         return dx
 
     def jvp(self, output_dot: Array | None) -> float:
+        log_p, _ = self.recall()
+        return 0.0 if output_dot is None else _total(self.each_jvp(output_dot)) / len(log_p)
+
+    def each_jvp(self, output_dot: Array) -> Array:
         log_p, target = self.recall()
-        if output_dot is None:
-            return 0.0
-        N = len(log_p)
-        return -_total(output_dot[array_module(log_p).arange(N), target]) / N
+        return -output_dot[array_module(log_p).arange(len(log_p)), target]
 
 
 class BCELoss(Loss):
@@ -127,31 +144,42 @@ class BCELoss(Loss):
     """
 
     def forward(self, p: Array, target: Array) -> float:
+        value = _total(self._terms(p, target)) / p.size
+        if value != value and bool(((p < 0) | (p > 1)).any()):
+            raise ValueError(
+                f"BCELoss takes probabilities in [0, 1], got {float(p.min()):.4g} to "
+                f"{float(p.max()):.4g}; put Sigmoid() before it"
+            )
+        return value
+
+    def each(self, p: Array, target: Array) -> Array:
+        return _by_example(self._terms(p, target))
+
+    def _terms(self, p: Array, target: Array) -> Array:
+        """Each element's share of the loss; keeps what the derivatives need."""
         xp = _check_same_shape(self, p, target)
         with np.errstate(divide="ignore", invalid="ignore"):  # ln 0 = -inf is cut off, ln -1 = NaN
             q = 1 - p
             log_p, log_q = xp.log(p), xp.log(q)
         xp.maximum(log_p, -100, out=log_p)
         xp.maximum(log_q, -100, out=log_q)
-        value = -_total(target * log_p + (1 - target) * log_q) / p.size
-        if value != value and bool(((p < 0) | (p > 1)).any()):
-            raise ValueError(
-                f"BCELoss takes probabilities in [0, 1], got {float(p.min()):.4g} to "
-                f"{float(p.max()):.4g}; put Sigmoid() before it"
-            )
         self.cache = p, q, target
-        return value
+        return -(target * log_p + (1 - target) * log_q)
 
     def backward(self) -> Array:
         p, q, target = self.recall()
         return (p - target) / (array_module(p).maximum(p * q, 1e-12) * p.size)
 
     def jvp(self, output_dot: Array | None) -> float:
+        p, _, _ = self.recall()
+        return 0.0 if output_dot is None else _total(self._terms_dot(output_dot)) / p.size
+
+    def each_jvp(self, output_dot: Array) -> Array:
+        return _by_example(self._terms_dot(output_dot))
+
+    def _terms_dot(self, output_dot: Array) -> Array:
         p, q, target = self.recall()
-        if output_dot is None:
-            return 0.0
-        slope = (p - target) / array_module(p).maximum(p * q, 1e-12)
-        return _total(slope * output_dot) / p.size
+        return (p - target) / array_module(p).maximum(p * q, 1e-12) * output_dot
 
 
 class MSELoss(Loss):
@@ -164,11 +192,16 @@ class MSELoss(Loss):
     """
 
     def forward(self, x: Array, target: Array) -> float:
+        return _total(self._terms(x, target)) / x.size
+
+    def each(self, x: Array, target: Array) -> Array:
+        return _by_example(self._terms(x, target))
+
+    def _terms(self, x: Array, target: Array) -> Array:
+        """Each element's share of the loss; keeps what the derivatives need."""
         _check_same_shape(self, x, target)
-        difference = x - target
-        value = _total(difference * difference) / x.size
-        self.cache = difference
-        return value
+        self.cache = difference = x - target
+        return difference * difference
 
     def backward(self) -> Array:
         difference = self.recall()
@@ -180,10 +213,18 @@ class MSELoss(Loss):
             return 0.0
         return 2 * _total(difference * output_dot) / difference.size
 
+    def each_jvp(self, output_dot: Array) -> Array:
+        return 2 * _by_example(self.recall() * output_dot)
+
 
 def _total(terms: Array) -> float:
     """Σ terms, added up in float64, on the host: the one number that a loss brings there."""
     return float(terms.sum(dtype=np.float64))
+
+
+def _by_example(terms: Array) -> Array:
+    """The mean over each example's elements, (N,)."""
+    return terms.reshape(len(terms), -1).mean(axis=1)
 
 
 def _pick(rows: Array, target: Array) -> Array:

@@ -1,8 +1,7 @@
 """Optimisers and learning-rate schedules: what to do with a gradient once a rule has made one.
 
-An optimiser needs only a model's `leaves()`, their `params` and their `grads`; where the grads
-come from is no business of its. It steps in place, and skips a layer whose `grads` is empty.
-State is kept by parameter name ("0.W"), one entry a parameter.
+An optimiser needs only a model's `leaves()`, their `params` and their `grads`, wherever these come
+from. It steps in place, and skips a layer whose `grads` is empty. State is kept by parameter name.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from minigrad import backend
 from minigrad.backend import Array, array_module
 from minigrad.checks import not_negative, positive_int
 from minigrad.layers import Layer
+from minigrad.parallel import add_scaled
 
 
 class Optimizer:
@@ -112,9 +112,12 @@ class Optimizer:
 class SGD(Optimizer):
     r"""θ ← θ - lr · dθ, with momentum: v ← μ v + dθ, θ ← θ - lr · v.
 
-    Nesterov:      θ ← θ - lr · (dθ + μ v), v as above: the gradient one step ahead
+    Nesterov:      θ ← θ - lr · (dθ + μ v), v as above. θ is then the point one step ahead of
+                   momentum's own place, θ + lr μ v: there the next gradient is taken.
     Weight decay:  dθ + λ θ takes the place of dθ (λ = weight_decay, an L2 penalty λ/2 |θ|²)
     v starts at 0 and is not damped by (1 - μ): PyTorch's convention.
+    velocity="steps": v ← μ v - lr dθ, θ ← θ + v (Nesterov: θ ← θ + μ v - lr dθ). With an lr that
+                   falls it differs: what the velocity gained before is kept.
     Source: Polyak 1964; Nesterov 1983; Sutskever et al. 2013, §2.  Taught in: 02_gradient_descent.
     """
 
@@ -127,8 +130,14 @@ class SGD(Optimizer):
         momentum: float = 0,
         nesterov: bool = False,
         weight_decay: float = 0,
+        velocity: str = "gradients",
     ):
         super().__init__(model, lr)
+        if velocity not in ("gradients", "steps"):
+            raise ValueError(
+                f'velocity adds up "gradients" (PyTorch) or "steps" (Sutskever), got {velocity!r}'
+            )
+        self.velocity = velocity
         self.momentum = not_negative("momentum", momentum)
         self.weight_decay = not_negative("weight_decay", weight_decay)
         if nesterov and momentum == 0:
@@ -143,14 +152,20 @@ class SGD(Optimizer):
                 state["velocity"] = array_module(param).zeros_like(param)
             velocity = state["velocity"]
             velocity *= self.momentum
+            if self.velocity == "steps":
+                grad = self.lr * grad
+                velocity -= grad
+                param += self.momentum * velocity - grad if self.nesterov else velocity
+                return
             velocity += grad
             grad = grad + self.momentum * velocity if self.nesterov else velocity
-        param -= self.lr * grad
+        add_scaled(param, -self.lr, grad)
 
     def __repr__(self) -> str:
+        steps = ", velocity='steps'" if self.velocity == "steps" else ""
         return (
             f"SGD(lr={self.lr:g}, momentum={self.momentum:g}, nesterov={self.nesterov}, "
-            f"weight_decay={self.weight_decay:g})"
+            f"weight_decay={self.weight_decay:g}{steps})"
         )
 
 
@@ -160,6 +175,8 @@ class Adam(Optimizer):
     m ← β1 m + (1 - β1) dθ,   m̂ = m / (1 - β1^t)     running mean, corrected for its start at 0
     v ← β2 v + (1 - β2) dθ²,  v̂ = v / (1 - β2^t)     running mean square
     t counts this parameter's own steps: one that a rule left out has not moved on.
+    eps_inside: √(v̂ + ε) for √v̂ + ε, as the forward-gradient seed has it; its ε = 1e-8 is then as
+    large as one of 1e-4 outside.
     Source: Kingma, Ba 2015, Algorithm 1.  Taught in: 02_gradient_descent.
     """
 
@@ -171,8 +188,10 @@ class Adam(Optimizer):
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        eps_inside: bool = False,
     ):
         super().__init__(model, lr)
+        self.eps_inside = bool(eps_inside)
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas must be two numbers in [0, 1), got {betas}")
         self.betas, self.eps = (float(betas[0]), float(betas[1])), not_negative("eps", eps)
@@ -193,14 +212,19 @@ class Adam(Optimizer):
         v += scratch
         # θ ← θ - lr m̂ / (√v̂ + ε) = θ - lr k/(1 - β1^t) · m / (√v + ε k), with k = √(1 - β2^t)
         k = sqrt(1 - beta2**t)
-        xp.sqrt(v, out=scratch)
-        scratch += self.eps * k
+        if self.eps_inside:
+            xp.add(v, self.eps * k * k, out=scratch)
+            xp.sqrt(scratch, out=scratch)
+        else:
+            xp.sqrt(v, out=scratch)
+            scratch += self.eps * k
         xp.divide(m, scratch, out=scratch)
         scratch *= self.lr * k / (1 - beta1**t)
         param -= scratch
 
     def __repr__(self) -> str:
-        return f"Adam(lr={self.lr:g}, betas={self.betas}, eps={self.eps:g})"
+        inside = ", eps_inside=True" if self.eps_inside else ""
+        return f"Adam(lr={self.lr:g}, betas={self.betas}, eps={self.eps:g}{inside})"
 
 
 class Schedule:

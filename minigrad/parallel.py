@@ -26,7 +26,7 @@ CACHE = 2**21  # bytes that one thread's arrays should stay within; 2**20 and 2*
 DEVICE_CACHE = 2**28  # on a GPU: large launches, and still no more memory than this
 WORTH_A_PIECE = 2**22  # multiplications: a fraction of a millisecond
 WORTH_A_THREAD = 2**20  # bytes below which handing work to a thread costs more than it saves
-SHARES = 4  # into how many parts a batch is cut that would fit the cache whole
+SHARES = 4  # into how many parts what fits the cache whole, a batch or a product, is cut
 GROUPS = 8  # how many partial sums a sum over the batch is made of
 
 _kept = threading.local()  # scratch memory of each thread
@@ -44,7 +44,7 @@ def parts(n: int, bytes_each: int, like: Array) -> list[slice]:
     total = n * bytes_each
     if array_module(like) is not np:
         return pieces(n, -(-total // DEVICE_CACHE))
-    _keep_memory()
+    keep_memory()
     if total >= SHARES * WORTH_A_THREAD:
         return pieces(n, SHARES * -(-total // (SHARES * CACHE)))
     return pieces(n, 2 if total >= 2 * WORTH_A_THREAD else 1)
@@ -78,20 +78,69 @@ def matmul(a: Array, b: Array) -> Array:
 
     The longest of its three sizes is cut; where that is the inner one, the pieces are added up.
     """
-    if not local.passes:
-        return a @ b
-    (M, K), N = a.shape, b.shape[1]
-    count = min(GROUPS, M * K * N // WORTH_A_PIECE)
-    if count < 2 or array_module(a, b) is not np:
-        return a @ b
-    if max(M, N) <= K:
-        return sum(each(lambda part: a[:, part] @ b[part], pieces(K, count)))
-    y = np.empty((M, N), a.dtype)
-    if M > N:
-        each(lambda part: np.matmul(a[part], b, out=y[part]), pieces(M, count))
-    else:
-        each(lambda part: np.matmul(a, b[:, part], out=y[:, part]), pieces(N, count))
-    return y
+    return matmuls((a, b))[0]
+
+
+def matmuls(*products: tuple[Array, Array]) -> list[Array]:
+    """[a @ b for each (a, b)], as `matmul` has it, the pieces of all handed to threads at once."""
+    if not local.passes or array_module(*products[0]) is not np:
+        return [a @ b for a, b in products]
+    results, work = [], []
+    for a, b in products:
+        (M, K), N = a.shape, b.shape[1]
+        count = min(SHARES // len(products), M * K * N // WORTH_A_PIECE)
+        if count < 2:
+            results.append([a @ b])
+        elif max(M, N) <= K:
+            cuts = pieces(K, count)
+            results.append([np.empty((M, N), a.dtype) for _ in cuts])
+            work += [(a[:, c], b[c], y) for c, y in zip(cuts, results[-1], strict=True)]
+        else:
+            results.append([np.empty((M, N), a.dtype)])
+            (y,) = results[-1]
+            rows = M > N
+            for c in pieces(M if rows else N, count):
+                work.append((a[c], b, y[c]) if rows else (a, b[:, c], y[:, c]))
+    each(lambda item: np.matmul(item[0], item[1], out=item[2]), work)
+    return [sum(parts[1:], parts[0]) for parts in results]
+
+
+def add_scaled(y: Array, a: float, x: Array) -> None:
+    """y += a x, part by part in the cache: with no array for a x."""
+    large = array_module(y, x) is np and y.nbytes >= 2 * WORTH_A_THREAD
+    if not large or y.strides != x.strides or not is_dense(y):
+        y += a * x
+        return
+    y, x, a = in_memory_order(y), in_memory_order(x), y.dtype.type(a)
+
+    def work(part: slice) -> None:
+        y[part] += np.multiply(x[part], a, out=scratch("scaled", x[part].shape, x))
+
+    each(work, parts(y.size, 2 * y.itemsize, y))
+
+
+def in_memory_order(array: Array) -> Array:
+    """All numbers of an array in one row, a view: a convolution's W lies otherwise than it looks.
+
+    Raises ValueError for one that has gaps: a part of a larger array.
+    """
+    if not is_dense(array):
+        raise ValueError(f"an array with gaps in memory, of strides {array.strides}: copy it first")
+    return _turned(array).reshape(-1)
+
+
+def is_dense(array: Array) -> bool:
+    """Whether the array's numbers fill a run of memory, in some order of its axes."""
+    turned, run = _turned(array), array.itemsize
+    for size, stride in zip(reversed(turned.shape), reversed(turned.strides), strict=True):
+        if size > 1 and stride != run:
+            return False
+        run *= size
+    return True
+
+
+def _turned(array: Array) -> Array:
+    return array.transpose(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
 
 
 def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
@@ -114,7 +163,7 @@ def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
 
 
 @lru_cache(maxsize=1)
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Let the C library keep up to 256 MiB that was freed, for the arrays of the next step.
 
     glibc hands them back to the system, and each 4 KiB of a new array then costs a page fault: 900

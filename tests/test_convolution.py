@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import parallel, threads
 from minigrad.backend import to_device, to_host
+from minigrad.layers import winograd
 
 
 def plain_convolution(x, W, b, stride, padding, dy):
@@ -87,6 +88,65 @@ def test_convolution_is_its_plain_form(C, O, kernel, stride, padding, size, part
     np.testing.assert_allclose(to_host(y_dot), expected, **close)
 
 
+WINOGRAD = [  # channels in, out, kernel, stride, padding, image, whether in fewer multiplications
+    (22, 5, (3, 3), (1, 1), (0, 0), (8, 7), True),
+    (16, 3, (3, 4), (1, 2), (2, 1), (4, 6), True),
+    (64, 2, (3, 1), (1, 3), (1, 0), (2, 5), True),
+    (22, 5, (3, 3), (1, 1), (0, 0), (7, 8), False),  # an odd number of rows
+    (22, 4, (3, 3), (2, 1), (0, 0), (9, 6), False),
+    (22, 4, (2, 3), (1, 1), (0, 0), (5, 6), False),
+    (21, 4, (3, 3), (1, 1), (0, 0), (6, 5), False),
+]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("N", [5, 1, 0])
+@pytest.mark.parametrize(("C", "O", "kernel", "stride", "padding", "size", "fewer"), WINOGRAD)
+def test_value_and_tangent_in_one_go_are_the_plain_ones(
+    C, O, kernel, stride, padding, size, fewer, N, bias, parts, rng
+):
+    layer = mg.Conv2d(C, O, kernel, stride, padding, bias=bias, dtype="float64", seed=0)
+    padded = tuple(n + 2 * p for n, p in zip(size, padding, strict=True))
+    assert winograd.pays(padded, kernel, stride, C) == fewer
+    x, x_dot = (to_device(rng.standard_normal((N, C, *size))) for _ in range(2))
+    params_dot = {k: to_device(rng.standard_normal(p.shape)) for k, p in layer.params.items()}
+    expected = layer.forward(x), layer.jvp(x_dot, params_dot)
+    for ours, plain in zip(layer.forward_jvp(x, x_dot, params_dot), expected, strict=True):
+        assert ours.shape == plain.shape
+        np.testing.assert_allclose(to_host(ours), to_host(plain), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.on_host
+@pytest.mark.usefixtures("threads_as_before")
+def test_value_and_tangent_have_the_same_bits_for_any_number_of_threads(rng):
+    x = rng.standard_normal((40, 1, 28, 28)).astype("float32")
+    net, found = mg.models.forward_convnet(seed=0), []
+    params_dot = {k: rng.standard_normal(p.shape).astype("float32") for k, p in net.params.items()}
+    for n in (1, 2, 3):
+        threads.set_threads(n)
+        found.append(net.forward_jvp(x, None, params_dot))
+    for other in found[1:]:
+        for ours, theirs in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.on_host
+def test_fewer_multiplications_cost_few_digits(rng):
+    """In float32, against the plain form in float64: no worse than four times the plain error."""
+    single, exact = (mg.Conv2d(64, 64, 3, dtype=d, seed=0) for d in ("float32", "float64"))
+    exact.load_state_dict({k: a.astype("float64") for k, a in single.state_dict().items()})
+    x, x_dot = rng.standard_normal((2, 4, 64, 10, 10)).astype("float32")
+    W_dot = {k: rng.standard_normal(p.shape).astype("float32") for k, p in single.params.items()}
+    true = (
+        exact.forward(x.astype("float64")),
+        exact.jvp(x_dot.astype("float64"), {k: a.astype("float64") for k, a in W_dot.items()}),
+    )
+    plain = single.forward(x), single.jvp(x_dot, W_dot)
+    ours = single.forward_jvp(x, x_dot, W_dot)
+    for y, y_plain, y_true in zip(ours, plain, true, strict=True):
+        assert abs(y - y_true).max() < 4 * abs(y_plain - y_true).max()
+
+
 POOLS = [((2, 2), (2, 2), (6, 8)), ((3, 2), (1, 2), (7, 5)), ((2, 3), (3, 1), (6, 6))]
 
 
@@ -99,6 +159,9 @@ def test_pooling_is_its_plain_form(kernel, stride, size, parts, rng):
     np.testing.assert_array_equal(to_host(layer.forward(to_device(x))), y)
     np.testing.assert_array_equal(to_host(layer.jvp(to_device(x_dot))), y_dot)
     np.testing.assert_allclose(to_host(layer.backward(to_device(dy))), dx, rtol=1e-12, atol=1e-14)
+    both = layer.forward_jvp(to_device(x), to_device(x_dot))
+    for ours, plain in zip(both, (y, y_dot), strict=True):
+        np.testing.assert_array_equal(to_host(ours), plain)
 
 
 @pytest.mark.on_host

@@ -3,13 +3,24 @@
 import numpy as np
 import pytest
 
-from minigrad import plots
+from minigrad import functions, plots, search
 from minigrad.asynchronous import Timeline
 
 pytestmark = pytest.mark.on_host
 mpl = pytest.importorskip("matplotlib")
 x = np.linspace(0.1, 1, 5)
 row = np.array([1.0, 2.0, 0.5])
+DOWNHILL = np.array([[0.0, 0.5], [1.0, 0.2], [2.0, 0.2], [np.nan, np.nan]])
+CLOUD = np.random.default_rng(0).standard_cauchy((200, 2))  # some of them far away
+MAP = search.Table(
+    {"lr": [1e-5, 10 ** (-10 / 3), 1], "decay": [0, 0.1], "momentum": [0]},
+    "validation_loss",
+    mean=np.array([2.3, 2.2, 0.5, 2.25, np.nan, np.nan]).reshape(3, 2, 1),
+    spread=np.array([0.01, 0.02, 0.003, np.nan, np.nan, np.nan]).reshape(3, 2, 1),
+    runs=np.array([3, 3, 3, 1, 2, 0]).reshape(3, 2, 1),
+    diverged=np.array([0, 0, 0, 0, 1, 3]).reshape(3, 2, 1),
+    failed=np.zeros((3, 2, 1), int),
+)
 
 FIGURES = {
     "curves": lambda: plots.curves({"backprop": (x, x), "b": (x, 2 * x)}, "t", floors={"f": 0.05}),
@@ -44,9 +55,23 @@ FIGURES = {
     "bands": lambda: plots.bands(
         {"loss": {"plain": [x, 2 * x]}, "acc": {"a": [x], "b": [x]}}, x, "t", "epoch"
     ),
+    "heat_map": lambda: plots.heat_map(MAP, "t"),
+    "heat_map of one value": lambda: plots.heat_map(MAP.turned("lr", "decay"), "t", y="lr"),
+    "heat_map of one setting": lambda: plots.heat_map(
+        search.Table({"lr": [0.1, 1]}, "m", row[:2], row[:2], *np.array([[2, 2], [0, 0], [0, 0]])),
+        "t",
+    ),
+    "heat_map of nothing": lambda: plots.heat_map(
+        search.Table({"lr": [1]}, "m", *[np.full(1, np.nan)] * 2, *np.array([[0], [1], [1]])), "t"
+    ),
     "histograms": lambda: plots.histograms(
         {"a": x, "b": [9.0]}, [0, 0.5, 1], "t", "snr", expected=("noise", [0.5, 0.5])
     ),
+    "surface_paths": lambda: plots.surface_paths(
+        functions.Beale(), {"backprop": DOWNHILL, "lost": np.array([[0, 0.5], [1e200, 3]])}, "t"
+    ),
+    "cloud": lambda: plots.cloud({"forward gradient": CLOUD, "b": CLOUD[:9] / 2}, (1, -2), "t"),
+    "cloud of one": lambda: plots.cloud({"forward gradient": CLOUD[:1]}, np.zeros(2), "t"),
     "step_slider": lambda: plots.step_slider(lambda x: x**2, lambda a: [1, 1 - 2 * a])[0],
 }
 
@@ -135,6 +160,54 @@ def test_epochs_have_no_fractions(x, whole):
         plt.close(figure)
 
 
+def test_a_heat_map_says_what_each_cell_came_to():
+    import matplotlib.pyplot as plt
+
+    figure = plots.heat_map(MAP, "t", x="lr", y="decay")
+    ax = figure.axes[0]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("lr", "decay")
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1e-5", "4.64e-4", "1"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["0", "0.1"]
+    drawn = {tuple(text.get_position()): text for text in ax.texts}
+    words = {place: text.get_text() for place, text in drawn.items()}
+    assert words == {
+        (0, 0): "2.300\n± 0.010",
+        (1, 0): "0.5000\n± 0.0030",
+        (2, 0): "1/3 diverged",
+        (0, 1): "2.200\n± 0.020",
+        (1, 1): "2.250",
+        (2, 1): "diverged",
+    }
+    # Light letters on the dark end of the colours, dark ones on the other and on the hatched cells.
+    assert [drawn[place].get_color() for place in ((1, 0), (0, 0), (2, 0))] == [
+        "white",
+        "black",
+        "black",
+    ]
+    hatched = {patch.get_xy() for patch in ax.patches if patch.get_hatch()}
+    assert hatched == {(1.5, -0.5), (1.5, 0.5)}
+    (frame,) = [patch for patch in ax.patches if not patch.get_fill()]
+    assert frame.get_xy() == (0.5, -0.5)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["lowest mean of 3 seeds", "diverged"]
+    np.testing.assert_array_equal(ax.images[0].get_array().filled(-1)[:, :2], MAP.mean[:2, :, 0].T)
+    plt.close(figure)
+
+
+def test_a_heat_map_has_two_settings():
+    import matplotlib.pyplot as plt
+
+    figure = plots.heat_map(MAP, "t", x="decay")
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("decay", "lr")
+    plt.close(figure)
+    with pytest.raises(ValueError, match=r"'decay' has several values too: .*where\(decay=0\)"):
+        plots.heat_map(MAP, "t", x="lr", y="momentum")
+    with pytest.raises(ValueError, match="no setting 'seed': the grid has"):
+        plots.heat_map(MAP, "t", x="seed")
+    with pytest.raises(ValueError, match="two settings"):
+        plots.heat_map(MAP, "t", x="lr", y="lr")
+
+
 def test_histograms_lose_nothing_beyond_the_last_edge():
     import matplotlib.pyplot as plt
 
@@ -162,3 +235,49 @@ def test_a_rule_has_its_colour_wherever_it_is_named():
     rules = ("backprop", "well-tempered", "synthetic", "forward")
     assert len({plots.colour(rule) for rule in rules}) == 4
     assert plots.colour("something else") not in {plots.colour(rule) for rule in rules}
+
+
+def test_paths_lie_on_the_surface_and_over_its_contours():
+    import matplotlib.pyplot as plt
+
+    surface = functions.Rosenbrock()
+    path = np.array([[-1, 0], [0.5, 0.5], [9, 0.5], [1, 1], [1, -0.6], [0, 0]])
+    figure = plots.surface_paths(surface, {"backprop": path}, "t", decades=4)
+    side, above = figure.axes
+    seen = np.array([[-1, 0], [0.5, 0.5], [np.nan, np.nan], [1, 1], [np.nan, np.nan], [0, 0]])
+    line = above.lines[0]
+    np.testing.assert_array_equal(line.get_xydata(), seen)
+    assert line.get_color() == side.lines[0].get_color() == plots.colour("backprop")
+    *where, height = side.lines[0].get_data_3d()
+    np.testing.assert_array_equal(np.transpose(where), seen)
+    low, high, valley = height[0], height[1], height[3]
+    assert low - high == pytest.approx(np.log10(104 / 6.5), rel=1e-12)
+    top = surface.heights(np.array([-1.5]), np.array([-0.5]))[0]
+    assert low - valley == pytest.approx(np.log10(104 / (top * 1e-4)), rel=1e-12)
+    marks = {line.get_label(): line.get_xydata().tolist() for line in above.lines}
+    assert marks["start"] == [[-1, 0]]
+    assert marks["minimum"] == [[1, 1]]
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ["backprop", "start", "minimum"]
+    plt.close(figure)
+
+
+def test_clouds_have_one_scale_their_mean_and_the_gradient():
+    import matplotlib.pyplot as plt
+
+    far = np.concatenate([np.tile([[1.0, 2.0], [3.0, 2.0]], (99, 1)), [[500.0, 0.0], [0.0, 5.0]]])
+    figure = plots.cloud({"K = 1": far, "K = 4": far[:100] / 10}, (-3.0, 1.0), "t")
+    one, four = figure.axes
+    assert one.get_xlim() == four.get_xlim()
+    assert np.ptp(one.get_xlim()) == pytest.approx(np.ptp(one.get_ylim()))
+    for low, high in (one.get_xlim(), one.get_ylim()):
+        assert -5 < low < high < 5
+    for ax, points in ((one, far), (four, far[:100] / 10)):
+        dots, mean = ax.lines[2:]
+        np.testing.assert_array_equal(dots.get_xydata(), points)
+        np.testing.assert_allclose(mean.get_xydata(), [points.mean(axis=0)])
+        (arrow,) = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+        assert (tuple(arrow.xy), tuple(arrow.xyann)) == ((-3, 1), (0, 0))
+    words = [[text.get_text() for text in ax.texts if text.get_text()] for ax in (one, four)]
+    assert words == [["2 of 200 lie beyond"], []]
+    plt.close(figure)

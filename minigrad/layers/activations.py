@@ -8,7 +8,8 @@ import numpy as np
 
 from minigrad.backend import Array, array_module
 from minigrad.layers.base import Layer
-from minigrad.parallel import by_batch
+from minigrad.parallel import by_batch, parts
+from minigrad.threads import each
 
 
 class ReLU(Layer):
@@ -19,6 +20,8 @@ class ReLU(Layer):
     Jvp:       y_dot = x_dot ⊙ [x > 0]    a diagonal Jacobian is its own transpose
     Source: Nair, Hinton 2010.  Taught in: 03_first_network.
     """
+
+    monotone = True
 
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)
@@ -32,6 +35,27 @@ class ReLU(Layer):
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
         return by_batch(lambda x_dot, on: x_dot * on, x_dot, self.recall())
 
+    def forward_jvp(
+        self,
+        x: Array,
+        x_dot: Array | None,
+        params_dot: Mapping[str, Array] | None = None,
+        train: bool = True,
+    ) -> tuple[Array, Array | None]:
+        """x is read once for both, and the mask x > 0 never leaves the cache."""
+        if x_dot is None:
+            return super().forward_jvp(x, x_dot, params_dot, train)
+        self.check_input(x)
+        self.cache, xp = None, array_module(x, x_dot)
+        y, y_dot = xp.empty_like(x), xp.empty_like(x_dot)
+
+        def work(part: slice) -> None:
+            xp.multiply(x_dot[part], x[part] > 0, out=y_dot[part])
+            xp.maximum(x[part], 0, out=y[part])
+
+        each(work, parts(len(x), 2 * x[:1].nbytes, x))
+        return y, y_dot
+
 
 class Sigmoid(Layer):
     r"""y = σ(x) = 1 / (1 + e^(-x)), element by element; stable for any x.
@@ -42,6 +66,8 @@ class Sigmoid(Layer):
     Range: e^(-x) is cut off near the largest finite float, where σ is 6e-39 in float32.
     Source: DS 4420, "Backprop".  Taught in: 01_gradients_by_hand.
     """
+
+    monotone = True
 
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)
@@ -72,6 +98,8 @@ class Tanh(Layer):
     Jvp:       y_dot = x_dot ⊙ (1 - y²)
     Source: LeCun, Bottou, Orr, Müller 1998, "Efficient BackProp", §4.4.
     """
+
+    monotone = True
 
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)

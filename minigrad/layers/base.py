@@ -20,18 +20,23 @@ class Layer:
         forward(x)                 y     = f(x, params)
         backward(dy)               dx    = J_xᵀ dy,  grads[name] = J_nameᵀ dy   (right to left)
         jvp(x_dot, params_dot)     y_dot = J_x x_dot + Σ J_name params_dot[name]  (left to right)
+        forward_jvp(x, x_dot, ...) y, y_dot in one go, and nothing kept
 
     so that <dy, jvp(x_dot, W_dot)> = <dx, x_dot> + <dW, W_dot>: each is the other's transpose.
 
     To write a layer: call `super().__init__(dtype)`, put arrays into `params`, keep in
     `self.cache` whatever the derivatives need, and write the three methods. `backward` writes
     `grads` (it overwrites, never accumulates) and touches neither `dy` nor the parameters.
-    `jvp` takes None for an input, or for parameters, that stand still (not both).
+    `jvp` takes None for an input, or for parameters, that stand still (not both); `forward_jvp`
+    is forward, then jvp, unless a class knows a faster way to both.
     A layer made of layers is a `Sequential`, or derived from it.
     """
 
     uses_threads = False  # the layer's work is shared out among minigrad.threads
     unit_axis: Mapping[str, int] = {}  # along which axis of a parameter the units lie; else 0
+    mixes_examples = False  # an example's output depends on the other examples of the batch
+    monotone = False  # no output falls when an input rises: the Jacobian has no entry below 0
+    held: dict[str, Any] | None = None  # what several evaluations of one function have in common
 
     def __init__(self, dtype: Any = None):
         self.dtype = None if dtype is None else float_dtype(dtype)
@@ -39,6 +44,16 @@ class Layer:
         self.grads: dict[str, Array] = {}
         self.buffers: dict[str, Array] = {}  # state that is saved but not learned
         self.cache: Any = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A class with a new forward or jvp does not inherit the forward_jvp of the old ones."""
+        super().__init_subclass__(**options)
+        names = ("forward_jvp", "forward", "jvp")
+        fused, *plain = (
+            next(i for i, base in enumerate(cls.__mro__) if name in vars(base)) for name in names
+        )
+        if fused > min(plain):
+            cls.forward_jvp = Layer.forward_jvp
 
     def __getattr__(self, name: str) -> Any:
         """Only asked for what is not there."""
@@ -60,6 +75,22 @@ class Layer:
     def jvp(self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None) -> Array:
         """y_dot = J_x x_dot + Σ J_name params_dot[name]."""
         raise NotImplementedError(f"{type(self).__name__} has no jvp(x_dot, params_dot) yet")
+
+    def forward_jvp(
+        self,
+        x: Array,
+        x_dot: Array | None,
+        params_dot: Mapping[str, Array] | None = None,
+        train: bool = True,
+    ) -> tuple[Array, Array | None]:
+        """(y, y_dot): forward(x, train), then jvp(x_dot, params_dot), and no cache afterwards.
+
+        None for x_dot, or for params_dot: it stands still. If both do, y_dot is None as well.
+        """
+        y = self.forward(x, train)
+        y_dot = self.jvp(x_dot, params_dot) if x_dot is not None or params_dot else None
+        self.drop_cache()
+        return y, y_dot
 
     def backward_params(self, dy: Array) -> None:
         """Fill `grads` alone: the first layer of a net needs no dx, which may save much."""

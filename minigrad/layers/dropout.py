@@ -21,6 +21,8 @@ class Dropout(Layer):
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov 2014, §4 and §10.
     """
 
+    monotone = True
+
     def __init__(
         self,
         p: float = 0.5,
@@ -46,16 +48,25 @@ class Dropout(Layer):
         return self.__dict__ | {"generators": kept}
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        xp = array_module(x)
+        array_module(x)
         self.check_input(x)
         if not train or self.p == 0:
             self.cache = 1  # y = 1·x
             return x.copy()
+        m = None if self.held is None else self.held.get("mask")
+        if m is None or m.shape != x.shape:
+            m = self._mask(x)
+            if self.held is not None:
+                self.held["mask"] = m
+        self.cache = m
+        return x * m
+
+    def _mask(self, x: Array) -> Array:
+        xp = array_module(x)
         if xp.__name__ not in self.generators:  # made on first use: only x tells where to draw
             self.generators[xp.__name__] = device_generator(self._seed, xp)
         kept = self.generators[xp.__name__].random(x.shape, dtype=np.float32) >= self.p
-        self.cache = m = kept.astype(x.dtype) / (1 - self.p)
-        return x * m
+        return kept.astype(x.dtype) / (1 - self.p)
 
     def backward(self, dy: Array) -> Array:
         return dy * self.recall()

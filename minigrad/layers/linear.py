@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.backend import Array, array_module, host_generator
 from minigrad.checks import positive_int
 from minigrad.layers.base import Layer, initial_uniform
-from minigrad.parallel import matmul
+from minigrad.parallel import matmul, matmuls
 
 
 class Linear(Layer):
@@ -49,14 +49,7 @@ class Linear(Layer):
             self.params["b"] = initial_uniform(rng, (M,), D, self.dtype)
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        array_module(x, self.params["W"])
-        D = self.in_features
-        self.check_input(
-            x,
-            f"(N, {D})",
-            x.ndim == 2 and x.shape[1] == D,
-            "put Flatten() before it" if x.ndim > 2 else "",
-        )
+        self._check(x)
         self.cache = x
         y = matmul(x, self.params["W"])
         if "b" in self.params:
@@ -78,12 +71,54 @@ class Linear(Layer):
         x = self.recall()
         if params_dot is None:
             return matmul(x_dot, self.params["W"])
-        y_dot = matmul(x, params_dot["W"])
+        products = [(x, params_dot["W"])]
         if x_dot is not None:
-            y_dot += matmul(x_dot, self.params["W"])
+            products.append((x_dot, self.params["W"]))
+        y_dot, *rest = matmuls(*products)
+        for term in rest:
+            y_dot += term
         if "b" in self.params:
             y_dot += params_dot["b"]
         return y_dot
+
+    def forward_jvp(
+        self,
+        x: Array,
+        x_dot: Array | None,
+        params_dot: Mapping[str, Array] | None = None,
+        train: bool = True,
+    ) -> tuple[Array, Array | None]:
+        """With one product for two, [y; y_dot] = [x; x_dot] W, then + b and + x W_dot + b_dot."""
+        self._check(x)
+        self.cache, both = None, x
+        if x_dot is not None:
+            self.check_tangent(x_dot, x.shape)
+            both = array_module(x, x_dot).concatenate((x, x_dot))
+        products = [(both, self.params["W"])]
+        if params_dot:
+            products.append((x, params_dot["W"]))
+        y, *moved = matmuls(*products)
+        y, y_dot = y[: len(x)], None if x_dot is None else y[len(x) :]
+        for term in moved:
+            if "b" in self.params:
+                term += params_dot["b"]
+            if y_dot is not None:
+                term += y_dot
+            y_dot = term
+        if "b" in self.params:
+            y += self.params["b"]
+        return y, y_dot
+
+    def _check(self, x: Array) -> None:
+        """Raise unless x is a batch of this layer's inputs."""
+        array_module(x, self.params["W"])
+        D = self.in_features
+        self.check_input(
+            x,
+            f"(N, {D})",
+            x.ndim == 2 and x.shape[1] == D,
+            "put Flatten() before it" if x.ndim > 2 else "",
+        )
 
     def __repr__(self) -> str:
         bias = "" if "b" in self.params else ", bias=False"

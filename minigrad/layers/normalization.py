@@ -28,6 +28,7 @@ class BatchNorm1d(Layer):
 
     shape = "(N, {n})"
     ndim = 2
+    mixes_examples = True
 
     def __init__(self, n: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = "float32"):
         super().__init__(dtype)
@@ -68,10 +69,13 @@ class BatchNorm1d(Layer):
         mean = rows.mean(axis=0)
         centred = rows - mean
         var = (centred * centred).mean(axis=0)  # two passes: E[x²] - E[x]² would cancel
-        for name, new in (("running_mean", mean), ("running_var", var * (M / (M - 1)))):
-            running = self.buffers[name]
-            running += self.momentum * (new - running)
-        self.buffers["num_batches_tracked"] += 1
+        if self.held is None or not self.held:  # once for all evaluations of one function
+            for name, new in (("running_mean", mean), ("running_var", var * (M / (M - 1)))):
+                running = self.buffers[name]
+                running += self.momentum * (new - running)
+            self.buffers["num_batches_tracked"] += 1
+        if self.held is not None:
+            self.held["moved"] = True
         return centred, var
 
     def backward(self, dy: Array) -> Array:

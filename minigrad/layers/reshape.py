@@ -19,6 +19,8 @@ class Flatten(Layer):
     Taught in: 03_first_network.
     """
 
+    monotone = True
+
     def forward(self, x: Array, train: bool = True) -> Array:
         array_module(x)
         self.check_input(x, "(N, ...)", x.ndim >= 1)

@@ -106,6 +106,20 @@ class Sequential(Layer):
                     x_dot = layer.jvp(x_dot, moving.get(i))
         return x_dot
 
+    def forward_jvp(
+        self,
+        x: Array,
+        x_dot: Array | None,
+        params_dot: Mapping[str, Array] | None = None,
+        train: bool = True,
+    ) -> tuple[Array, Array | None]:
+        """Value and tangent go through the layers together: memory does not grow with depth."""
+        moving = self._split(params_dot or {})
+        with self._alone():
+            for i, layer in enumerate(self.layers):
+                x, x_dot = layer.forward_jvp(x, x_dot, moving.get(i), train)
+        return x, x_dot
+
     def _alone(self) -> Any:
         """While layers share out their work among threads, BLAS has one of its own only."""
         return one_blas_thread() if self.uses_threads else NOTHING

@@ -4,9 +4,11 @@ from minigrad.plots.curves import beside, class_bars, curves, proportional, stac
 from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider
 from minigrad.plots.digits import digits
 from minigrad.plots.gradients import gradients
+from minigrad.plots.heat import heat_map
 from minigrad.plots.images import feature_maps
 from minigrad.plots.network import network
 from minigrad.plots.style import COLOURS, colour, styled
+from minigrad.plots.surfaces import cloud, surface_paths
 from minigrad.plots.timeline import timelines
 from minigrad.plots.uncertainty import bands, histograms
 
@@ -16,11 +18,13 @@ __all__ = [
     "beside",
     "by_step",
     "class_bars",
+    "cloud",
     "colour",
     "curves",
     "digits",
     "feature_maps",
     "gradients",
+    "heat_map",
     "histograms",
     "network",
     "on_a_curve",
@@ -29,5 +33,6 @@ __all__ = [
     "stacked",
     "step_slider",
     "styled",
+    "surface_paths",
     "timelines",
 ]

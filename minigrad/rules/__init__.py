@@ -3,6 +3,8 @@
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
 from minigrad.rules.blocks import split
+from minigrad.rules.directions import Directions
+from minigrad.rules.forward import ForwardGradient
 from minigrad.rules.gates import null_fraction
 from minigrad.rules.modules import GradientModule, InputModule, Module
 from minigrad.rules.synthetic import SyntheticGradients
@@ -10,6 +12,8 @@ from minigrad.rules.well_tempered import WellTempered
 
 __all__ = [
     "Backprop",
+    "Directions",
+    "ForwardGradient",
     "GradientModule",
     "InputModule",
     "Module",

@@ -17,6 +17,8 @@ class Backprop(Rule):
     Source: Linnainmaa 1970; Rumelhart, Hinton, Williams 1986.  Taught in: 01_gradients_by_hand.
     """
 
+    cost = 3.0
+
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         value = loss.forward(model.forward(x, train=True), target)
         model.backward_params(loss.backward())

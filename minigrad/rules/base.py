@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ class Rule:
     `estimate` leaves in every layer's `grads` this rule's estimate of the loss's gradient, and
     `grads == {}` in a layer that it leaves out this time; it never touches a parameter.
     """
+
+    cost = math.nan  # products of a step in those of a forward pass, where the rule knows
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         """Fill the layers' `grads` for this batch; returns the batch's mean loss."""

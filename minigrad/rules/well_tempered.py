@@ -113,6 +113,10 @@ class WellTempered(Rule):
         if self.window == "epoch" and self.decay is None and self._steps:
             self._close()
 
+    @property
+    def cost(self) -> float:
+        return self.rule.cost
+
     def rescale(self, factor: float) -> None:
         self.rule.rescale(factor)
 

@@ -3,7 +3,7 @@
     python tests/benchmarks/speed.py [--threads 2] [--rounds 7] [--only LeNet] [--memory]
 
 Both use the same number of threads, the same weights and the same batch: forward, loss, backward
-and SGD step (or the loss's derivative along one random direction, "jvp"). PyTorch is run at its
+and SGD step (a forward gradient: normal directions, torch.func.jvp, SGD). PyTorch is run at its
 best: gradients set to None, no gradient where none is needed, the fastest of its plain and its
 fused optimiser and of its two memory orders for images, no `.item()`. Rounds alternate between the
 contestants; a round is the median of many steps, the table has the median of the rounds and the
@@ -95,14 +95,15 @@ def contestants(model, twin, loss, twin_loss, x, y, lr=0.1, sketch=None):
     return steps
 
 
-def jvp_contestants(model, twin, loss, twin_loss, x, y):
-    """The loss and its derivative along a fresh random direction, by forward mode."""
+def forward_contestants(model, twin, loss, twin_loss, x, y, directions=1):
+    """A step of the forward gradient: draw normal directions, forward, jvp, scale, SGD."""
     mg.from_torch_state_dict(model, twin.state_dict())
+    lr = 1e-6  # the weights hardly move: all rounds do the same
+    rule, optimizer = mg.rules.ForwardGradient(directions), mg.SGD(model, lr)
 
     def step():
-        directions = {k: rng.standard_normal(p.shape, p.dtype) for k, p in model.params.items()}
-        loss.forward(model.forward(x), y)
-        return loss.jvp(model.jvp(None, directions))
+        rule.estimate(model, loss, x, y)
+        optimizer.step()
 
     def torch_step(twin, x, y):
         params = {name: p.detach() for name, p in twin.named_parameters()}
@@ -110,20 +111,44 @@ def jvp_contestants(model, twin, loss, twin_loss, x, y):
         def value(params):
             return twin_loss(torch.func.functional_call(twin, params, (x,)), y)
 
+        @torch.no_grad()
         def step():
             directions = {name: torch.randn_like(p) for name, p in params.items()}
-            with torch.no_grad():
-                return torch.func.jvp(value, (params,), (directions,))
+            _, slope = torch.func.jvp(value, (params,), (directions,))
+            for name, p in params.items():  # in place: faster than p - lr * slope * v
+                p.add_(directions[name].mul_(-lr * slope))
 
         return step
 
     x_t, y_t, last = torch.from_numpy(x), torch.from_numpy(y), torch.channels_last
-    turned = copy.deepcopy(twin).to(memory_format=last), x_t.to(memory_format=last)
-    return {
-        "minigrad": step,
-        "PyTorch": torch_step(twin, x_t, y_t),
-        "PyTorch channels last": torch_step(*turned, y_t),
-    }
+    steps = {"minigrad": step, "PyTorch": torch_step(twin, x_t, y_t)}
+    if x.ndim == 4:
+        turned = copy.deepcopy(twin).to(memory_format=last), x_t.to(memory_format=last)
+        steps["PyTorch channels last"] = torch_step(*turned, y_t)
+    return steps
+
+
+def forward_mlp():
+    x, y = rng.random((64, 784), dtype="float32"), rng.integers(0, 10, 64)
+    twin = nn.Sequential(
+        *(nn.Flatten(), nn.Linear(784, 1024), nn.ReLU()),
+        *(nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10)),
+    )
+    return mg.models.forward_mlp(seed=0), twin, mg.CrossEntropyLoss(), nn.CrossEntropyLoss(), x, y
+
+
+def per_direction(many):
+    """One of our steps with `many` directions, beside `many` steps with one each."""
+    steps = {}
+    for directions in (many, 1):
+        parts = forward_contestants(*forward_mlp(), directions=directions)
+        steps[directions] = parts["minigrad"]
+
+    def one_each():
+        for _ in range(many):
+            steps[1]()
+
+    return {"minigrad": steps[many], "PyTorch": one_each}  # under its name, to be compared with
 
 
 def toy_sketch(model, x, y, lr):
@@ -248,7 +273,9 @@ ROWS = {  # name: (what to time, steps a round, the ratio aimed at)
     "LeNet, batch 64": (lambda: contestants(*lenet(64), 0.01), 30, 1.0),
     "LeNet, batch 6000": (lambda: contestants(*lenet(6000), 0.01), 1, 0.8),
     "ConvNet, batch 64": (lambda: contestants(*convnet(), 0.01), 6, 1.0),
-    "ConvNet, batch 64, jvp": (lambda: jvp_contestants(*convnet()), 6, 1.0),
+    "forward gradient, MLP, batch 64": (lambda: forward_contestants(*forward_mlp()), 30, 0.5),
+    "forward gradient, ConvNet, 64": (lambda: forward_contestants(*convnet()), 6, 1.0),
+    "K = 16 / 16 x (K = 1), MLP": (lambda: per_direction(16), 3, 0.85),
     "cDNI sweep, batch 256": (lambda: sweep(256), 60, 0.6),
     "cDNI sweep, batch 16": (lambda: sweep(16), 200, 0.35),
 }

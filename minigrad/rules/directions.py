@@ -1,0 +1,246 @@
+"""Random directions for forward gradients, each drawn again at will: the seed, not the vector."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import pi, sqrt
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import Array, array_module, device_generator, to_device, to_host
+from minigrad.checks import positive_int
+from minigrad.parallel import (
+    WORTH_A_THREAD,
+    add_scaled,
+    in_memory_order,
+    keep_memory,
+    scratch,
+)
+from minigrad.threads import each
+
+DISTRIBUTIONS = ("normal", "rademacher", "sphere", "orthonormal")
+BLOCK = 2**18  # numbers drawn from one stream: few enough tasks that threads seldom wait
+SMALL = 2**20  # numbers up to which orthonormal directions are made exactly, in float64
+
+_kept = threading.local()
+
+
+class Directions:
+    r"""v with mean 0 and E[v vᵀ] = I, by (step, k): the k-th direction of a step.
+
+    normal       v_i ~ N(0, 1)
+    rademacher   v_i = ±1
+    sphere       √n · a point of the unit sphere: a normal v, scaled to |v|² = n
+    orthonormal  v_1 ... v_K of one step, orthogonal to each other, |v_k|² = n: normal ones
+                 orthogonalised. All K are in memory at once; there can be n at most.
+
+    Parameter i of direction k in a step has streams of its own, one for each 2^18 numbers of it, so
+    that any part can be drawn again alone, and threads give the same numbers as one. Host memory:
+    the same numbers in float32 and in float64, up to rounding; a GPU draws its own.
+    Source: Box, Muller 1958 for the normals; streams by NumPy's SeedSequence and SFC64.
+    """
+
+    def __init__(self, distribution: str = "normal", seed: int = 0):
+        if distribution not in DISTRIBUTIONS:
+            raise ValueError(
+                f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}"
+            )
+        self.distribution, self.seed = distribution, positive_int("seed", seed, least=0)
+
+    def fill(self, arrays: Sequence[Array], step: int, k: int) -> None:
+        """Write the k-th direction of a step into arrays of all parameters' shapes."""
+        self.fill_part(enumerate(arrays), step, k)
+        if self.distribution == "sphere":
+            n = sum(array.size for array in arrays)
+            scale = sqrt(n / sum(squared_norm(array) for array in arrays))
+            for array in arrays:
+                array *= scale
+
+    def fill_part(self, numbered: Any, step: int, k: int) -> None:
+        """Write the parameters with these numbers alone, (i, array): coordinates that do not
+        depend on the others'. Of a direction on the sphere: before it is scaled."""
+        draw = _signs if self.distribution == "rademacher" else _normals
+        jobs, total = [], 0
+        for i, array in numbered:
+            keys = np.random.SeedSequence(self.seed, spawn_key=(step, k, i))
+            if array_module(array) is not np:
+                generator = device_generator(int(keys.generate_state(1)[0]), array_module(array))
+                draw.device(generator, array)
+                continue
+            flat, total = in_memory_order(array), total + array.nbytes
+            cuts = range(0, flat.size, BLOCK)
+            words = keys.generate_state(3 * len(cuts), np.uint64).reshape(-1, 3)
+            jobs += [(flat[a : a + BLOCK], word) for a, word in zip(cuts, words, strict=True)]
+
+        def work(job: tuple[np.ndarray, np.ndarray]) -> None:
+            draw.host(_stream(job[1]), job[0])
+
+        if total < 2 * WORTH_A_THREAD:
+            for job in jobs:
+                work(job)
+        else:
+            keep_memory()
+            each(work, jobs)
+
+    def orthonormal(self, like: Sequence[Array], step: int, count: int) -> list[list[Array]]:
+        """All `count` directions of a step, each a list of arrays like these."""
+        sizes = [array.size for array in like]
+        xp, n = array_module(*like), sum(sizes)
+        if count > n:
+            raise ValueError(
+                f"there are no {count} orthogonal directions in {n} dimensions: directions must "
+                f"be at most {n}, the number of parameters"
+            )
+        rows, ends = xp.empty((count, n), like[0].dtype), np.cumsum(sizes)
+        parts = [
+            [row[end - size : end] for size, end in zip(sizes, ends, strict=True)] for row in rows
+        ]
+        for k, part in enumerate(parts):
+            self.fill_part(enumerate(part), step, k)
+        _orthogonalise(rows)
+        rows *= sqrt(n)
+        return [[a.reshape(p.shape) for a, p in zip(part, like, strict=True)] for part in parts]
+
+
+class StepDirections:
+    """The K directions of one step, for parameters by name.
+
+    antithetic: they come in pairs v, -v, made from one draw.
+    """
+
+    def __init__(
+        self,
+        directions: Directions,
+        step: int,
+        params: Mapping[str, Array],
+        count: int,
+        antithetic: bool = False,
+    ):
+        self.directions, self.step, self.params = directions, step, params
+        self.count, self.antithetic = count, antithetic
+        self._numbers = {name: i for i, name in enumerate(params)}
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        """One after the other, {name: array}, in the same memory (orthonormal ones: in K)."""
+        names, like = list(self.params), list(self.params.values())
+        if self.directions.distribution == "orthonormal":
+            count = self.count // 2 if self.antithetic else self.count
+            found = self.directions.orthonormal(like, self.step, count)
+            for k in range(self.count):
+                arrays = found[k // 2 if self.antithetic else k]
+                self._turn(arrays, k)
+                yield dict(zip(names, arrays, strict=True))
+            return
+        arrays = [array_module(p).empty_like(p) for p in like]
+        for k in range(self.count):
+            self.directions.fill(arrays, self.step, k // 2 if self.antithetic else k)
+            self._turn(arrays, k)
+            yield dict(zip(names, arrays, strict=True))
+
+    def part(self, k: int, names: Iterable[str]) -> dict[str, Array]:
+        """The k-th direction's share of some of the parameters."""
+        like = {name: self.params[name] for name in names}
+        part = {name: array_module(p).empty_like(p) for name, p in like.items()}
+        numbered = [(self._numbers[name], array) for name, array in part.items()]
+        self.directions.fill_part(numbered, self.step, k // 2 if self.antithetic else k)
+        self._turn(part.values(), k)
+        return part
+
+    def _turn(self, arrays: Iterable[Array], k: int) -> None:
+        if self.antithetic and k % 2:
+            for array in arrays:
+                array *= -1
+
+    def mean(self, slopes: Sequence[float]) -> dict[str, Array]:
+        """1/K Σ_k d_k v_k, parameter by parameter, the directions drawn again."""
+        grads = {name: array_module(p).zeros_like(p) for name, p in self.params.items()}
+        for name, grad in grads.items():
+            for k, slope in enumerate(slopes):
+                add_scaled(grad, slope / len(slopes), self.part(k, [name])[name])
+        return grads
+
+
+class _normals:
+    """Standard normals by Box and Muller: from u_1, u_2 uniform in (0, 1), the point at radius
+    √(-2 ln u_1) and angle 2π u_2 has two independent normals as coordinates. NumPy computes these
+    functions on many numbers at once: thrice as fast as its own normals."""
+
+    @staticmethod
+    def host(stream: Any, out: np.ndarray) -> None:
+        half = (out.size + 1) // 2
+        bits = stream.random_raw(half).view(np.uint32)  # each 64 bits are two numbers
+        real = out.dtype.type
+        radius, angle = (scratch(name, (half,), out) for name in ("radius", "angle"))
+        np.multiply(bits[:half], real(2.0**-32), out=radius, casting="unsafe", dtype=out.dtype)
+        radius += real(2.0**-33)  # u_1 > 0
+        np.log(radius, out=radius)
+        radius *= real(-2)
+        np.sqrt(radius, out=radius)
+        np.multiply(bits[half:], real(pi / 2**31), out=angle, casting="unsafe", dtype=out.dtype)
+        x, y = out[:half], out[half:]
+        np.cos(angle, out=x)
+        x *= radius
+        np.sin(angle[: y.size], out=y)
+        y *= radius[: y.size]
+
+    @staticmethod
+    def device(generator: Any, out: Array) -> None:
+        out[...] = generator.standard_normal(out.shape, dtype=out.dtype)
+
+
+class _signs:
+    """±1 with equal chances: one random bit each."""
+
+    @staticmethod
+    def host(stream: Any, out: np.ndarray) -> None:
+        bits = stream.random_raw(-(-out.size // 64)).view(np.uint8)
+        out[...] = np.unpackbits(bits, count=out.size)
+        out *= 2
+        out -= 1
+
+    @staticmethod
+    def device(generator: Any, out: Array) -> None:
+        out[...] = generator.integers(0, 2, size=out.shape)
+        out *= 2
+        out -= 1
+
+
+def _stream(words: np.ndarray) -> Any:
+    """This thread's generator, set to the stream of these three words."""
+    if not hasattr(_kept, "stream"):
+        _kept.stream = np.random.SFC64(0)
+    state = np.array([*words, 1], np.uint64)  # three words of state, and a counter
+    _kept.stream.state = {
+        "bit_generator": "SFC64",
+        "state": {"state": state},
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    return _kept.stream
+
+
+def squared_norm(array: Array) -> float:
+    """|v|², added up in float64, on the host."""
+    flat = array.ravel("K") if array_module(array) is np else array.reshape(-1)  # gaps: a copy
+    if flat.size >= SMALL and array_module(array) is np:
+        return float(sum(np.dot(part, part) for part in np.array_split(flat, flat.size // 4096)))
+    return float((flat.astype("float64") ** 2).sum())
+
+
+def _orthogonalise(rows: Array) -> None:
+    """Make the rows orthonormal, in place; they span what they did.
+
+    Few numbers: by QR, in float64. Many: rows ← L⁻¹ rows with L Lᵀ = rows rowsᵀ (Cholesky), two
+    products over all numbers; and once more, for what rounding has left.
+    """
+    if rows.size <= SMALL:
+        q, r = np.linalg.qr(to_host(rows).astype("float64").T)
+        q *= np.where(np.diag(r) < 0, -1, 1)  # LAPACK's own signs give v_1 a mean
+        rows[...] = to_device(np.ascontiguousarray(q.T).astype(rows.dtype), like=rows)
+        return
+    for _ in range(2):
+        gram = to_host(rows @ rows.T).astype("float64")
+        inverse = np.linalg.inv(np.linalg.cholesky(gram)).astype(rows.dtype)
+        rows[...] = to_device(inverse, like=rows) @ rows

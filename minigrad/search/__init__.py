@@ -1,0 +1,29 @@
+"""Hyper-parameter search: every combination of settings, with every seed, each run kept on disk.
+
+    def run(seed, lr, decay):
+        model = mg.models.logistic(seed=seed)
+        optimizer = mg.SGD(model, lr)
+        schedule = mg.ExponentialLR(optimizer, math.exp(-decay), per="step")
+        return mg.fit(
+            model, mg.CrossEntropyLoss(), mg.rules.Backprop(), optimizer, train, validation,
+            epochs=5, evaluate_every=5, batch_size=64, seed=seed, schedule=schedule, progress=False,
+        )
+
+    axes = {"lr": np.logspace(-3, 0, 4), "decay": [0, 1e-4]}
+    results = mg.search.grid(run, axes, seeds=range(3), out="runs.jsonl", jobs=-1)
+    print(results, results.best())
+    minigrad.plots.heat_map(results, "softmax regression", "lr", "decay")
+
+On a Dask cluster (pip install "minigrad[cluster]") each worker should have one thread, and `run`
+load its data itself, which would travel to the cluster with each run otherwise:
+
+    from distributed import Client
+    client = Client("tcp://scheduler:8786")  # Client(threads_per_worker=1): one on this machine
+    results = mg.search.grid(run, axes, seeds=range(3), out="runs.jsonl", workers="dask")
+    client.close()
+"""
+
+from minigrad.search.results import Cell, Results, Table
+from minigrad.search.sweep import grid
+
+__all__ = ["Cell", "Results", "Table", "grid"]

@@ -1,0 +1,148 @@
+"""One run of a search: what a worker does, and what it sends back."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import platform
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+
+from minigrad import backend, threads
+from minigrad.history import History
+
+_limit_lock, _limit = threading.Lock(), 0  # threads that a worker process was last told to use
+
+
+def carry_out(run: Callable[..., Any], settings: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The row of run(seed=seed, **settings): what it returned, or why it failed. Never raises.
+
+    Only Ctrl-C is raised, also where `run` went on after it: `fit` then returns what it has, and a
+    run cut short is not the run that was asked for.
+    """
+    row: dict[str, Any] = {"settings": settings, "seed": seed, "status": "done", "results": {}}
+    started = time.perf_counter()
+    with _interrupts_seen() as interrupts:
+        try:
+            answer = run(seed=seed, **settings)
+            row["results"] = measured(answer)
+            if _stopped(answer, "interrupted"):
+                interrupts.append(answer)
+            if _stopped(answer, "diverged") or not _finite(row["results"]):
+                row["status"] = "diverged"
+        except Exception as error:
+            row |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+            row["traceback"] = traceback.format_exc()
+    if interrupts:
+        raise KeyboardInterrupt
+    import minigrad
+
+    return row | {
+        "seconds": time.perf_counter() - started,
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "threads": threads.threads(),
+        "backend": backend.name(),
+        "versions": {
+            "minigrad": minigrad.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def carry_out_in_a_worker(
+    run: Callable[..., Any], settings: dict[str, Any], seed: int, number: int, arrays: str
+) -> dict[str, Any]:
+    """`carry_out` in another process, with this number of threads and the parent's backend."""
+    global _limit
+    with _limit_lock:
+        if _limit != number:
+            threads.set_threads(number)
+            _limit = number
+        if backend.name() != arrays:
+            backend.use(arrays)
+    return carry_out(run, settings, seed)
+
+
+def measured(answer: Any) -> dict[str, float]:
+    """What a run returned as numbers by name: of a History, its last and its best values."""
+    if isinstance(answer, History):
+        return _of_history(answer)
+    if not isinstance(answer, dict) or not answer:
+        raise TypeError(
+            "run must return numbers by name, such as {'validation_loss': 0.3}, or a History; "
+            f"it returned {answer!r:.200}"
+        )
+    for name, value in answer.items():
+        if not isinstance(name, str) or not isinstance(value, numbers.Real):
+            raise TypeError(
+                f"run must return real numbers by name; it returned {name!r}: {value!r:.200}"
+            )
+    return {name: _plain(value) for name, value in answer.items()}
+
+
+def _stopped(answer: Any, how: str) -> bool:
+    return isinstance(answer, History) and (answer.stopped or "").startswith(how)
+
+
+def _finite(results: dict[str, float]) -> bool:
+    return all(map(math.isfinite, results.values()))
+
+
+def _plain(value: Any) -> float:
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def _of_history(history: History) -> dict[str, float]:
+    """The last values, which a run that diverged does not have, and the best ones on the way."""
+    result: dict[str, float] = {}
+    lost = _stopped(history, "diverged")
+    kinds = [("train", history.train_loss, history.train_accuracy)]
+    if history.test_loss or not history.epoch:  # diverged before it was evaluated
+        kinds.append(("validation", history.test_loss, history.test_accuracy))
+    for kind, loss, accuracy in kinds:
+        for name, values in (("loss", loss), ("accuracy", accuracy)):
+            result[f"{kind}_{name}"] = math.nan if lost or not values else float(values[-1])
+        finite = [i for i, value in enumerate(loss) if math.isfinite(value)]
+        result[f"best_{kind}_loss"] = min((loss[i] for i in finite), default=math.nan)
+        result[f"best_{kind}_accuracy"] = max((accuracy[i] for i in finite), default=math.nan)
+    return result | {"epochs": max(history.epoch, default=0), "steps": len(history.step_loss)}
+
+
+@contextmanager
+def limited(number: int) -> Iterator[None]:
+    """In this process: this number of threads for a while."""
+    before = threads.threads()
+    threads.set_threads(number)
+    try:
+        yield
+    finally:
+        threads.set_threads(before)
+
+
+@contextmanager
+def _interrupts_seen() -> Iterator[list[Any]]:
+    """The list that is given has an entry for each Ctrl-C, whoever caught it."""
+    seen: list[Any] = []
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield seen  # ignored here, or another thread's to answer
+        return
+
+    def note(number: int, frame: Any) -> None:
+        seen.append(number)
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
