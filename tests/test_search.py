@@ -277,7 +277,8 @@ def test_a_diverged_training_is_done_and_worse_than_all_others(out, capsys):
     assert results.rows[0]["results"]["epochs"] == 0
     assert results.best().settings == {"lr": 0.1, "decay": 0}
     assert results.best("validation_accuracy").settings == {"lr": 0.1, "decay": 0}
-    search.grid(None, {"lr": [1e38, 0.1], "decay": [0.0]}, seeds=(0, 1), out=out)
+    again = search.grid(None, {"lr": [1e38, 0.1], "decay": [0.0]}, seeds=(0, 1), out=out)
+    assert not again.failed
 
 
 def test_a_training_that_diverges_late_has_a_best_value_but_no_last_one(out):
@@ -379,14 +380,28 @@ def test_ctrl_c_ends_the_workers_and_the_same_call_goes_on(out):
 
 def test_a_worker_that_dies_is_an_error_that_loses_no_other_run(out):
     def run(seed, lr):
-        if seed == 5:
-            time.sleep(0.3)
+        if seed == 60:
+            time.sleep(2)  # by then the other worker has done all others, one at a time
             os._exit(1)
         return {"validation_loss": lr}
 
     with pytest.raises(RuntimeError, match="unexpectedly terminated"):
-        search.grid(run, {"lr": [1.0]}, seeds=range(6), out=out, jobs=2)
-    assert [row["seed"] for row in sorted(lines(out), key=lambda row: row["seed"])] == [*range(5)]
+        search.grid(run, {"lr": [1.0]}, seeds=range(120), out=out, jobs=2)
+    assert sorted(row["seed"] for row in lines(out)) == [s for s in range(120) if s != 60]
+
+
+def test_an_error_in_the_search_itself_leaves_the_threads_as_they_were(
+    out, monkeypatch, threads_as_before
+):
+    def full(self, row):
+        raise OSError("full")
+
+    threads.set_threads(3)
+    monkeypatch.setattr(record.Record, "append", full)
+    with pytest.raises(OSError, match="full") as error:
+        search.grid(Fake(), AXES, out=out)
+    assert threads.threads() == 3
+    assert error.traceback  # holds the frames: nothing was put right by their going
 
 
 def _ends(pid):
@@ -585,6 +600,7 @@ def test_tables_have_means_and_spreads_over_seeds():
     assert table.axes == {"lr": [0.1, 0.2], "decay": [0, 1]}
     np.testing.assert_array_equal(table.mean, [[2, NAN], [1.9, NAN]])
     np.testing.assert_allclose(table.spread, [[np.sqrt(2), NAN], [0, NAN]], rtol=1e-15)
+    assert math.isnan(made([*ROWS[:1], (0.1, 0, 1, "failed", None, None)]).table().mean[0, 0])
     np.testing.assert_array_equal(table.runs, [[2, 1], [2, 0]])
     np.testing.assert_array_equal(table.diverged, [[0, 1], [0, 1]])
     np.testing.assert_array_equal(table.failed, [[0, 0], [0, 1]])

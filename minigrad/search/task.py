@@ -36,7 +36,7 @@ def carry_out(run: Callable[..., Any], settings: dict[str, Any], seed: int) -> d
             row["results"] = measured(answer)
             if _stopped(answer, "interrupted"):
                 interrupts.append(answer)
-            if _stopped(answer, "diverged") or not _finite(row["results"]):
+            if not all(map(math.isfinite, row["results"].values())):
                 row["status"] = "diverged"
         except Exception as error:
             row |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
@@ -91,10 +91,6 @@ def measured(answer: Any) -> dict[str, float]:
 
 def _stopped(answer: Any, how: str) -> bool:
     return isinstance(answer, History) and (answer.stopped or "").startswith(how)
-
-
-def _finite(results: dict[str, float]) -> bool:
-    return all(map(math.isfinite, results.values()))
 
 
 def _plain(value: Any) -> float:
