@@ -138,6 +138,7 @@ class SGD(Optimizer):
                 f'velocity adds up "gradients" (PyTorch) or "steps" (Sutskever), got {velocity!r}'
             )
         self.velocity = velocity
+        self.state_names = ("step",) if velocity == "steps" else ("velocity",)
         self.momentum = not_negative("momentum", momentum)
         self.weight_decay = not_negative("weight_decay", weight_decay)
         if nesterov and momentum == 0:
@@ -148,9 +149,10 @@ class SGD(Optimizer):
         if self.weight_decay:
             grad = grad + self.weight_decay * param
         if self.momentum:
+            (kept,) = self.state_names
             if not state:
-                state["velocity"] = array_module(param).zeros_like(param)
-            velocity = state["velocity"]
+                state[kept] = array_module(param).zeros_like(param)
+            velocity = state[kept]
             velocity *= self.momentum
             if self.velocity == "steps":
                 grad = self.lr * grad
@@ -250,7 +252,6 @@ class Schedule:
 
 class StepLR(Schedule):
     r"""lr(t) = lr(0) · γ^⌊t/T⌋, T = step_size.
-
     Source: PyTorch's StepLR.
     """
 
@@ -267,7 +268,6 @@ class StepLR(Schedule):
 
 class MultiStepLR(Schedule):
     r"""lr(t) = lr(0) · γ^(how many milestones t has reached): [60, 80] lowers it twice.
-
     Source: PyTorch's MultiStepLR.
     """
 
@@ -288,7 +288,6 @@ class MultiStepLR(Schedule):
 
 class ExponentialLR(Schedule):
     r"""lr(t) = lr(0) · γ^t; for a decay written lr(0) e^(-kt), γ = exp(-k) and per="step".
-
     Source: PyTorch's ExponentialLR.
     """
 

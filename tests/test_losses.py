@@ -45,6 +45,83 @@ def test_value_gradient_and_jvp_are_pytorchs(case, n, rng):
     assert loss.jvp(None) == 0.0
 
 
+def each_of_torch(case, output, target):
+    """PyTorch's losses of the single examples: reduction="none", the mean over one's elements."""
+    torch = pytest.importorskip("torch")
+    twin = getattr(torch.nn, type(case.make()).__name__)(reduction="none")
+    values = twin(output, torch.from_numpy(to_host(target)))
+    return values if values.ndim == 1 else values.flatten(1).mean(dim=1)
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("case", **loss_cases)
+def test_each_examples_loss_and_tangent_are_pytorchs(case, n, rng):
+    torch = pytest.importorskip("torch")
+    output, target = case.batch(rng, n=n)
+    output_dot = to_device(rng.standard_normal(output.shape))
+    loss = case.make()
+    values = loss.each(output, target)
+    theirs, theirs_dot = torch.func.jvp(
+        lambda z: each_of_torch(case, z, target),
+        (torch.from_numpy(to_host(output).copy()),),
+        (torch.from_numpy(to_host(output_dot).copy()),),
+    )
+    values_dot = loss.each_jvp(output_dot)
+    assert values.shape == values_dot.shape == (n,)
+    np.testing.assert_allclose(to_host(values), theirs.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(to_host(values_dot), theirs_dot.numpy(), rtol=1e-10, atol=1e-15)
+    # `each` counts as a forward: the other derivatives are those of this point
+    gradient, tangent = to_host(loss.backward()), loss.jvp(output_dot)
+    again = case.make()
+    assert again.forward(output, target) == pytest.approx(float(to_host(values).mean()), rel=1e-12)
+    np.testing.assert_array_equal(to_host(again.backward()), gradient)
+    assert tangent == again.jvp(output_dot) == pytest.approx(to_host(values_dot).mean(), rel=1e-12)
+    np.testing.assert_array_equal(to_host(again.each_jvp(output_dot)), to_host(values_dot))
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 3, 5), (4,)])
+@pytest.mark.parametrize("loss", [mg.MSELoss, mg.BCELoss])
+def test_an_examples_loss_is_the_mean_of_its_elements(loss, shape, rng):
+    output, target = (to_device(rng.uniform(0.1, 0.9, shape)) for _ in range(2))
+    output_dot, whole = to_device(rng.standard_normal(shape)), loss()
+    values = whole.each(output, target)
+    values_dot = whole.each_jvp(output_dot)
+    assert values.shape == values_dot.shape == (4,)
+    for i in range(4):
+        one = loss()
+        part = slice(i, i + 1)
+        assert float(values[i]) == pytest.approx(one.forward(output[part], target[part]), rel=1e-12)
+        assert float(values_dot[i]) == pytest.approx(one.jvp(output_dot[part]), rel=1e-12)
+
+
+@pytest.mark.parametrize("case", **loss_cases)
+def test_each_keeps_the_dtype_and_mutates_nothing(case, rng):
+    output, target = case.batch(rng, "float32")
+    before = [to_host(output).copy(), to_host(target).copy()]
+    loss = case.make()
+    values = loss.each(output, target)
+    kept = to_host(values).copy()
+    assert values.dtype == loss.each_jvp(output).dtype == "float32"
+    loss.backward()
+    np.testing.assert_array_equal(to_host(values), kept)
+    np.testing.assert_array_equal(to_host(output), before[0])
+    np.testing.assert_array_equal(to_host(target), before[1])
+
+
+@pytest.mark.parametrize("loss", [mg.CrossEntropyLoss, mg.NLLLoss])
+def test_an_example_with_a_bad_label_has_no_loss(loss):
+    values = loss().each(to_device(np.zeros((4, 3))), to_device(np.array([0, 3, -1, 2])))
+    np.testing.assert_array_equal(np.isnan(to_host(values)), [False, True, True, False])
+
+
+def test_each_is_stable_where_the_mean_is():
+    z = np.array([[1e4, -1e4], [-1e4, 1e4]], "float32")
+    values = mg.CrossEntropyLoss().each(to_device(z), to_device(np.array([0, 0])))
+    np.testing.assert_array_equal(to_host(values), [0, 2e4])
+    p = to_device(np.array([[0.0], [1.0]]))
+    np.testing.assert_array_equal(to_host(mg.BCELoss().each(p, 1 - p)), [100, 100])
+
+
 @pytest.mark.parametrize("case", **loss_cases)
 def test_nothing_is_mutated_and_dtype_is_kept(case, rng):
     output, target = case.batch(rng, "float32")
@@ -66,6 +143,24 @@ def test_derivatives_need_a_forward_first(case):
         loss.backward()
     with pytest.raises(RuntimeError, match="call forward"):
         loss.jvp(to_device(np.ones((2, 3))))
+    with pytest.raises(RuntimeError, match="call forward"):
+        loss.jvp(None)
+    with pytest.raises(RuntimeError, match="call forward"):
+        loss.each_jvp(to_device(np.ones((2, 3))))
+
+
+@pytest.mark.on_host
+def test_a_loss_that_is_not_written_says_what_it_lacks():
+    loss = mg.Loss()
+    for method, arguments in (
+        ("forward", (0, 0)),
+        ("backward", ()),
+        ("jvp", (0,)),
+        ("each", (0, 0)),
+        ("each_jvp", (0,)),
+    ):
+        with pytest.raises(NotImplementedError, match=rf"Loss has no {method}\("):
+            getattr(loss, method)(*arguments)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -16,6 +16,17 @@ SETTINGS = [
     (mg.Adam, "Adam", {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-4}),
 ]
 ids = [f"{name}-{'-'.join(map(str, settings))}" for _, name, settings in SETTINGS]
+STEPS = {"lr": 0.1, "momentum": 0.8, "velocity": "steps"}
+OWN = [  # what PyTorch does not have
+    (mg.SGD, "SGD", STEPS),
+    (mg.SGD, "SGD", STEPS | {"nesterov": True, "weight_decay": 0.03}),
+    (mg.Adam, "Adam", {"lr": 0.01, "eps": 0.1, "eps_inside": True}),
+]
+every = pytest.mark.parametrize(
+    ("make", "name", "settings"),
+    SETTINGS + OWN,
+    ids=ids + [f"{name}-{'-'.join(map(str, settings))}" for _, name, settings in OWN],
+)
 
 
 def net(seed=0):
@@ -67,7 +78,7 @@ def test_equal_to_pytorch_step_for_step(make, name, settings, rng):
         twin.assert_equals(model)
 
 
-@pytest.mark.parametrize(("make", "name", "settings"), SETTINGS, ids=ids)
+@every
 def test_gradients_are_not_touched_and_steps_are_in_place(make, name, settings, rng):
     model = net()
     optimizer, params = make(model, **settings), dict(model.params)
@@ -79,7 +90,7 @@ def test_gradients_are_not_touched_and_steps_are_in_place(make, name, settings, 
     assert all(model.params[key] is array for key, array in params.items())
 
 
-@pytest.mark.parametrize(("make", "name", "settings"), SETTINGS, ids=ids)
+@every
 def test_state_saved_and_loaded_goes_on_the_same(make, name, settings, tmp_path):
     models = net(), net()
     optimizers = [make(model, **settings) for model in models]
@@ -100,7 +111,7 @@ def test_state_saved_and_loaded_goes_on_the_same(make, name, settings, tmp_path)
     assert all(np.array_equal(a[key], b[key]) for key in a)
 
 
-@pytest.mark.parametrize(("make", "name", "settings"), SETTINGS, ids=ids)
+@every
 def test_a_single_number_is_stepped_like_an_array_of_one(make, name, settings):
     ends = []
     for shape in ((), (1,)):
@@ -150,11 +161,104 @@ def test_state_is_a_copy_both_ways(rng):
     assert all(np.array_equal(state[key], kept[key]) for key in kept)
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("decay", [0.0, 0.03])
+def test_at_one_learning_rate_adding_up_steps_is_adding_up_gradients(nesterov, decay, rng):
+    models = net(), net()
+    options = {"momentum": 0.9, "nesterov": nesterov, "weight_decay": decay}
+    a = mg.SGD(models[0], 0.05, **options)
+    b = mg.SGD(models[1], 0.05, **options, velocity="steps")
+    for _ in range(10):
+        fill(models[0], rng)
+        for ours, theirs in zip(models[1].layers, models[0].layers, strict=True):
+            ours.grads = dict(theirs.grads)
+        a.step()
+        b.step()
+        for key, array in models[0].state_dict().items():
+            np.testing.assert_allclose(models[1].state_dict()[key], array, rtol=1e-12)
+    for key in models[0].params:
+        steps, gradients = to_host(b.state[key]["step"]), to_host(a.state[key]["velocity"])
+        np.testing.assert_allclose(steps, -0.05 * gradients, rtol=1e-10)
+
+
+def test_a_velocity_of_gradients_is_no_velocity_of_steps(rng):
+    """They differ by the factor -lr: one must not be loaded as the other."""
+    a, b = mg.SGD(net(), 0.1, 0.9), mg.SGD(net(), 0.1, 0.9, velocity="steps")
+    for optimizer, other in ((a, b), (b, a)):
+        fill(optimizer.model, rng)
+        optimizer.step()
+        with pytest.raises(KeyError, match="SGD keeps"):
+            other.load_state_dict(optimizer.state_dict())
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_steps_taken_at_a_larger_learning_rate_stay_in_the_velocity(nesterov, rng):
+    """v ← μ v - lr dθ, θ ← θ + v, the gradient taken at θ, or one step ahead, at θ + μ v."""
+    model, mu = net(), 0.8
+    sgd = mg.SGD(model, 0.1, momentum=mu, nesterov=nesterov, velocity="steps")
+    theta, v = model.state_dict(), dict.fromkeys(model.params, 0.0)
+    for lr in (0.1, 0.1, 0.01, 0.0, 0.05):
+        sgd.lr = lr
+        fill(model, rng)
+        for key, grad in model.grads.items():
+            v[key] = mu * v[key] - lr * to_host(grad)
+            theta[key] = theta[key] + v[key]
+        sgd.step()
+        for key, array in model.params.items():
+            at = theta[key] + mu * v[key] if nesterov else theta[key]
+            np.testing.assert_allclose(to_host(array), at, rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(to_host(sgd.state[key]["step"]), v[key], rtol=1e-12)
+
+
+def test_without_momentum_there_is_no_velocity(rng):
+    models = net(), net()
+    plain, steps = mg.SGD(models[0], 0.1), mg.SGD(models[1], 0.1, velocity="steps")
+    fill(models[0], rng)
+    for ours, theirs in zip(models[1].layers, models[0].layers, strict=True):
+        ours.grads = dict(theirs.grads)
+    plain.step()
+    steps.step()
+    a, b = (model.state_dict() for model in models)
+    assert all(np.array_equal(a[key], b[key]) for key in a)
+    assert not steps.state["0.W"]
+
+
+def test_adam_with_its_epsilon_inside_the_root(rng):
+    """θ - lr m̂ / √(v̂ + ε), step by step, with an ε that shows."""
+    model, lr, (b1, b2), eps = net(), 0.02, (0.8, 0.95), 0.3
+    adam = mg.Adam(model, lr, betas=(b1, b2), eps=eps, eps_inside=True)
+    outside = mg.Adam(net(), lr, betas=(b1, b2), eps=eps)
+    theta = model.state_dict()
+    m, v = (dict.fromkeys(model.params, 0.0) for _ in range(2))
+    for t in range(1, 8):
+        fill(model, rng)
+        for ours, theirs in zip(outside.model.layers, model.layers, strict=True):
+            ours.grads = dict(theirs.grads)
+        for key, grad in model.grads.items():
+            g = to_host(grad)
+            m[key] = b1 * m[key] + (1 - b1) * g
+            v[key] = b2 * v[key] + (1 - b2) * g * g
+            m_hat, v_hat = m[key] / (1 - b1**t), v[key] / (1 - b2**t)
+            theta[key] = theta[key] - lr * m_hat / np.sqrt(v_hat + eps)
+        adam.step()
+        outside.step()
+        for key, array in model.params.items():
+            np.testing.assert_allclose(to_host(array), theta[key], rtol=1e-11)
+    assert not np.allclose(to_host(outside.model.params["0.W"]), theta["0.W"], rtol=1e-4)
+    small = mg.Adam(net(), lr, eps_inside=True)  # 0 / √ε, not 0 / 0
+    for layer in small.model.layers:
+        layer.grads = {name: 0 * p for name, p in layer.params.items()}
+    small.step()
+    assert all(np.isfinite(a).all() for a in small.model.state_dict().values())
+
+
 def test_optimizers_say_their_settings():
     assert repr(mg.SGD(net(), 0.1, momentum=0.9)) == (
         "SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0)"
     )
+    assert repr(mg.SGD(net(), 0.1, velocity="steps")).endswith("weight_decay=0, velocity='steps')")
     assert repr(mg.Adam(net(), 0.001)) == "Adam(lr=0.001, betas=(0.9, 0.999), eps=1e-08)"
+    assert repr(mg.Adam(net(), 0.001, eps_inside=True)).endswith("eps=1e-08, eps_inside=True)")
 
 
 def test_state_that_does_not_fit_is_refused():
@@ -201,6 +305,7 @@ def test_schedules_are_pytorchs(make, make_twin, rng):
         lambda m: mg.SGD(m, float("nan")),
         lambda m: mg.SGD(m, 0.1, momentum=-1),
         lambda m: mg.SGD(m, 0.1, nesterov=True),
+        lambda m: mg.SGD(m, 0.1, velocity="sum"),
         lambda m: mg.Adam(m, 0.1, betas=(0.9, 1.0)),
         lambda m: mg.StepLR(mg.SGD(m, 0.1), 0),
         lambda m: mg.ExponentialLR(mg.SGD(m, 0.1), 0.9, per="batch"),

@@ -25,6 +25,9 @@ MAP = search.Table(
 FIGURES = {
     "curves": lambda: plots.curves({"backprop": (x, x), "b": (x, 2 * x)}, "t", floors={"f": 0.05}),
     "curves linear": lambda: plots.curves({"a": (x, -x)}, "t", log=False),
+    "curves with dots": lambda: plots.curves(
+        {"a": (x, x), "forward": (x, 2 * x)}, "t", dots=("measured", {"forward": (0.5, 0.9)})
+    ),
     "stacked": lambda: plots.stacked({"loss": {"a": (x, x)}, "n": {"b": (x, x)}}, "t"),
     "class_bars": lambda: plots.class_bars({"a": [0.5, 0.0], "b": [1.0, 0.2]}, "t"),
     "proportional": lambda: plots.proportional(np.array([row, 2 * row]), row, "t"),
@@ -66,6 +69,9 @@ FIGURES = {
     ),
     "histograms": lambda: plots.histograms(
         {"a": x, "b": [9.0]}, [0, 0.5, 1], "t", "snr", expected=("noise", [0.5, 0.5])
+    ),
+    "histograms with marks": lambda: plots.histograms(
+        {"a": x}, [0.1, 1, 10], "t", "|d|", ylabel="share", marks={"mean": 0.5}, logx=True
     ),
     "surface_paths": lambda: plots.surface_paths(
         functions.Beale(), {"backprop": DOWNHILL, "lost": np.array([[0, 0.5], [1e200, 3]])}, "t"
@@ -259,6 +265,22 @@ def test_paths_lie_on_the_surface_and_over_its_contours():
     assert marks["minimum"] == [[1, 1]]
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     assert words == ["backprop", "start", "minimum"]
+    plt.close(figure)
+
+
+def test_dots_have_the_colour_of_their_line_and_one_name():
+    import matplotlib.pyplot as plt
+
+    lines = {"a": (x, x), "b": (x, 2 * x), "backprop": (x, 3 * x)}
+    dots = {"b": (x[:2], x[:2]), "backprop": (0.5, 0.9)}
+    figure = plots.curves(lines, "t", dots=("measured", dots))
+    drawn = figure.axes[0].lines
+    assert [line.get_marker() for line in drawn] == 3 * ["None"] + 3 * ["o"]
+    assert drawn[3].get_color() == drawn[1].get_color() != drawn[0].get_color()
+    assert drawn[4].get_color() == plots.colour("backprop")
+    np.testing.assert_array_equal(drawn[3].get_xydata(), np.stack([x[:2], x[:2]], axis=1))
+    words = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert words == ["a", "b", "backprop", "measured"]
     plt.close(figure)
 
 

@@ -140,41 +140,52 @@ class Conv2d(Layer):
         params_dot: Mapping[str, Array] | None = None,
         train: bool = True,
     ) -> tuple[Array, Array | None]:
-        """[y, y_dot] = cols(x) [W', W_dot'] + [b, cols(x_dot) W' + b_dot]: cols(x) made once.
+        """y = cols(x) W' + b, y_dot = cols(x) W_dot' + cols(x_dot) W' + b_dot: cols(x) made once.
 
         Where it pays, these products are made of fewer multiplications, see `winograd`.
         """
-        if x_dot is None or not params_dot:  # two products, which are as good one by one
+        if not params_dot:
             return super().forward_jvp(x, x_dot, params_dot, train)
         self._check(x)
-        self.check_tangent(x_dot, x.shape)
-        self.cache, O = None, self.out_channels
-        padded, padded_dot = (channels_last(array, self.padding) for array in (x, x_dot))
-        xp, W = array_module(x, params_dot["W"]), self._matrix(self.params["W"])
-        both = xp.concatenate((W, self._matrix(params_dot["W"])), axis=1)
+        if x_dot is not None:
+            self.check_tangent(x_dot, x.shape)
+        self.cache, O, KW, sw = None, self.out_channels, self.kernel_size[1], self.stride[1]
+        padded = channels_last(x, self.padding)
+        padded_dot = None if x_dot is None else channels_last(x_dot, self.padding)
+        xp = array_module(x, params_dot["W"])
+        W, W_dot = self._matrix(self.params["W"]), self._matrix(params_dot["W"])
+        b, b_dot = self.params.get("b"), params_dot.get("b")
         y = xp.empty((len(x), *self._size(padded), O), x.dtype)
         y_dot = xp.empty_like(y)
-        results = (y, self.params.get("b", 0)), (y_dot, params_dot.get("b", 0))
-        fast = winograd.pays(padded.shape[1:3], self.kernel_size, self.stride, self.in_channels)
-        if fast:
-            W, both = winograd.kernels(W), winograd.kernels(both)
+        m = winograd.rows_at_once(padded.shape[1:3], self.kernel_size, self.stride, x.shape[1])
+        if m:
+            W, W_dot = winograd.kernels(W, m), winograd.kernels(W_dot, m)
 
-        def products(name: str, rows: Array, W: Array) -> Array:
-            if fast:
-                return winograd.products(name, rows, self.kernel_size[1], self.stride[1], W)
-            cols = self._im2col(rows)
-            return xp.matmul(cols, W, out=scratch(name, (len(cols), W.shape[1]), rows))
+        def columns(rows: Array) -> Array:
+            return winograd.columns(rows, m, KW, sw) if m else self._im2col(rows)
+
+        def place(name: str, y: Array) -> Array:
+            """Where products go: the plain ones are the result already."""
+            return scratch(name, (m + 2, y.size // (m * O), O), y) if m else y.reshape(-1, O)
+
+        def finish(products: Array, b: Array | None, y: Array) -> None:
+            if m:
+                winograd.add_up(products, b, y)
+            elif b is not None:
+                products += b
 
         def work(part: slice) -> None:
-            found = products("products", padded[part], both)
-            found[..., O:] += products("products_dot", padded_dot[part], W)
-            rows = winograd.add_up(found) if fast else (found,)  # the even ones, the odd ones: all
-            for i, some in enumerate(rows):
-                for (out, b), own in zip(results, (some[:, :O], some[:, O:]), strict=True):
-                    out = out[part, i :: len(rows)]
-                    xp.add(own.reshape(out.shape), b, out=out)
+            own, own_dot = place("products", y[part]), place("products_dot", y_dot[part])
+            cols = columns(padded[part])
+            xp.matmul(cols, W, out=own)
+            xp.matmul(cols, W_dot, out=own_dot)
+            if padded_dot is not None:
+                cols = columns(padded_dot[part])
+                own_dot += xp.matmul(cols, W, out=scratch("more", own_dot.shape, y))
+            finish(own, b, y[part])
+            finish(own_dot, b_dot, y_dot[part])
 
-        each(work, self._parts(padded, 4 if fast else 2))
+        each(work, self._parts(padded, 2, m))
         return channels_first(y), channels_first(y_dot)
 
     def _convolve(self, terms: list[tuple[Array, Array]], b: Array | None) -> Array:
@@ -205,11 +216,14 @@ class Conv2d(Layer):
             rows, self.kernel_size, self.stride, scratch("cols", (len(rows) * OH * OW, K), rows)
         )
 
-    def _parts(self, padded: Array, products: int = 1) -> list[slice]:
-        """The batch in parts whose cols, and products the size of y, stay in the cache."""
-        OH, OW = self._size(padded)
-        window = self.kernel_size[0] * self.kernel_size[1] * self.in_channels
-        numbers = OH * OW * (window + products * self.out_channels)
+    def _parts(self, padded: Array, products: int = 1, m: int = 0) -> list[slice]:
+        """The batch in parts whose cols, and products the size of y, stay in the cache.
+
+        m: of `winograd`, whose windows have one row, and are m + 2 for each m.
+        """
+        (OH, OW), (KH, KW) = self._size(padded), self.kernel_size
+        rows, height = (OH // m * (m + 2), 1) if m else (OH, KH)
+        numbers = rows * OW * (height * KW * self.in_channels + products * self.out_channels)
         return parts(len(padded), numbers * padded.itemsize, padded)
 
     def _size(self, rows: Array) -> tuple[int, int]:

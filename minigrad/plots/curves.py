@@ -20,15 +20,20 @@ def curves(
     floors: Mapping[str, float] | None = None,
     logx: bool = False,
     outside: bool = False,
+    dots: tuple[str, Mapping[str, tuple[Any, Any]]] | None = None,
 ) -> Any:
     """Lines {label: (x, y)} in one axes; `floors` are labelled horizontal lines. Returns fig.
 
     outside: the legend stands below the axes, where there is no room for it inside.
+    dots: (what they are, {a line's label: (x, y)}): measured values beside a calculated line, or
+    marked places on it, in its colour.
     """
     import matplotlib.pyplot as plt
 
     fig, ax = plt.subplots(figsize=(9, 6.3 if outside else 5.5))
     _lines(ax, series, floors)
+    if dots is not None:
+        _dots(ax, list(series), *dots)
     if not logx:
         whole_ticks(ax)
     if log:
@@ -112,6 +117,14 @@ def _lines(ax: Any, series: Mapping[str, Any], floors: Mapping[str, float] | Non
             va="top",
         )
         ax.margins(y=0.15)
+
+
+def _dots(ax: Any, lines: list[str], name: str, dots: Mapping[str, tuple[Any, Any]]) -> None:
+    """Dots in the colours of their lines; in the legend they stand once, in grey."""
+    style = {"linestyle": "none", "marker": "o", "markersize": 9, "markeredgecolor": "white"}
+    for label, (x, y) in dots.items():
+        ax.plot(x, y, color=colour(label, lines.index(label)), zorder=4, **style)
+    ax.plot([], [], color="0.45", label=name, **style)
 
 
 def _plain_ticks(axis: Any) -> None:

@@ -19,6 +19,7 @@ COLOURS = {
     "synthetic": "#009E73",
     "forward": "#D55E00",
     "dni": "#CC79A7",  # synthetic gradients by modules that are not told the label
+    "activities": "#CC79A7",  # forward gradients by noise on activities
     "alone": "#7F7F7F",  # the top layer alone, all below it as it was drawn
     "sgd": "#0072B2",
     "momentum": "#E69F00",

@@ -36,10 +36,13 @@ def histograms(
     title: str,
     xlabel: str,
     expected: tuple[str, Sequence[float]] | None = None,
+    ylabel: str = "share of the weights",
+    marks: Mapping[str, float] | None = None,
+    logx: bool = False,
 ) -> Any:
     """Shares of {label: values} between edges, as steps; `expected`: (label, shares). Returns fig.
 
-    Values beyond the last edge are counted in the last bin.
+    Values beyond the last edge are counted in the last bin. marks: labelled vertical lines.
     """
     import matplotlib.pyplot as plt
 
@@ -51,6 +54,10 @@ def histograms(
     if expected is not None:
         label, shares = expected
         ax.stairs(shares, edges, color=colour("null"), label=label, linestyle=":", linewidth=2.2)
-    ax.set(title=title, xlabel=xlabel, ylabel="share of the weights")
+    for i, (label, place) in enumerate((marks or {}).items()):
+        ax.axvline(place, color=colour(label, i), linestyle="--", linewidth=2.2, label=label)
+    if logx:
+        ax.set_xscale("log")
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
     ax.legend()
     return fig

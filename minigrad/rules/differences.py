@@ -44,8 +44,10 @@ def by_differences(
             names = [prefix + name for name in layer.params]
             v = share(names) if sign else {}
             moved = {name: params[name] + (sign * epsilon) * v[name] for name in v}
+            del v
             with replaced(layer, prefix, moved or {name: params[name] for name in names}):
                 h = layer.forward(h, train=True)
+            del moved  # before the next layer's is made
             layer.drop_cache()
         values.append(loss.forward(h, target))
         return values[-1]

@@ -41,9 +41,9 @@ class ForwardGradient(Rule):
         directions: int = 1,
         distribution: str = "normal",
         mode: str = "jvp",
+        clip: float | None = None,
         *,
         perturb: str = "weights",
-        clip: float | None = None,
         scheme: str = "central",
         step: float | None = None,
         antithetic: bool = False,
@@ -57,8 +57,8 @@ class ForwardGradient(Rule):
         directions    K
         distribution  "normal", "rademacher", "sphere" or "orthonormal"; see Directions
         mode          "jvp", or "finite-difference": d = (L(θ + εv) - L(θ - εv)) / 2ε, forward only
-        perturb       "weights": one v for the batch; "activities": an ε for each example
         clip          every d_k (activities: d_n) is cut off at ±clip: biased, but no step is large
+        perturb       "weights": one v for the batch; "activities": an ε for each example
         scheme        finite differences: "central", or "one-sided": (L(θ + εv) - L(θ)) / ε
         step          ε; None: √u |θ|/|v|, or u^(1/3) |θ|/|v| for central ones in float64, with u
                       half a unit in the last place of 1: where truncation and rounding balance
@@ -102,6 +102,8 @@ class ForwardGradient(Rule):
                 "antithetic pairs need one-sided finite differences: a jvp along -v says nothing "
                 "new, and a central difference is such a pair already"
             )
+        if not differences and (self.step is not None or self.scheme != "central"):
+            raise ValueError('step and scheme are for mode="finite-difference"')
         if self.antithetic and self.directions % 2:
             raise ValueError(f"antithetic pairs need an even K, got directions={self.directions}")
         if self.regenerate and whole:
@@ -206,6 +208,7 @@ class ForwardGradient(Rule):
                 v = {key[len(prefix) :]: a for key, a in directions.part(k, names).items()}
                 if h_dot is not None or v:
                     tangents[k] = layer.jvp(h_dot, v or None)
+                del v  # before the next is drawn
             layer.drop_cache()
         value = loss.forward(h, target)
         return value, directions.mean([self.clipped(loss.jvp(h_dot)) for h_dot in tangents])
@@ -273,7 +276,7 @@ class ForwardGradient(Rule):
     def __repr__(self) -> str:
         default = ForwardGradient.__init__.__kwdefaults__
         said = [f"directions={self.directions}, distribution={self.distribution!r}"]
-        said += [f"mode={self.mode!r}"]
+        said += [f"mode={self.mode!r}"] + ([] if self.clip is None else [f"clip={self.clip:g}"])
         for name, usual in default.items():
             if getattr(self, name) != usual:
                 said.append(f"{name}={getattr(self, name)!r}")
