@@ -322,15 +322,15 @@ for K in (1, 4, 16):
 #     lr < 2 / (tr H / K + (1 + 1/K) λ)
 #
 # For K → ∞ that is backprop's 2/λ. So the price of K = 1 is a factor tr H/λ + 2. Not n, but the
-# *effective rank* tr H/λ: the number of directions in which it is steep. Take 60 dimensions, one
-# with curvature 10, the others with 62 together: tr H/λ = 7.2.
+# *effective rank* tr H/λ: the number of directions in which it is steep. Take 60 dimensions, the
+# steepest with curvature 10, each next one with 0.861 of that: tr H = 72, and tr H/λ = 7.2.
 
 # %%
 
-curvature = np.array([10.0, *[62 / 59] * 59])
+curvature = 10 * 0.86112 ** np.arange(60)
 bowl, panels = Ravine(curvature), {}
 runs, steps = (3, 200) if lesson.quick else (9, 300)
-print(f"\nf / f at the start, after {steps} steps and at most; medians of {runs} runs")
+print(f"\nf / f at the start after {steps} steps, {runs} runs")
 for K in (1, 4) if lesson.quick else (1, 4, 16):
     limit = 2 / (curvature.sum() / K + (1 + 1 / K) * curvature.max())
     panels[f"K = {K}, limit {limit:.3f}"] = series = {}
@@ -341,28 +341,23 @@ for K in (1, 4) if lesson.quick else (1, 4, 16):
             rule = ForwardGradient(K, seed=1000 * lesson.seed + run)
             heights = descend(model, rule, mg.SGD(model, factor * limit), steps).heights
             falls.append(heights / heights[0])
-        median = np.median(falls, axis=0)
-        top = np.median(np.max(falls, axis=1))
+        ends, median = [fall[-1] for fall in falls], np.median(falls, axis=0)
         print(
-            f"K = {K:2}, lr {factor} of the limit: {median[-1]:10.2g}, on the way up to {top:.2g}"
+            f"K = {K:2}, lr {factor} of the limit: median {median[-1]:8.2g}, "
+            f"from {min(ends):.2g} to {max(ends):.2g}"
         )
-        name = f"K = {K}, {factor} of the limit"
-        if factor < 1:
-            lesson.expect(f"{name}: f / f at the start", median[-1], at_most=0.1)
-        else:
-            lesson.expect(f"{name}: highest f / f at the start", top, at_least=2)
-        shown = np.flatnonzero((median > 1e-6) & (median < 1e6))
+        name = f"K = {K}, {factor} of the limit: median f / f at the start"
+        lesson.expect(name, median[-1], **({"at_most": 0.1} if factor < 1 else {"at_least": 10}))
+        shown = np.flatnonzero(median < 1e6)
         series[f"forward gradient, {factor} of the limit, median"] = shown, median[shown]
-    highest = np.max(falls, axis=0)
-    shown = np.flatnonzero(highest < 1e6)
-    series["forward gradient, 1.5, the highest run"] = shown, highest[shown]
-title = "Below the limit runs come down, above it none is safe"
+title = "Below the limit f comes down, above it f explodes"
 figure = plots.beside(panels, title, "f / f at the start", xlabel="step")
 lesson.save(figure, "stability")
 
 # %% [markdown]
-# The law is about the mean, and the mean is led by the worst run: a single one may come down where
-# the mean explodes.
+# The law is about the mean, and a mean is led by its worst run. Where one dimension is much steeper
+# than all others a single run may come down even at 1.5 of the limit: now and then chance steps
+# right to the bottom of that one.
 #
 # Now the network, on its 64 images. tr H = E[vᵀ H v] for Rademacher v; λ by repeated multiplication
 # with H; and H v is the difference of two gradients.
