@@ -122,6 +122,12 @@ WRONG_ANSWERS = {  # one wrong answer to each exercise, and what is said about i
     ("07", "1"): ("return (1 - p) ** L", "return 1 - p**L", "nothing in"),
     ("07", "2"): ("np.subtract.at(self.B, self.target, ", "self.B[self.target] -= (", "step 2"),
     ("07", "3"): ("(1 - mixture) * dh_hat", "dh_hat", "differs"),
+    ("08", "1"): ("(1 - h**2) * z_dot", "z_dot", "slope is"),
+    ("08", "2"): ("(1 + 1 / K) * np.linalg", "np.linalg", "the mean loss rises"),
+    ("08", "3"): ("slope(u) * u / length", "slope(u) * u", "your estimate"),
+    ("09", "1"): ("weights=[len(y) for _, y in batches]", "weights=None", "batches of 16"),
+    ("09", "2"): ("d_n * noise / len(x)", "d_n * noise", "the mean of dW_hat"),
+    ("09", "3"): ("K + int(gain[1] > gain[0])", "K", "pays best, not"),
 }
 
 

@@ -223,6 +223,22 @@ def test_histograms_lose_nothing_beyond_the_last_edge():
     plt.close(figure)
 
 
+def test_marks_have_the_colour_of_what_they_mark():
+    import matplotlib.pyplot as plt
+
+    figure = plots.histograms(
+        {"a": x, "backprop": x}, [0.1, 1, 10], "t", "loss", marks={"backprop, all": 0.3}, logx=True
+    )
+    (ax,) = figure.axes
+    (mark,) = ax.lines
+    assert list(mark.get_xdata()) == [0.3, 0.3]
+    assert mark.get_color() == plots.colour("backprop")
+    assert ax.get_xscale() == "log"
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert words == ["a", "backprop", "backprop, all"]
+    plt.close(figure)
+
+
 def test_the_slider_moves_the_path():
     import matplotlib.pyplot as plt
 
