@@ -7,6 +7,7 @@ import pytest
 from given_directions import NETS, close, flat, gradients, make
 
 import minigrad as mg
+from minigrad import threads
 from minigrad.backend import to_device, to_host
 from minigrad.rules import Backprop, Directions, ForwardGradient
 from minigrad.rules.differences import step_size
@@ -251,8 +252,9 @@ def test_memory_does_not_grow_with_the_number_of_directions(options, regenerate)
 @pytest.mark.on_host
 @pytest.mark.parametrize("depth", [2, 3])
 @pytest.mark.parametrize("options", [{}, CENTRAL], ids=str)
-def test_drawn_again_a_direction_costs_one_layers_memory(options, depth):
-    """Layers of 900 x 900: beside the gradient a layer, and 2 MB for the draw."""
+def test_drawn_again_a_direction_costs_one_layers_memory(options, depth, threads_as_before):
+    """Layers of 900 x 900: beside the gradient a layer, and 2 MB for a thread that draws."""
+    threads.set_threads(1)
     layer = 900 * 900 * 4
     for regenerate in (True, False):
         rule = ForwardGradient(2, **options, regenerate=regenerate)

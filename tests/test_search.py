@@ -15,7 +15,7 @@ from conftest import ROOT, STANDIN, python
 
 import minigrad as mg
 from minigrad import search, threads
-from minigrad.search import record
+from minigrad.search import record, task
 from minigrad.search.results import short, significant
 
 joblib = pytest.importorskip("joblib")
@@ -100,7 +100,8 @@ def _check_a_history(out, name):
     run = trainer(epochs=2)
     results = search.grid(run, {"lr": [0.1], "decay": [1e-3]}, seeds=[3], out=out)
     (row,) = results.rows
-    history = run(3, 0.1, 1e-3)
+    with task.limited(1):  # as many threads as each run of the search has
+        history = run(3, 0.1, 1e-3)
     got = row["results"]
     for kind, kept in (("train", "train"), ("validation", "test")):
         losses, accuracies = (getattr(history, f"{kept}_{k}") for k in ("loss", "accuracy"))
