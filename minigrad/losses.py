@@ -89,7 +89,7 @@ class CrossEntropyLoss(Loss):
 
     def jvp(self, output_dot: Array | None) -> float:
         p, _ = self.recall()
-        return 0.0 if output_dot is None else _total(self.each_jvp(output_dot)) / len(p)
+        return 0.0 if output_dot is None else total(self.each_jvp(output_dot)) / len(p)
 
     def each_jvp(self, output_dot: Array) -> Array:
         p, target = self.recall()
@@ -124,7 +124,7 @@ class NLLLoss(Loss):
 
     def jvp(self, output_dot: Array | None) -> float:
         log_p, _ = self.recall()
-        return 0.0 if output_dot is None else _total(self.each_jvp(output_dot)) / len(log_p)
+        return 0.0 if output_dot is None else total(self.each_jvp(output_dot)) / len(log_p)
 
     def each_jvp(self, output_dot: Array) -> Array:
         log_p, target = self.recall()
@@ -144,7 +144,7 @@ class BCELoss(Loss):
     """
 
     def forward(self, p: Array, target: Array) -> float:
-        value = _total(self._terms(p, target)) / p.size
+        value = total(self._terms(p, target)) / p.size
         if value != value and bool(((p < 0) | (p > 1)).any()):
             raise ValueError(
                 f"BCELoss takes probabilities in [0, 1], got {float(p.min()):.4g} to "
@@ -172,7 +172,7 @@ class BCELoss(Loss):
 
     def jvp(self, output_dot: Array | None) -> float:
         p, _, _ = self.recall()
-        return 0.0 if output_dot is None else _total(self._terms_dot(output_dot)) / p.size
+        return 0.0 if output_dot is None else total(self._terms_dot(output_dot)) / p.size
 
     def each_jvp(self, output_dot: Array) -> Array:
         return _by_example(self._terms_dot(output_dot))
@@ -192,7 +192,7 @@ class MSELoss(Loss):
     """
 
     def forward(self, x: Array, target: Array) -> float:
-        return _total(self._terms(x, target)) / x.size
+        return total(self._terms(x, target)) / x.size
 
     def each(self, x: Array, target: Array) -> Array:
         return _by_example(self._terms(x, target))
@@ -211,13 +211,13 @@ class MSELoss(Loss):
         difference = self.recall()
         if output_dot is None:
             return 0.0
-        return 2 * _total(difference * output_dot) / difference.size
+        return 2 * total(difference * output_dot) / difference.size
 
     def each_jvp(self, output_dot: Array) -> Array:
         return 2 * _by_example(self.recall() * output_dot)
 
 
-def _total(terms: Array) -> float:
+def total(terms: Array) -> float:
     """Σ terms, added up in float64, on the host: the one number that a loss brings there."""
     return float(terms.sum(dtype=np.float64))
 
@@ -240,7 +240,7 @@ def _pick(rows: Array, target: Array) -> Array:
 
 def _mean(per_example: Array, target: Array, C: int) -> float:
     """The mean in float64, on the host; ValueError when it is NaN because of a label."""
-    value = _total(per_example) / len(per_example)
+    value = total(per_example) / len(per_example)
     if value != value:
         low, high = int(target.min()), int(target.max())
         if low < 0 or high >= C:

@@ -69,8 +69,16 @@ def by_batch(function: Callable[..., Array], *arrays: Array, dtype: Any = None) 
     def work(part: slice) -> None:
         result[part] = function(*(array[part] for array in arrays))
 
-    each(work, parts(len(first), 2 * first[:1].nbytes, first))
+    over_batch(work, first)
     return result
+
+
+def over_batch(work: Callable[[slice], None], first: Array) -> None:
+    """work(part) for all of the batch, an element-wise one: part by part where `first` is large."""
+    if array_module(first) is not np or first.nbytes < WORTH_A_THREAD:
+        work(slice(None))
+    else:
+        each(work, parts(len(first), 2 * first[:1].nbytes, first))
 
 
 def matmul(a: Array, b: Array) -> Array:

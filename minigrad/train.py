@@ -120,13 +120,13 @@ def fit(
                     optimizer.step()
                     step += 1
                     if per == "step":
-                        _move(schedule, rule)
+                        move(schedule, rule)
                     if step_callback is not None:
                         step_callback(step, value)
                     bar.update(value)
                 rule.end_epoch()
                 if per == "epoch":
-                    _move(schedule, rule)
+                    move(schedule, rule)
                 trained += time.perf_counter() - started
                 if (epoch - first) % evaluate_every == 0 or epoch == first + epochs:
                     record(history, model, loss, epoch, train, test, trained)
@@ -146,7 +146,8 @@ def fit(
     return history
 
 
-def _move(schedule: Schedule, rule: Rule) -> None:
+def move(schedule: Schedule, rule: Rule) -> None:
+    """One step of the schedule, for the rule's own learning rates too."""
     schedule.step()
     _rescale(schedule, rule)
 
@@ -195,12 +196,12 @@ def checked(
             )
         if len(dataset) == 0:
             raise ValueError(f"the {name} set is empty")
-    _check_belongs(model, optimizer, schedule)
+    check_belongs(model, optimizer, schedule)
     like = a_parameter(model)
     return train.placed(like), test.placed(like) if test is not None else None
 
 
-def _check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None) -> None:
+def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None) -> None:
     """ValueError when the optimiser would step another model: nothing would be learned."""
     inside = {id(leaf) for _, leaf in model.leaves()}
     if not all(id(leaf) in inside for _, leaf in optimizer.model.leaves()):

@@ -14,6 +14,7 @@ from minigrad.functions.point import Height, Point
 from minigrad.layers import Sequential
 from minigrad.optim import Optimizer, Schedule
 from minigrad.rules import Rule
+from minigrad.train import check_belongs, move
 
 
 class Descent(NamedTuple):
@@ -53,8 +54,7 @@ def descend(
             optimizer.step()
             path[t] = x
             if schedule is not None:
-                schedule.step()
-                rule.rescale(schedule.factor(schedule.t))
+                move(schedule, rule)
         heights = backend.to_host(model.layers[1].forward(path, train=False))
     model.drop_cache()
     path = backend.to_host(path)
@@ -77,5 +77,4 @@ def _check(model: Sequential, optimizer: Optimizer, schedule: Schedule | None) -
             "the optimiser steps another model; make it anew for this one: "
             f"{type(optimizer).__name__}(model, lr=...)"
         )
-    if schedule is not None and schedule.optimizer is not optimizer:
-        raise ValueError("the schedule is another optimiser's; make it anew for this one")
+    check_belongs(model, optimizer, schedule)

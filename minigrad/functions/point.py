@@ -10,7 +10,7 @@ import numpy as np
 from minigrad import backend
 from minigrad.backend import Array, array_module
 from minigrad.layers import Layer, Sequential
-from minigrad.losses import Loss
+from minigrad.losses import Loss, total
 
 
 class Point(Layer):
@@ -61,7 +61,7 @@ class Height(Loss):
     """
 
     def forward(self, output: Array, target: Any = None) -> float:
-        return self._mean(self._checked(output))
+        return total(self._checked(output)) / len(output)
 
     def each(self, output: Array, target: Any = None) -> Array:
         return self._checked(output).copy()
@@ -72,7 +72,7 @@ class Height(Loss):
 
     def jvp(self, output_dot: Array | None) -> float:
         self.recall()
-        return 0.0 if output_dot is None else self._mean(self.each_jvp(output_dot))
+        return 0.0 if output_dot is None else total(self.each_jvp(output_dot)) / len(output_dot)
 
     def each_jvp(self, output_dot: Array) -> Array:
         output = self.recall()
@@ -92,11 +92,6 @@ class Height(Loss):
             )
         self.cache = output
         return output
-
-    @staticmethod
-    def _mean(terms: Array) -> float:
-        """In float64, on the host, as every loss has it."""
-        return float(terms.sum(dtype=np.float64)) / len(terms)
 
 
 def at(surface: Layer, start: Sequence[float] | None = None, dtype: Any = "float64") -> Sequential:

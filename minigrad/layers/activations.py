@@ -8,8 +8,7 @@ import numpy as np
 
 from minigrad.backend import Array, array_module
 from minigrad.layers.base import Layer
-from minigrad.parallel import by_batch, parts
-from minigrad.threads import each
+from minigrad.parallel import by_batch, over_batch
 
 
 class ReLU(Layer):
@@ -53,7 +52,7 @@ class ReLU(Layer):
             xp.multiply(x_dot[part], x[part] > 0, out=y_dot[part])
             xp.maximum(x[part], 0, out=y[part])
 
-        each(work, parts(len(x), 2 * x[:1].nbytes, x))
+        over_batch(work, x)
         return y, y_dot
 
 

@@ -69,7 +69,7 @@ class BatchNorm1d(Layer):
         mean = rows.mean(axis=0)
         centred = rows - mean
         var = (centred * centred).mean(axis=0)  # two passes: E[x²] - E[x]² would cancel
-        if self.held is None or not self.held:  # once for all evaluations of one function
+        if not self.held:  # once for all evaluations of one function
             for name, new in (("running_mean", mean), ("running_var", var * (M / (M - 1)))):
                 running = self.buffers[name]
                 running += self.momentum * (new - running)

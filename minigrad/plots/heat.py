@@ -118,9 +118,11 @@ def _write(ax: Any, place: tuple[int, int], words: str, background: Any) -> None
 
 def _bar(fig: Any, image: Any, ax: Any, label: str) -> None:
     """The scale of colours, with a few numbers that can be read."""
+    from matplotlib.colors import LogNorm
+
     bar = fig.colorbar(image, ax=ax, pad=0.02)
     low, high = image.norm.vmin, image.norm.vmax
-    spaced = np.geomspace if image.norm.__class__.__name__ == "LogNorm" else np.linspace
+    spaced = np.geomspace if isinstance(image.norm, LogNorm) else np.linspace
     bar.set_ticks(spaced(low, high, 5), labels=[significant(v, 3) for v in spaced(low, high, 5)])
     bar.minorticks_off()
     bar.outline.set_visible(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from minigrad.backend import Array, array_module
@@ -35,17 +36,18 @@ def perturb_activities(
     net = Net(model, loss, target)
     with holding(model):
         value = net.forward(x)
-        masks = net.active() if rule.active else {}
+        masks, step = net.active() if rule.active else {}, None
+        if rule.mode == "finite-difference":
+            step = rule.step or step_size(list(net.outputs.values()), rule.scheme)
         groups = [[site] for site in net.sites] if rule.layerwise else [net.sites]
-        dz: dict[int, Array] = {}
+        directions, dz = rule.directions_for(net.outputs), {}
         for k in range(rule.directions):
-            noise = {site: array_module(z).empty_like(z) for site, z in net.outputs.items()}
-            rule.draw_noise(list(noise.values()), k)
+            noise = directions.part(k, net.sites)
             for site, mask in masks.items():
                 noise[site] *= mask
             for group in groups:
                 moving = {site: noise[site] for site in group}
-                slopes = rule.clipped(_slopes(rule, net, moving)) / (rule.directions * len(x))
+                slopes = rule.clipped(_slopes(rule, net, moving, step)) / (rule.directions * len(x))
                 for site, epsilon in moving.items():
                     epsilon *= slopes.reshape(-1, *[1] * (epsilon.ndim - 1))
                     dz[site] = dz[site] + epsilon if site in dz else epsilon
@@ -55,11 +57,10 @@ def perturb_activities(
     return value
 
 
-def _slopes(rule: ForwardGradient, net: Net, noise: dict[int, Array]) -> Array:
-    """d_n (N,) along this noise: by jvp, or by finite differences."""
-    if rule.mode == "jvp":
+def _slopes(rule: ForwardGradient, net: Net, noise: dict[int, Array], step: float | None) -> Array:
+    """d_n (N,) along this noise: by jvp, or by finite differences of this step."""
+    if step is None:
         return net.jvp(noise)
-    step = rule.step or step_size(list(net.outputs.values()), rule.scheme)
     plus = net.moved(noise, step)
     if rule.scheme == "central":
         return (plus - net.moved(noise, -step)) / (2 * step)
@@ -74,7 +75,7 @@ class Net:
         self.layers = [layer for _, layer in chain(model)]
         self.sites = [i for i, layer in enumerate(self.layers) if layer.params]
         self.outputs: dict[int, Array] = {}  # z, by the number of its layer
-        self.values: Any = None  # L_n
+        self.last: Any = None  # the net's output
 
     def forward(self, x: Array) -> float:
         """The loss; every layer keeps its linearisation."""
@@ -83,8 +84,13 @@ class Net:
             h = layer.forward(h, train=True)
             if i in self.sites:
                 self.outputs[i] = h
-        self.values = self.loss.each(h, self.target)
+        self.last = h
         return self.loss.forward(h, self.target)
+
+    @cached_property
+    def values(self) -> Array:
+        """L_n at z."""
+        return self.loss.each(self.last, self.target)
 
     def active(self) -> dict[int, Array]:
         """Which units of z any output depends on: (J of the layers up to the next site)ᵀ 1 ≠ 0."""
@@ -114,9 +120,9 @@ class Net:
         return self.loss.each_jvp(h_dot)
 
     def moved(self, noise: dict[int, Array], step: float) -> Array:
-        """Each example's loss when z is z + step · noise; the linearisation stays where it was."""
+        """Each example's loss when z is z + step · noise; the layers stay linearised at z."""
         leaves = [leaf for _, leaf in self.model.leaves()]
-        caches, loss_cache = [leaf.cache for leaf in leaves], self.loss.cache
+        caches = [leaf.cache for leaf in leaves]
         first = min(noise)
         h = self.outputs[first] + step * noise[first]
         for i in range(first + 1, len(self.layers)):
@@ -126,5 +132,4 @@ class Net:
         values = self.loss.each(h, self.target)
         for leaf, cache in zip(leaves, caches, strict=True):
             leaf.cache = cache
-        self.loss.cache = loss_cache
         return values

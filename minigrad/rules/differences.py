@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minigrad.backend import Array, array_module
+from minigrad.backend import Array
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.chain import chain, holding, replaced
-from minigrad.rules.directions import StepDirections, add_scaled, squared_norm
+from minigrad.rules.directions import StepDirections, squared_norm
 
 if TYPE_CHECKING:
     from minigrad.rules.forward import ForwardGradient
@@ -35,7 +36,7 @@ def by_differences(
     """
     params = directions.params
     epsilon = rule.step or step_size(list(params.values()), rule.scheme)
-    values, slopes = [], []
+    values: list[float] = []
 
     def at(sign: float, share: Callable[[list[str]], Mapping[str, Array]]) -> float:
         """L(θ + sign ε v)."""
@@ -60,15 +61,12 @@ def by_differences(
     with holding(model):
         here = at(0, lambda names: {}) if rule.scheme == "one-sided" else 0.0
         if rule.regenerate:
-            for k in range(rule.directions):
-                slopes.append(slope(lambda names, k=k: directions.part(k, names)))
+            slopes = [slope(partial(directions.part, k)) for k in range(rule.directions)]
             grads = directions.mean(slopes)
         else:
-            grads = {name: array_module(p).zeros_like(p) for name, p in params.items()}
-            for v in directions:
-                d = slope(lambda names, v=v: {name: v[name] for name in names})
-                for name, grad in grads.items():
-                    add_scaled(grad, d / rule.directions, v[name])
+            grads = directions.mean_along(
+                lambda v: slope(lambda names: {name: v[name] for name in names})
+            )
     value = here if rule.scheme == "one-sided" else sum(values) / len(values)
     return value, grads
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import pi, sqrt
 from typing import Any
 
@@ -124,42 +124,56 @@ class StepDirections:
 
     def __iter__(self) -> Iterator[dict[str, Array]]:
         """One after the other, {name: array}, in the same memory (orthonormal ones: in K)."""
-        names, like = list(self.params), list(self.params.values())
-        if self.directions.distribution == "orthonormal":
-            count = self.count // 2 if self.antithetic else self.count
-            found = self.directions.orthonormal(like, self.step, count)
-            for k in range(self.count):
-                arrays = found[k // 2 if self.antithetic else k]
-                self._turn(arrays, k)
-                yield dict(zip(names, arrays, strict=True))
-            return
-        arrays = [array_module(p).empty_like(p) for p in like]
+        like, draws = list(self.params.values()), self._draw(self.count)
+        together = self.directions.distribution == "orthonormal"
+        if together:
+            found = self.directions.orthonormal(like, self.step, draws)
+        else:
+            found = [[array_module(p).empty_like(p) for p in like]] * draws  # one memory for all
         for k in range(self.count):
-            self.directions.fill(arrays, self.step, k // 2 if self.antithetic else k)
+            arrays = found[self._draw(k)]
+            if not together:
+                self.directions.fill(arrays, self.step, self._draw(k))
             self._turn(arrays, k)
-            yield dict(zip(names, arrays, strict=True))
+            yield dict(zip(self.params, arrays, strict=True))
 
     def part(self, k: int, names: Iterable[str]) -> dict[str, Array]:
         """The k-th direction's share of some of the parameters."""
         like = {name: self.params[name] for name in names}
         part = {name: array_module(p).empty_like(p) for name, p in like.items()}
         numbered = [(self._numbers[name], array) for name, array in part.items()]
-        self.directions.fill_part(numbered, self.step, k // 2 if self.antithetic else k)
+        self.directions.fill_part(numbered, self.step, self._draw(k))
         self._turn(part.values(), k)
         return part
+
+    def _draw(self, k: int) -> int:
+        """Which draw direction k is made from; of all K, how many draws there are."""
+        return k // 2 if self.antithetic else k
 
     def _turn(self, arrays: Iterable[Array], k: int) -> None:
         if self.antithetic and k % 2:
             for array in arrays:
                 array *= -1
 
-    def mean(self, slopes: Sequence[float]) -> dict[str, Array]:
-        """1/K Σ_k d_k v_k, parameter by parameter, the directions drawn again."""
-        grads = {name: array_module(p).zeros_like(p) for name, p in self.params.items()}
-        for name, grad in grads.items():
-            for k, slope in enumerate(slopes):
-                add_scaled(grad, slope / len(slopes), self.part(k, [name])[name])
+    def mean_along(self, slope: Callable[[dict[str, Array]], float]) -> dict[str, Array]:
+        """1/K Σ_k d_k v_k, d_k = slope(v_k), one direction in memory at a time."""
+        grads = self._zeros()
+        for v in self:
+            d = slope(v)
+            for name, grad in grads.items():
+                add_scaled(grad, d / self.count, v[name])
         return grads
+
+    def mean(self, slopes: Sequence[float]) -> dict[str, Array]:
+        """The same from known slopes, parameter by parameter, the directions drawn again."""
+        grads = self._zeros()
+        for name, grad in grads.items():
+            for k, d in enumerate(slopes):
+                add_scaled(grad, d / self.count, self.part(k, [name])[name])
+        return grads
+
+    def _zeros(self) -> dict[str, Array]:
+        return {name: array_module(p).zeros_like(p) for name, p in self.params.items()}
 
 
 class _normals:

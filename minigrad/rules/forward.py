@@ -16,7 +16,7 @@ from minigrad.rules.activities import perturb_activities
 from minigrad.rules.base import Rule
 from minigrad.rules.chain import chain, holding
 from minigrad.rules.differences import by_differences
-from minigrad.rules.directions import Directions, StepDirections, add_scaled, squared_norm
+from minigrad.rules.directions import Directions, StepDirections, squared_norm
 from minigrad.threads import one_blas_thread
 
 
@@ -154,10 +154,16 @@ class ForwardGradient(Rule):
                 return self._guided(model, loss, x, target)
             if self.perturb == "activities":
                 return perturb_activities(self, model, loss, x, target)
-            return self._weights(model, loss, x, target)
+            return self._weights(params, model, loss, x, target)
 
-    def _weights(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
-        v = StepDirections(self._draws, self.steps, model.params, self.directions, self.antithetic)
+    def directions_for(self, arrays: Mapping[Any, Array]) -> StepDirections:
+        """This step's K directions, for arrays like these."""
+        return StepDirections(self._draws, self.steps, arrays, self.directions, self.antithetic)
+
+    def _weights(
+        self, params: Mapping[str, Array], model: Layer, loss: Loss, x: Array, target: Array
+    ) -> float:
+        v = self.directions_for(params)
         if self.mode == "finite-difference":
             value, grads = by_differences(self, v, model, loss, x, target)
         elif self.directions == 1:
@@ -187,11 +193,7 @@ class ForwardGradient(Rule):
     ) -> tuple[float, dict[str, Array]]:
         """K slopes at one linearisation, which is kept; one direction in memory at a time."""
         value = loss.forward(model.forward(x, train=True), target)
-        grads = {name: array_module(p).zeros_like(p) for name, p in model.params.items()}
-        for v in directions:
-            slope = self.clipped(loss.jvp(model.jvp(None, v)))
-            for name, grad in grads.items():
-                add_scaled(grad, slope / self.directions, v[name])
+        grads = directions.mean_along(lambda v: self.clipped(loss.jvp(model.jvp(None, v))))
         model.drop_cache()
         return value, grads
 
@@ -235,13 +237,6 @@ class ForwardGradient(Rule):
         if isinstance(slope, float):
             return min(max(slope, -self.clip), self.clip)  # in this order a NaN stays one
         return array_module(slope).clip(slope, -self.clip, self.clip)
-
-    def draw_noise(self, arrays: list[Array], k: int) -> None:
-        """Write the k-th noise of this step into arrays, by their places in the list."""
-        self._draws.fill_part(enumerate(arrays), self.steps, k // 2 if self.antithetic else k)
-        if self.antithetic and k % 2:
-            for array in arrays:
-                array *= -1
 
     def end_epoch(self) -> None:
         if self.guide is not None:
