@@ -37,7 +37,7 @@ from minigrad.backend import to_device, to_host
 from minigrad.interchange import start_as_torch
 from minigrad.lesson import start
 from minigrad.rules import null_fraction
-from minigrad.rules.gates import GATES
+from minigrad.rules.well_tempered.gates import GATES
 
 lesson = start("05_well_tempered", __doc__)
 train, test = lesson.data(n_quick=300, normalize=(0.1307, 0.3081), label_noise=0.1, seed=0)

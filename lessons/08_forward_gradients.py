@@ -37,7 +37,7 @@ from minigrad.backend import to_device, to_host
 from minigrad.functions import Beale, Height, Ravine, Rosenbrock, at, descend
 from minigrad.lesson import start
 from minigrad.rules import Backprop, ForwardGradient, SyntheticGradients
-from minigrad.rules.differences import step_size
+from minigrad.rules.forward.finite_differences import step_size
 
 lesson = start("08_forward_gradients", __doc__)
 loss = mg.CrossEntropyLoss()

@@ -4,7 +4,20 @@ Layers whose forward, backward and forward-mode derivative (jvp) are written by 
 or CuPy, and learning rules that fill in their gradients, all on the same network.
 """
 
-from minigrad import asynchronous, backend, data, functions, gradcheck, models, rules, search
+from minigrad import (
+    asynchronous,
+    backend,
+    data,
+    functions,
+    gradcheck,
+    kernels,
+    models,
+    moved,
+    optim,
+    rules,
+    search,
+    threads,
+)
 from minigrad.history import History
 from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
 from minigrad.layers import (
@@ -26,8 +39,7 @@ from minigrad.layers import (
 from minigrad.losses import BCELoss, CrossEntropyLoss, Loss, MSELoss, NLLLoss
 from minigrad.optim import SGD, Adam, ExponentialLR, MultiStepLR, StepLR
 from minigrad.train import evaluate, fit
-
-__version__ = "0.1.0"
+from minigrad.version import __version__
 
 __all__ = [
     "SGD",
@@ -55,6 +67,7 @@ __all__ = [
     "Softmax",
     "StepLR",
     "Tanh",
+    "__version__",
     "asynchronous",
     "backend",
     "data",
@@ -63,8 +76,13 @@ __all__ = [
     "from_torch_state_dict",
     "functions",
     "gradcheck",
+    "kernels",
     "models",
+    "optim",
     "rules",
     "search",
+    "threads",
     "to_torch_state_dict",
 ]
+
+moved.install()

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import minigrad
-from minigrad import backend, mnist, resources, student
+from minigrad import backend, resources
+from minigrad.data import mnist
+from minigrad.gradcheck import command
 
 
 class LessonFile(NamedTuple):
@@ -133,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("lesson", help="its number or name, or 'all'")
     one.add_argument("options", nargs="*", help="the lesson's: see minigrad run 03 --help")
     check = commands.add_parser("check", help="check the gradients of your own layer")
-    student.add_arguments(check)
+    command.add_arguments(check)
     get = commands.add_parser("data", help="download a data set")
     get.add_argument("name", help="mnist")
     get.add_argument("--root", help="where to put it (default: the user's cache)")
@@ -150,7 +152,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         if arguments.command == "check":
-            return student.check(arguments)
+            return command.check(arguments)
         if arguments.command == "data":
             return get_data(arguments.name, arguments.root)
     except backend.BackendError as error:

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import settings
 
 import minigrad as mg
-from minigrad import mnist, threads
+from minigrad import threads
+from minigrad.data import mnist
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 settings.register_profile("minigrad", deadline=None, derandomize=True, max_examples=50)

@@ -8,8 +8,8 @@ import minigrad as mg
 from minigrad.backend import array_module, to_device, to_host
 from minigrad.layers import Layer
 from minigrad.rules import Backprop, Directions, ForwardGradient
-from minigrad.rules.activities import Net
 from minigrad.rules.chain import chain, holding
+from minigrad.rules.forward.activities import Net
 
 
 def images():

@@ -8,7 +8,8 @@ from conftest import ROOT
 from test_mnist import good, mirrors, put, tiny  # noqa: F401  (fixtures)
 
 import minigrad
-from minigrad import cli, mnist
+from minigrad import cli
+from minigrad.data import mnist
 
 pytestmark = pytest.mark.on_host
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import parallel, threads
+from minigrad import threads
 from minigrad.backend import to_device, to_host
-from minigrad.layers import winograd
+from minigrad.kernels import parallel, winograd
 
 
 def plain_convolution(x, W, b, stride, padding, dy):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import data, mnist, resources
-from minigrad.data import Dataset
+from minigrad import data, resources
+from minigrad.data import Dataset, mnist
 
 nowhere = pytest.mark.usefixtures("no_mnist")
 

@@ -10,7 +10,7 @@ import minigrad as mg
 from minigrad import threads
 from minigrad.backend import to_device, to_host
 from minigrad.rules import Backprop, Directions, ForwardGradient
-from minigrad.rules.differences import step_size
+from minigrad.rules.forward.finite_differences import step_size
 
 ONE_SIDED = {"mode": "finite-difference", "scheme": "one-sided"}
 CENTRAL = {"mode": "finite-difference"}

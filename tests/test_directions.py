@@ -8,9 +8,10 @@ import pytest
 
 from minigrad import threads
 from minigrad.backend import to_device, to_host
-from minigrad.parallel import add_scaled, in_memory_order
-from minigrad.rules import Directions, directions
-from minigrad.rules.directions import (
+from minigrad.kernels.parallel import add_scaled, in_memory_order
+from minigrad.rules import Directions
+from minigrad.rules.forward import directions
+from minigrad.rules.forward.directions import (
     BLOCK,
     DISTRIBUTIONS,
     SMALL,

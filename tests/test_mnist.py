@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minigrad import data, idx, mnist, resources
+from minigrad import data, resources
+from minigrad.data import idx, mnist
 
 pytestmark = pytest.mark.on_host
 

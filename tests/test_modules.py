@@ -9,8 +9,8 @@ import pytest
 import minigrad as mg
 from minigrad.backend import to_device, to_host
 from minigrad.rules import GradientModule, InputModule, Module, SyntheticGradients
-from minigrad.rules.blocks import Block, split
-from minigrad.rules.interfaces import r_squared
+from minigrad.rules.synthetic.blocks import Block, split
+from minigrad.rules.synthetic.interfaces import r_squared
 
 N, CLASSES = 6, 3
 FEATURES, IMAGES = (5,), (2, 3, 4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigrad.backend import to_device, to_host
-from minigrad.moments import Moments
+from minigrad.rules.well_tempered.moments import Moments
 
 
 def two_passes(arrays, weights):

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import parallel, threads
+from minigrad import threads
 from minigrad.backend import to_device
+from minigrad.kernels import parallel
 
 pytestmark = [pytest.mark.on_host, pytest.mark.usefixtures("threads_as_before")]
 

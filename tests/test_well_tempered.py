@@ -12,9 +12,9 @@ import minigrad as mg
 from minigrad import data
 from minigrad.backend import to_device, to_host
 from minigrad.interchange import start_as_torch
-from minigrad.moments import Moments
 from minigrad.rules import null_fraction
-from minigrad.rules.gates import GATES
+from minigrad.rules.well_tempered.gates import GATES
+from minigrad.rules.well_tempered.moments import Moments
 
 X, Y = np.zeros((1, 4)), np.zeros(1, "int64")
 

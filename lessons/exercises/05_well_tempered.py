@@ -11,8 +11,8 @@ import sys
 import numpy as np
 
 from minigrad.exercises import grade
-from minigrad.moments import Moments
 from minigrad.rules import null_fraction
+from minigrad.rules.well_tempered.moments import Moments
 
 
 def treacherous_gradients():

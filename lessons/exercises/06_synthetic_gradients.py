@@ -13,7 +13,7 @@ import numpy as np
 
 import minigrad as mg
 from minigrad.exercises import grade
-from minigrad.rules.interfaces import r_squared
+from minigrad.rules.synthetic.interfaces import r_squared
 
 
 def module_step(A, B, c, h, onehot, dh, slr):

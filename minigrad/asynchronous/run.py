@@ -19,7 +19,7 @@ from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.rules import Backprop, Rule, SyntheticGradients
-from minigrad.rules.blocks import split
+from minigrad.rules.synthetic.blocks import split
 from minigrad.train import Bar, checked, settings
 
 __all__ = ["Run", "WorkerError", "fit"]

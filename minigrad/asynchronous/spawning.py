@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minigrad.rules.blocks import Block
+from minigrad.rules.synthetic.blocks import Block
 
 
 def pickled(kit: dict[str, Any], block: Block) -> bytes:

@@ -19,7 +19,7 @@ from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer
 from minigrad.rules import Rule, SyntheticGradients
-from minigrad.rules.blocks import Block, shapes
+from minigrad.rules.synthetic.blocks import Block, shapes
 from minigrad.train import Bar, diverged, record
 
 SLOTS = 4  # batches that may wait between two blocks

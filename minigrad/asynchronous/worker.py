@@ -21,8 +21,8 @@ from minigrad.asynchronous.channel import Channel, view
 from minigrad.asynchronous.timeline import KINDS
 from minigrad.data import Dataset
 from minigrad.layers import Dropout
-from minigrad.rules.blocks import Block
-from minigrad.rules.sweeps import draw
+from minigrad.rules.synthetic.blocks import Block
+from minigrad.rules.synthetic.sweeps import draw
 
 
 class Stopped(Exception):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from minigrad.backend import Array, array_module
+from minigrad.kernels.parallel import by_batch, over_batch
 from minigrad.layers.base import Layer
-from minigrad.parallel import by_batch, over_batch
 
 
 class ReLU(Layer):

@@ -9,10 +9,10 @@ import numpy as np
 
 from minigrad.backend import Array, array_module, host_generator
 from minigrad.checks import pair, positive_int
-from minigrad.layers import winograd
+from minigrad.kernels import winograd
+from minigrad.kernels.parallel import groups, parts, scratch
+from minigrad.kernels.windows import channels_first, channels_last, col2im, im2col, output_size
 from minigrad.layers.base import Layer, initial_uniform
-from minigrad.layers.windows import channels_first, channels_last, col2im, im2col, output_size
-from minigrad.parallel import groups, parts, scratch
 from minigrad.threads import each
 
 

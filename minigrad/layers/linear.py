@@ -9,8 +9,8 @@ import numpy as np
 
 from minigrad.backend import Array, array_module, host_generator
 from minigrad.checks import positive_int
+from minigrad.kernels.parallel import matmul, matmuls
 from minigrad.layers.base import Layer, initial_uniform
-from minigrad.parallel import matmul, matmuls
 
 
 class Linear(Layer):

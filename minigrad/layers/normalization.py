@@ -7,8 +7,8 @@ from typing import Any
 
 from minigrad.backend import Array, array_module, current
 from minigrad.checks import not_negative, positive_int
+from minigrad.kernels.windows import channels_first, channels_last
 from minigrad.layers.base import Layer
-from minigrad.layers.windows import channels_first, channels_last
 
 
 class BatchNorm1d(Layer):

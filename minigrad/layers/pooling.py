@@ -7,9 +7,9 @@ from typing import Any
 
 from minigrad.backend import Array, array_module
 from minigrad.checks import pair
+from minigrad.kernels.parallel import parts, scratch
+from minigrad.kernels.windows import channels_first, channels_last, output_size
 from minigrad.layers.base import Layer
-from minigrad.layers.windows import channels_first, channels_last, output_size
-from minigrad.parallel import parts, scratch
 from minigrad.threads import each
 
 

@@ -1,14 +1,16 @@
-"""The learning rules: one way to get a gradient a file, all called in the same way."""
+"""The learning rules: one way to get a gradient a file or folder, all called in the same way."""
 
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
-from minigrad.rules.blocks import split
-from minigrad.rules.directions import Directions
-from minigrad.rules.forward import ForwardGradient
-from minigrad.rules.gates import null_fraction
-from minigrad.rules.modules import GradientModule, InputModule, Module
-from minigrad.rules.synthetic import SyntheticGradients
-from minigrad.rules.well_tempered import WellTempered
+from minigrad.rules.forward import Directions, ForwardGradient
+from minigrad.rules.synthetic import (
+    GradientModule,
+    InputModule,
+    Module,
+    SyntheticGradients,
+    split,
+)
+from minigrad.rules.well_tempered import WellTempered, null_fraction
 
 __all__ = [
     "Backprop",

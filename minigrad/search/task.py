@@ -18,6 +18,7 @@ import numpy as np
 
 from minigrad import backend, threads
 from minigrad.history import History
+from minigrad.version import __version__
 
 _limit_lock, _limit = threading.Lock(), 0  # threads that a worker process was last told to use
 
@@ -43,7 +44,6 @@ def carry_out(run: Callable[..., Any], settings: dict[str, Any], seed: int) -> d
             row["traceback"] = traceback.format_exc()
     if interrupts:
         raise KeyboardInterrupt
-    import minigrad
 
     return row | {
         "seconds": time.perf_counter() - started,
@@ -51,7 +51,7 @@ def carry_out(run: Callable[..., Any], settings: dict[str, Any], seed: int) -> d
         "threads": threads.threads(),
         "backend": backend.name(),
         "versions": {
-            "minigrad": minigrad.__version__,
+            "minigrad": __version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
         },

@@ -9,14 +9,14 @@ from typing import Any
 
 from minigrad.backend import Array, array_module
 from minigrad.checks import not_negative, positive_int
+from minigrad.kernels.parallel import WORTH_A_THREAD
 from minigrad.layers import Layer
 from minigrad.losses import Loss
-from minigrad.parallel import WORTH_A_THREAD
-from minigrad.rules.activities import perturb_activities
 from minigrad.rules.base import Rule
 from minigrad.rules.chain import chain, holding
-from minigrad.rules.differences import by_differences
-from minigrad.rules.directions import Directions, StepDirections, squared_norm
+from minigrad.rules.forward.activities import perturb_activities
+from minigrad.rules.forward.directions import Directions, StepDirections, squared_norm
+from minigrad.rules.forward.finite_differences import by_differences
 from minigrad.threads import one_blas_thread
 
 

@@ -1,19 +1,16 @@
-"""Data sets: MNIST where it is on disk, the embedded digits where it is not."""
+"""A data set: examples and labels, checked once, given out in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minigrad import backend, mnist, resources
+from minigrad import backend
 from minigrad.backend import Array, array_module
 from minigrad.checks import positive_int
-
-NAMES = ("auto", "mnist", "digits")
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,81 +111,3 @@ class Dataset:
         for start in range(0, N, batch_size):
             rows = order[start : start + batch_size]
             yield self.x[rows], self.y[rows]
-
-
-def load(
-    name: str = "auto",
-    root: str | Path | None = None,
-    normalize: tuple[float, float] | None = None,
-    label_noise: float = 0.0,
-    seed: int = 0,
-) -> tuple[Dataset, Dataset]:
-    """(train, test): images x (N, 1, 28, 28) float32 in [0, 1], labels y (N,) int64.
-
-    name: "mnist" (downloaded when it is not on disk), "digits" (embedded), or "auto": MNIST if it
-    is on disk, else the digits; `train.source` says which. root: the one folder to look for
-    MNIST in, instead of MINIGRAD_DATA, data/ and the user's cache.
-    normalize: (mean, std), for (x - mean) / std. label_noise: the fraction of labels, of both
-    sets, that is redrawn uniformly (a tenth of those stays right by chance); drawn from `seed`.
-    """
-    if name not in NAMES:
-        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}")
-    if not 0 <= label_noise <= 1:
-        raise ValueError(f"label_noise is a fraction: expected 0 to 1, got {label_noise}")
-    folder = mnist.find(root) if name != "digits" else None
-    if folder is None and name == "mnist":
-        folder = mnist.download(root)
-    if folder is None:
-        sets = load_digits()
-        if name == "auto":
-            why = mnist.why_none(root)
-            sets = tuple(replace(d, source=f"{d.source} ({why})") for d in sets)
-    else:
-        sets = tuple(
-            _dataset(*mnist.load(folder, split), f"MNIST, {split}, from {folder}")
-            for split in ("train", "test")
-        )
-    if normalize is not None:
-        mean, std = normalize
-        if not std > 0:
-            raise ValueError(f"normalize=(mean, std) needs std > 0, got {normalize}")
-        sets = tuple(replace(d, x=(d.x - np.float32(mean)) / np.float32(std)) for d in sets)
-    rng = np.random.default_rng(seed)
-    train, test = (redraw_labels(d, label_noise, rng) for d in sets)
-    return train, test
-
-
-def _dataset(images: np.ndarray, labels: np.ndarray, source: str) -> Dataset:
-    x = images[:, None].astype(np.float32)
-    x /= 255
-    return Dataset(x, labels.astype(np.int64), source=source)
-
-
-def load_digits() -> tuple[Dataset, Dataset]:
-    """The 1,797 embedded 8x8 digits as 28x28 images: each pixel 3x3, centred; 1,437 and 360."""
-    with np.load(resources.find("data", "digits.npz"), allow_pickle=False) as file:
-        images, labels = file["images"], file["labels"]
-    x = np.zeros((len(images), 1, 28, 28), np.float32)
-    x[:, 0, 2:26, 2:26] = images.repeat(3, axis=1).repeat(3, axis=2) / np.float32(16)
-    # The file is ordered by writer; a fixed draw puts every writer into both parts.
-    order = np.random.default_rng(0).permutation(len(x))
-    parts = {"train": np.sort(order[360:]), "test": np.sort(order[:360])}
-    train, test = (
-        Dataset(x[rows], labels[rows].astype(np.int64), source=f"the embedded digits, {split}")
-        for split, rows in parts.items()
-    )
-    return train, test
-
-
-def redraw_labels(dataset: Dataset, fraction: float, rng: np.random.Generator) -> Dataset:
-    """Draw `fraction` of the labels anew, uniformly over the classes; clean_y keeps the old ones.
-
-    With 10 classes a tenth of the redrawn labels is right by chance: 10 % noise is 9 % wrong.
-    Source: WTB repository, noisy data set.  Taught in: 05_well_tempered.
-    """
-    n = round(fraction * len(dataset))
-    if n == 0:
-        return dataset
-    y = backend.to_host(dataset.y).copy()
-    y[rng.permutation(len(y))[:n]] = rng.integers(0, dataset.classes, n)
-    return replace(dataset, y=backend.to_device(y, like=dataset.y))

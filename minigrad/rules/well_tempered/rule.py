@@ -14,11 +14,11 @@ from minigrad.backend import Array, array_module
 from minigrad.checks import positive_int
 from minigrad.layers import Layer
 from minigrad.losses import Loss
-from minigrad.moments import Moments
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
-from minigrad.rules.gates import GATES, Gate
-from minigrad.rules.signal_to_noise import PER, SignalToNoise
+from minigrad.rules.well_tempered.gates import GATES, Gate
+from minigrad.rules.well_tempered.moments import Moments
+from minigrad.rules.well_tempered.signal_to_noise import PER, SignalToNoise
 
 STATE = ("snr", "dead", "mean", "sum", "batches", "weight", "squares")  # arrays first
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from minigrad.backend import Array
 from minigrad.losses import Loss
-from minigrad.rules.blocks import Block
-from minigrad.rules.modules import InputModule, Module
+from minigrad.rules.synthetic.blocks import Block
+from minigrad.rules.synthetic.modules import InputModule, Module
 
 
 class Decoupled:

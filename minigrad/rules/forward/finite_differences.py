@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +13,11 @@ from minigrad.backend import Array
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.chain import chain, holding, replaced
-from minigrad.rules.directions import StepDirections, squared_norm
-
-if TYPE_CHECKING:
-    from minigrad.rules.forward import ForwardGradient
+from minigrad.rules.forward.directions import StepDirections, squared_norm
 
 
 def by_differences(
-    rule: ForwardGradient,
+    rule: Any,
     directions: StepDirections,
     model: Layer,
     loss: Loss,

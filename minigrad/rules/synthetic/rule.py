@@ -16,10 +16,10 @@ from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Adam
 from minigrad.rules.base import Rule
-from minigrad.rules.blocks import Block, input_shape_of, shapes, split
-from minigrad.rules.interfaces import InterfaceReport
-from minigrad.rules.modules import GradientModule, InputModule, Make, Module, sizes_of
-from minigrad.rules.sweeps import SWEEPS, Decoupled, warm_up
+from minigrad.rules.synthetic.blocks import Block, input_shape_of, shapes, split
+from minigrad.rules.synthetic.interfaces import InterfaceReport
+from minigrad.rules.synthetic.modules import GradientModule, InputModule, Make, Module, sizes_of
+from minigrad.rules.synthetic.sweeps import SWEEPS, Decoupled, warm_up
 
 RANDOM = ("sequential", "unlocked")  # modes in which a block can be left out of a step
 WITHOUT_MODULES = ("stale", "no-backprop")

@@ -9,7 +9,7 @@ element-wise layers, pooling and the matrix products of a convolution all stream
 from __future__ import annotations
 
 from minigrad.backend import Array, array_module
-from minigrad.parallel import scratch
+from minigrad.kernels.parallel import scratch
 
 Pair = tuple[int, int]
 SHORT_RUN = 16  # numbers in a row of a window below which im2col copies image rows instead

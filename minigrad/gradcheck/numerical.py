@@ -10,9 +10,9 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array
+from minigrad.gradcheck.report import relative_to
 from minigrad.layers import Layer
 from minigrad.losses import Loss
-from minigrad.report import relative_to
 
 EPS = float(np.finfo(np.float64).eps)
 STEP = EPS ** (1 / 3)  # h ≈ 6e-6: truncation, h², and rounding, eps/h, are in balance

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minigrad.backend import Array, array_module
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.chain import chain, holding
-from minigrad.rules.differences import step_size
-
-if TYPE_CHECKING:
-    from minigrad.rules.forward import ForwardGradient
+from minigrad.rules.forward.finite_differences import step_size
 
 
-def perturb_activities(
-    rule: ForwardGradient, model: Layer, loss: Loss, x: Array, target: Array
-) -> float:
+def perturb_activities(rule: Any, model: Layer, loss: Loss, x: Array, target: Array) -> float:
     r"""Fill the grads from dz_n = d_n ε_n, d_n = <∂L_n/∂z_n, ε_n>; returns the loss.
 
     z: the output of each layer that has parameters. ε moves all of them at once, or (layerwise)
@@ -57,7 +52,7 @@ def perturb_activities(
     return value
 
 
-def _slopes(rule: ForwardGradient, net: Net, noise: dict[int, Array], step: float | None) -> Array:
+def _slopes(rule: Any, net: Net, noise: dict[int, Array], step: float | None) -> Array:
     """d_n (N,) along this noise: by jvp, or by finite differences of this step."""
     if step is None:
         return net.jvp(noise)

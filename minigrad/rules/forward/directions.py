@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.backend import Array, array_module, device_generator, to_device, to_host
 from minigrad.checks import positive_int
-from minigrad.parallel import (
+from minigrad.kernels.parallel import (
     WORTH_A_THREAD,
     add_scaled,
     in_memory_order,

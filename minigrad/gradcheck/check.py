@@ -1,8 +1,5 @@
 """Is this derivative right? Central differences, the dot-product identity, and a table of both.
 
-    print(mg.gradcheck.check(MyLayer(), x))
-    print(mg.gradcheck.compare({"dW": (mine, autograd's)}))
-
 Derivatives are compared in float64, whatever the layer's own dtype: in float32 a difference
 quotient is off by several per cent, and an error of 0.1 % in a derivative would never show.
 """
@@ -17,7 +14,8 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array
-from minigrad.differences import (
+from minigrad.gradcheck.contract import copies, dtype_rows, gradients_and_faults, none_rows, same
+from minigrad.gradcheck.numerical import (
     Difference,
     Function,
     Slopes,
@@ -26,10 +24,9 @@ from minigrad.differences import (
     settle,
     slopes_along,
 )
+from minigrad.gradcheck.report import Report, Row, compare_arrays, missing, wrong
 from minigrad.layers import Layer
 from minigrad.losses import Loss
-from minigrad.promises import copies, dtype_rows, gradients_and_faults, none_rows, same
-from minigrad.report import Report, Row, compare_arrays, missing, wrong
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from minigrad.backend import Array, array_module
 from minigrad.layers import Layer
-from minigrad.moments import Moments
-from minigrad.rules.gates import null_fraction
+from minigrad.rules.well_tempered.gates import null_fraction
+from minigrad.rules.well_tempered.moments import Moments
 
 PER = ("parameter", "neuron", "layer")
 

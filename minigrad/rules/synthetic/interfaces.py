@@ -14,7 +14,7 @@ from minigrad.backend import Array
 from minigrad.losses import Loss
 
 if TYPE_CHECKING:
-    from minigrad.rules.sweeps import Decoupled
+    from minigrad.rules.synthetic.sweeps import Decoupled
 
 
 @dataclass(frozen=True)

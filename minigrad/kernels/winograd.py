@@ -16,8 +16,8 @@ Source: Winograd 1980; Lavin, Gray 2016, §4 (who do it in both directions at on
 from __future__ import annotations
 
 from minigrad.backend import Array, array_module
-from minigrad.layers.windows import Pair, im2col, output_size, windows
-from minigrad.parallel import scratch
+from minigrad.kernels.parallel import scratch
+from minigrad.kernels.windows import Pair, im2col, output_size, windows
 
 ENOUGH = 64  # numbers in a window's row, from which on the products outweigh the sums
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array
-from minigrad.differences import Function
-from minigrad.report import Row, compare_arrays, wrong
+from minigrad.gradcheck.numerical import Function
+from minigrad.gradcheck.report import Row, compare_arrays, wrong
 
 
 def gradients_and_faults(

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad import idx, resources
+from minigrad import resources
+from minigrad.data import idx
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",

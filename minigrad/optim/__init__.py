@@ -1,0 +1,8 @@
+"""Optimisers and learning-rate schedules: what to do with a gradient once a rule has made one."""
+
+from minigrad.optim.adam import Adam
+from minigrad.optim.base import Optimizer
+from minigrad.optim.schedules import ExponentialLR, MultiStepLR, Schedule, StepLR
+from minigrad.optim.sgd import SGD
+
+__all__ = ["SGD", "Adam", "ExponentialLR", "MultiStepLR", "Optimizer", "Schedule", "StepLR"]

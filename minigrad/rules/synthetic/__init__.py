@@ -1,0 +1,7 @@
+"""Synthetic gradients: blocks of a network that do not wait for the gradient, but predict it."""
+
+from minigrad.rules.synthetic.blocks import split
+from minigrad.rules.synthetic.modules import GradientModule, InputModule, Module
+from minigrad.rules.synthetic.rule import SyntheticGradients
+
+__all__ = ["GradientModule", "InputModule", "Module", "SyntheticGradients", "split"]
