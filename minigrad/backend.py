@@ -17,11 +17,16 @@ import importlib
 import os
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-Array = Any  # numpy.ndarray or cupy.ndarray: no one static type covers both
+if TYPE_CHECKING:
+    # CuPy's arrays have NumPy's methods: to a type checker they are NumPy's.
+    Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+else:
+    Array = Any  # numpy.ndarray or cupy.ndarray, which may not be installed
+Tangent: TypeAlias = Any  # an Array, or None for what stands still
 NAMES = ("numpy", "cupy", "auto")
 
 _active: ModuleType | None = None  # None: not chosen yet, MINIGRAD_BACKEND decides on first use

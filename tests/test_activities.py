@@ -6,9 +6,9 @@ from given_directions import NETS, Given, Residual, close, gradients, linear, ma
 
 import minigrad as mg
 from minigrad.backend import array_module, to_device, to_host
-from minigrad.layers import Layer
+from minigrad.layers import Layer, holding
 from minigrad.rules import Backprop, Directions, ForwardGradient
-from minigrad.rules.chain import chain, holding
+from minigrad.rules.chain import chain
 from minigrad.rules.forward.activities import Net
 
 

@@ -348,7 +348,7 @@ def test_parameters_inputs_and_caches_are_left_as_they_were(name, options):
         np.testing.assert_array_equal(to_host(array), before[key])
     assert all(model.params[key] is array for key, array in params.items())
     for _, leaf in model.leaves():
-        assert leaf.held is None
+        assert leaf._kept is None
         assert leaf.grads.keys() == leaf.params.keys()
         assert "guide" in options or leaf.cache is None
         for key, grad in leaf.grads.items():
@@ -375,7 +375,7 @@ def test_when_a_pass_fails_nothing_is_held(options):
     params = {key: id(p) for key, p in model.params.items()}
     with pytest.raises(ValueError, match="one shape"):
         ForwardGradient(**options).estimate(model, loss, x, x)
-    assert all(leaf.held is None for _, leaf in model.leaves())
+    assert all(leaf._kept is None for _, leaf in model.leaves())
     assert all(np.array_equal(a, before[key]) for key, a in model.state_dict().items())
     assert {key: id(p) for key, p in model.params.items()} == params
 

@@ -1,7 +1,7 @@
 """The layers: each a function with its derivative written by hand, in both directions."""
 
 from minigrad.layers.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
-from minigrad.layers.base import Layer
+from minigrad.layers.base import Layer, holding
 from minigrad.layers.conv import Conv2d
 from minigrad.layers.dropout import Dropout
 from minigrad.layers.linear import Linear
@@ -25,4 +25,5 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "holding",
 ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 
 from minigrad import backend
-from minigrad.backend import Array
+from minigrad.backend import Array, Tangent
 from minigrad.checks import FLOATS, float_dtype
+
+T = TypeVar("T")
 
 
 class Layer:
@@ -36,7 +39,7 @@ class Layer:
     unit_axis: Mapping[str, int] = {}  # along which axis of a parameter the units lie; else 0
     mixes_examples = False  # an example's output depends on the other examples of the batch
     monotone = False  # no output falls when an input rises: the Jacobian has no entry below 0
-    held: dict[str, Any] | None = None  # what several evaluations of one function have in common
+    _kept: dict[str, Any] | None = None  # within `holding`: what `once` has made so far
 
     def __init__(self, dtype: Any = None):
         self.dtype = None if dtype is None else float_dtype(dtype)
@@ -72,7 +75,7 @@ class Layer:
         """dx = J_xᵀ dy, and grads[name] = J_nameᵀ dy for every parameter."""
         raise NotImplementedError(f"{type(self).__name__} has no backward(dy) yet")
 
-    def jvp(self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None) -> Array:
+    def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Array:
         """y_dot = J_x x_dot + Σ J_name params_dot[name]."""
         raise NotImplementedError(f"{type(self).__name__} has no jvp(x_dot, params_dot) yet")
 
@@ -104,6 +107,20 @@ class Layer:
                 "derivative at the point where forward was evaluated"
             )
         return self.cache
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """make(): in each evaluation, or once for all of them within `holding(model)`.
+
+        A rule may evaluate one function several times at one step: L(θ + εv) and L(θ - εv), say.
+        What is random, or moves a statistic, must then happen once:
+
+            mask = self.once("mask", lambda: self.draw_mask(x.shape))
+        """
+        if self._kept is None:
+            return make()
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
 
     def drop_cache(self) -> None:
         """Free what `forward` kept; `backward` and `jvp` then need a new forward."""
@@ -204,6 +221,23 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+@contextmanager
+def holding(model: Layer) -> Iterator[None]:
+    """Within it all evaluations of the model are evaluations of one function.
+
+    Each layer's `once` makes its random choices, and moves its running statistics, in the first
+    one only. A `holding` within another changes nothing: the outer one counts.
+    """
+    leaves = [leaf for _, leaf in model.leaves() if leaf._kept is None]
+    for leaf in leaves:
+        leaf._kept = {}
+    try:
+        yield
+    finally:
+        for leaf in leaves:
+            leaf._kept = None
 
 
 def initial_uniform(

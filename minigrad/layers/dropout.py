@@ -53,12 +53,7 @@ class Dropout(Layer):
         if not train or self.p == 0:
             self.cache = 1  # y = 1·x
             return x.copy()
-        m = None if self.held is None else self.held.get("mask")
-        if m is None or m.shape != x.shape:
-            m = self._mask(x)
-            if self.held is not None:
-                self.held["mask"] = m
-        self.cache = m
+        self.cache = m = self.once(f"mask {x.shape}", lambda: self._mask(x))
         return x * m
 
     def _mask(self, x: Array) -> Array:

@@ -69,14 +69,14 @@ class BatchNorm1d(Layer):
         mean = rows.mean(axis=0)
         centred = rows - mean
         var = (centred * centred).mean(axis=0)  # two passes: E[x²] - E[x]² would cancel
-        if not self.held:  # once for all evaluations of one function
-            for name, new in (("running_mean", mean), ("running_var", var * (M / (M - 1)))):
-                running = self.buffers[name]
-                running += self.momentum * (new - running)
-            self.buffers["num_batches_tracked"] += 1
-        if self.held is not None:
-            self.held["moved"] = True
+        self.once("running statistics", lambda: self._move_running(mean, var * (M / (M - 1))))
         return centred, var
+
+    def _move_running(self, mean: Array, var: Array) -> None:
+        for name, new in (("running_mean", mean), ("running_var", var)):
+            running = self.buffers[name]
+            running += self.momentum * (new - running)
+        self.buffers["num_batches_tracked"] += 1
 
     def backward(self, dy: Array) -> Array:
         x_hat, inv_std, train, shape = self.recall()

@@ -22,20 +22,6 @@ def chain(model: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
 
 
 @contextmanager
-def holding(model: Layer) -> Iterator[None]:
-    """Within it every forward makes the same random choices as the first, and running statistics
-    move once: several evaluations of one function."""
-    leaves = [leaf for _, leaf in model.leaves() if leaf.held is None]  # else: held already
-    for leaf in leaves:
-        leaf.held = {}
-    try:
-        yield
-    finally:
-        for leaf in leaves:
-            leaf.held = None
-
-
-@contextmanager
 def replaced(layer: Layer, prefix: str, params: Mapping[str, Array]) -> Iterator[None]:
     """Other parameters in the layer's place for a while; its own are not touched."""
     leaves = list(layer.leaves(prefix))

@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Any
 
 from minigrad.backend import Array, array_module
-from minigrad.layers import Layer
+from minigrad.layers import Layer, holding
 from minigrad.losses import Loss
-from minigrad.rules.chain import chain, holding
+from minigrad.rules.chain import chain
 from minigrad.rules.forward.finite_differences import step_size
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array
-from minigrad.layers import Layer
+from minigrad.layers import Layer, holding
 from minigrad.losses import Loss
-from minigrad.rules.chain import chain, holding, replaced
+from minigrad.rules.chain import chain, replaced
 from minigrad.rules.forward.directions import StepDirections, squared_norm
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from minigrad.backend import Array, array_module
 from minigrad.checks import not_negative, positive_int
 from minigrad.kernels.parallel import WORTH_A_THREAD
-from minigrad.layers import Layer
+from minigrad.layers import Layer, holding
 from minigrad.losses import Loss
 from minigrad.rules.base import Rule
-from minigrad.rules.chain import chain, holding
+from minigrad.rules.chain import chain
 from minigrad.rules.forward.activities import perturb_activities
 from minigrad.rules.forward.directions import Directions, StepDirections, squared_norm
 from minigrad.rules.forward.finite_differences import by_differences
