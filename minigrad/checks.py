@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
 
@@ -37,3 +42,30 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
     if len(values) != 2:
         raise ValueError(f"{name} must be an integer or two of them, got {value!r}")
     return positive_int(name, values[0], least), positive_int(name, values[1], least)
+
+
+def renamed(**names: str) -> Callable[[F], F]:
+    """A decorator: the function also takes old keyword arguments, and warns: @renamed(old="new").
+
+    `names` maps each old name to the new one. An old name gives a DeprecationWarning at the place
+    of the call. TypeError for an old name beside its new one.
+    """
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def called(*args: Any, **options: Any) -> Any:
+            for old in [name for name in options if name in names]:
+                new = names[old]
+                if new in options:
+                    raise TypeError(f"{old}= is the old name of {new}=: give {new}= alone")
+                warnings.warn(
+                    f"{old}= is now called {new}=: write {new}={options[old]!r:.50}",
+                    DeprecationWarning,
+                    stacklevel=2,
+                )
+                options[new] = options.pop(old)
+            return function(*args, **options)
+
+        return cast(F, called)
+
+    return decorate
