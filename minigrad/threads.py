@@ -1,13 +1,16 @@
-"""Threads of our own, and BLAS's kept out of their way.
+"""The threads of this process: minigrad's own, and those of BLAS, NumPy's library for products.
 
-NumPy computes element-wise operations, copies and most products of tall, thin matrices on one
-core. It also releases Python's lock while it does, so that threads help.
+NumPy computes element-wise operations, copies, and most products of tall, thin matrices on one
+core. It releases Python's lock meanwhile. So several threads do such work faster than one.
 
     minigrad.threads.set_threads(2)        or MINIGRAD_THREADS=2 in the environment
 
-limits these threads and BLAS's to 2. Without either, the limits meant for BLAS
-(OPENBLAS_NUM_THREADS, MKL_NUM_THREADS, OMP_NUM_THREADS) hold here too, else there is a thread for
-each core that the process may use.
+sets the number of both kinds of threads to 2. If neither is given, the variables for BLAS count
+(OPENBLAS_NUM_THREADS, MKL_NUM_THREADS, OMP_NUM_THREADS). If none of them is set, there is one
+thread for each core that the process may use.
+
+"Threads" has this one meaning in all of minigrad: what `set_threads` sets, in one process.
+`search.grid(threads_per_run=)` and `asynchronous.fit(threads_per_process=)` call it.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from __future__ import annotations
 import contextvars
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -28,34 +31,42 @@ LIMITS = ("MINIGRAD_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NU
 
 
 class _Local(threading.local):
-    """What each thread knows of itself."""
+    """Values that each thread has for itself."""
 
-    inside = False  # it works on an item of `each`
-    passes = 0  # how many passes it is in, within one_blas_thread
+    inside = False  # this thread is working on an item of `each`
+    passes = 0  # in how many `one_blas_thread` blocks this thread is
 
 
-_threads: int | None = None  # None: not asked yet
+_threads: int | None = None  # None: not read from the environment yet
 _pool: ThreadPoolExecutor | None = None
 local = _Local()
-_lock, _inside = threading.Lock(), 0  # how many passes are within one_blas_thread
-_before: list[tuple[Any, int]] = []  # BLAS's threads outside of it
+_lock = threading.Lock()
+_inside = 0  # how many `one_blas_thread` blocks are open, in all threads together
+_before: list[tuple[Any, int]] = []  # each BLAS library, and its number of threads before them
 
 
 def threads() -> int:
-    """How many threads the layers use."""
+    """The number of threads that minigrad uses in this process."""
     global _threads
     if _threads is None:
-        _threads = next(filter(None, (_limit(name) for name in LIMITS)), None) or _cores()
+        limits = [_limit(name) for name in LIMITS]
+        _threads = next((limit for limit in limits if limit), _cores())
     return _threads
 
 
 def set_threads(n: int | None) -> None:
-    """Use n threads from here on, BLAS too; None: as many as the environment says."""
+    """Use n threads from now on, in minigrad and in BLAS. None: the environment's number.
+
+    RuntimeError while a network is being evaluated, by any thread.
+    """
     global _threads, _pool
     n = None if n is None else positive_int("n", n)
     with _lock:
         if _inside:
-            raise RuntimeError("set_threads: a pass over a network is running; call it before")
+            raise RuntimeError(
+                "set_threads was called while a pass over a network is running; call it before "
+                "the pass or after it"
+            )
         _threads = n
         if _pool is not None:
             _pool.shutdown()
@@ -65,7 +76,7 @@ def set_threads(n: int | None) -> None:
 
 
 def _limit(name: str) -> int | None:
-    """The number that an environment variable sets; OMP_NUM_THREADS may be a list, "4,2"."""
+    """The number in an environment variable. OMP_NUM_THREADS may be a list, "4,2"."""
     text = os.environ.get(name, "").split(",")[0].strip()
     if text.isdecimal() and int(text) > 0:
         return int(text)
@@ -77,18 +88,24 @@ def _limit(name: str) -> int | None:
 def _cores() -> int:
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
+    except AttributeError:  # not every system has it
         return os.cpu_count() or 1
 
 
-def each(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
-    """[work(item) for item in items], on all threads. BLAS keeps to one thread meanwhile.
+def each(work: Callable[[Any], T], items: Iterable[Any], parallel: bool = True) -> list[T]:
+    """[work(item) for item in items], shared out among the threads. BLAS uses one thread meanwhile.
 
-    An error, or Ctrl-C, is raised here, when no thread works on any more.
+    parallel  False: one item after the other, on the calling thread. Arrays on a GPU need this: a
+              device and its queue of operations belong to a thread
+    Nesting:  `each` inside an item runs on that item's thread
+    Errors:   after the first error no further item begins. It is raised here, after all threads
+              have stopped. Of several errors any one may be raised
+    Ctrl-C:   likewise, and KeyboardInterrupt is raised even if an item has failed as well
     """
-    if local.inside:  # work that calls `each` itself stays on its thread
+    items = list(items)
+    if local.inside or not parallel:
         return [work(item) for item in items]
-    numbers = iter(range(len(items)))  # each thread takes the next: a late one does less
+    numbers = iter(range(len(items)))  # each thread takes the next one: a slow thread takes fewer
     results: list[Any] = [None] * len(items)
 
     def share() -> None:
@@ -102,14 +119,16 @@ def each(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
         finally:
             local.inside = False
 
-    others, failures = [], []
+    others: list[Future[None]] = []
+    failures: list[BaseException | None] = []
     with one_blas_thread():
-        for _ in range(min(threads(), len(items)) - 1):
-            # A copy of the context: np.errstate holds there as it does here.
-            others.append(_executor().submit(contextvars.copy_context().run, share))
         try:
+            for _ in range(min(threads(), len(items)) - 1):
+                # A copy of the context: NumPy's errstate is then the same in all threads.
+                others.append(_executor().submit(contextvars.copy_context().run, share))
             share()
         except BaseException as error:
+            _exhaust(numbers)
             failures.append(error)
         while others:
             try:
@@ -118,14 +137,15 @@ def each(work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
             except KeyboardInterrupt as error:
                 _exhaust(numbers)
                 failures.append(error)
-    for failure in failures:
-        if failure is not None:
-            raise failure
+    errors = [failure for failure in failures if failure is not None]
+    errors.sort(key=lambda error: not isinstance(error, KeyboardInterrupt))
+    if errors:
+        raise errors[0]
     return results
 
 
 def _exhaust(numbers: Iterator[int]) -> None:
-    """Nobody begins another item."""
+    """Take all numbers that are left, so that no thread begins another item."""
     for _ in numbers:
         pass
 
@@ -139,25 +159,27 @@ def _executor() -> ThreadPoolExecutor:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """BLAS keeps to one thread: two levels of threads would fight for the cores.
+    """Within it BLAS uses one thread.
 
-    So would BLAS's idle threads, which spin for milliseconds before they sleep: a network whose
-    layers use these threads here wants this around the whole of a pass.
+    If minigrad's threads and BLAS's threads work at once, there are more threads than cores, and
+    both become slower. BLAS's threads also keep a core busy for milliseconds after a product. A
+    network whose layers use minigrad's threads opens this block around a whole pass.
     """
     global _inside
+    controllers = _blas()  # looks for the libraries: if that fails, nothing has been counted yet
     local.passes += 1
     with _lock:
         _inside += 1
         if _inside == 1:
-            _before[:] = [(blas, blas.num_threads) for blas in _blas()]
-            for controller, _ in _before:
+            _before[:] = [(blas, blas.num_threads) for blas in controllers]
+            for controller in controllers:
                 controller.set_num_threads(1)
     try:
         yield
     finally:
         local.passes -= 1
         with _lock:
-            _inside = max(0, _inside - 1)  # 0 already in a child forked meanwhile
+            _inside = max(0, _inside - 1)  # a process that was forked inside has 0 already
             if _inside == 0:
                 for controller, number in _before:
                     controller.set_num_threads(number)
@@ -167,7 +189,7 @@ _controllers: list[Any] | None = None
 
 
 def _blas() -> list[Any]:
-    """The BLAS libraries that are loaded, NumPy's among them; looked for once."""
+    """The BLAS libraries of this process, NumPy's among them. They are looked for once."""
     global _controllers
     if _controllers is None:
         from threadpoolctl import ThreadpoolController
@@ -177,9 +199,10 @@ def _blas() -> list[Any]:
 
 
 def _after_fork() -> None:
-    """A forked process has none of its parent's threads, and no pass that runs in them."""
+    """Start afresh in a forked process: it has none of its parent's threads and passes."""
     global _pool, _lock, _inside
-    _pool, _lock = None, threading.Lock()
+    _pool = None
+    _lock = threading.Lock()
     if _inside:
         for controller, number in _before:
             controller.set_num_threads(number)
