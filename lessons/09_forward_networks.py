@@ -473,7 +473,8 @@ def decay_trial(seed, lr, decay):
 
 def search(trial, axes, name):
     file = lesson.out / f"{name}.jsonl"
-    return mg.search.grid(trial, axes, seeds=[lesson.seed], out=file, threads=threads.threads())
+    n = threads.threads()
+    return mg.search.grid(trial, axes, seeds=[lesson.seed], out=file, threads_per_run=n)
 
 
 results = search(decay_trial, GRID, "decay")

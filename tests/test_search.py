@@ -116,8 +116,8 @@ def _check_a_history(out, name):
 
 def test_two_jobs_give_what_one_gives_bit_for_bit(out, tmp_path):
     run = trainer()
-    one = search.grid(run, AXES, seeds=range(2), out=out, jobs=1)
-    two = search.grid(run, AXES, seeds=range(2), out=tmp_path / "two.jsonl", jobs=2)
+    one = search.grid(run, AXES, seeds=range(2), out=out, n_jobs=1)
+    two = search.grid(run, AXES, seeds=range(2), out=tmp_path / "two.jsonl", n_jobs=2)
     assert measured(one) == measured(two)
     assert len(two.rows) == 12
     assert repr(one) == repr(two)
@@ -351,7 +351,7 @@ def test_ctrl_c_ends_the_workers_and_the_same_call_goes_on(out):
         def run(seed, lr):
             time.sleep(0.05 if seed < 4 else 60)
             return {{"validation_loss": lr, "pid": os.getpid()}}
-        search.grid(run, {{"lr": [1.0, 2.0]}}, seeds=range(6), out={str(out)!r}, jobs=2)
+        search.grid(run, {{"lr": [1.0, 2.0]}}, seeds=range(6), out={str(out)!r}, n_jobs=2)
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)],
@@ -373,7 +373,7 @@ def test_ctrl_c_ends_the_workers_and_the_same_call_goes_on(out):
     for pid in {row["results"]["pid"] for row in written}:
         _ends(pid)
     results = search.grid(
-        lambda seed, lr: {"validation_loss": lr}, {"lr": [1, 2]}, seeds=range(6), out=out, jobs=2
+        lambda seed, lr: {"validation_loss": lr}, {"lr": [1, 2]}, seeds=range(6), out=out, n_jobs=2
     )
     assert [row["status"] for row in results.rows] == ["done"] * 12
     assert len(lines(out)) == 12
@@ -387,7 +387,7 @@ def test_a_worker_that_dies_is_an_error_that_loses_no_other_run(out):
         return {"validation_loss": lr}
 
     with pytest.raises(RuntimeError, match="unexpectedly terminated"):
-        search.grid(run, {"lr": [1.0]}, seeds=range(120), out=out, jobs=2)
+        search.grid(run, {"lr": [1.0]}, seeds=range(120), out=out, n_jobs=2)
     assert sorted(row["seed"] for row in lines(out)) == [s for s in range(120) if s != 60]
 
 
@@ -475,7 +475,7 @@ def test_workers_keep_to_their_threads(out, number, monkeypatch, threads_as_befo
     monkeypatch.setenv("MINIGRAD_THREADS", "3")  # what the whole of this process may use
     monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
     axes = {"lr": [1.0, 2.0]}
-    results = search.grid(limits, axes, seeds=range(3), out=out, jobs=2, threads=number)
+    results = search.grid(limits, axes, seeds=range(3), out=out, n_jobs=2, threads_per_run=number)
     for row in results.rows:
         got = row["results"]
         assert (got["ours"], got["blas"], got["omp"]) == (number, number, number)
@@ -485,19 +485,19 @@ def test_workers_keep_to_their_threads(out, number, monkeypatch, threads_as_befo
 
 def test_this_process_keeps_to_its_threads_for_a_while(out, threads_as_before):
     threads.set_threads(3)
-    (row,) = search.grid(limits, {"lr": [1]}, out=out, threads=2).rows
+    (row,) = search.grid(limits, {"lr": [1]}, out=out, threads_per_run=2).rows
     got = row["results"]
     assert (got["ours"], got["blas"], got["pid"]) == (2, 2, os.getpid())
     assert threads.threads() == 3
     threads.set_threads(1)  # -1 is as many as minigrad may use
-    (row,) = search.grid(limits, {"lr": [2]}, out=out, jobs=-1).rows
+    (row,) = search.grid(limits, {"lr": [2]}, out=out, n_jobs=-1).rows
     assert row["results"]["pid"] == os.getpid()
 
 
 def test_more_threads_than_cores_are_refused(out, monkeypatch):
     monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
-    with pytest.raises(ValueError, match=r"3 jobs with 2 threads each .* 4 cores .* jobs=2"):
-        search.grid(Fake(), AXES, out=out, jobs=3, threads=2)
+    with pytest.raises(ValueError, match=r"3 jobs with 2 threads each .* 4 cores .* n_jobs=2"):
+        search.grid(Fake(), AXES, out=out, n_jobs=3, threads_per_run=2)
     assert not out.exists()
 
 
@@ -526,7 +526,7 @@ def test_workers_get_closures_data_and_failures_come_back(out, capsys):
         sum_ = float(train.x.sum(dtype=np.float64))
         return {"a": factor * lr, "plain": plain, "sum": sum_, "noise": noisy.noisy - train.noisy}
 
-    results = search.grid(run, {"lr": [1.0, 2.0]}, out=out, jobs=2)
+    results = search.grid(run, {"lr": [1.0, 2.0]}, out=out, n_jobs=2)
     got = results.rows[0]["results"]
     assert got["a"] == 3
     assert got["plain"] == got["noise"] == 1
@@ -559,7 +559,7 @@ def test_workers_compute_on_the_backend_of_the_parent(out):
         mg.backend.use("cupy")
         def run(seed, lr):
             return {{"a": 1.0}}
-        results = mg.search.grid(run, {{"lr": [1, 2]}}, out={str(out)!r}, jobs=2)
+        results = mg.search.grid(run, {{"lr": [1, 2]}}, out={str(out)!r}, n_jobs=2)
     """
     if mg.backend._load("auto") is not np:
         pytest.skip("CuPy runs here")
@@ -685,12 +685,15 @@ def test_means_have_four_digits():
         ({"axes": {"lr": [NAN]}}, "'lr' must be finite numbers, strings"),
         ({"axes": {"lr": [np.inf]}}, "'lr' must be finite numbers, strings"),
         ({"seeds": 3}, "seeds must be a list"),
-        ({"seeds": []}, "seeds must be some, each once"),
-        ({"seeds": [1, 1]}, "seeds must be some, each once"),
+        ({"seeds": []}, "seeds must be one or more integers, each once"),
+        ({"seeds": [1, 1]}, "seeds must be one or more integers, each once"),
         ({"seeds": [-1]}, "each of the seeds must be"),
-        ({"jobs": 0}, "jobs must be"),
-        ({"jobs": -2}, "jobs must be"),
-        ({"threads": 0}, "threads must be"),
+        ({"n_jobs": 0}, "n_jobs must be"),
+        ({"n_jobs": -2}, "n_jobs must be"),
+        ({"threads_per_run": 0}, "threads_per_run must be"),
+        ({"executor": "dsk"}, "executor must be None or one of .*'dask', 'loky'"),
+        ({"executor": "dsk", "n_jobs": 1}, "executor must be"),
+        ({"executor": "threading", "n_jobs": 2}, "executor must be"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_runs(out, options, message):
@@ -741,7 +744,7 @@ def test_the_same_call_on_a_dask_cluster(out, tmp_path, cluster):
         return trainer()(seed, lr, decay)
 
     here = search.grid(run, AXES, out=out)
-    there = search.grid(run, AXES, out=tmp_path / "dask.jsonl", workers="dask")
+    there = search.grid(run, AXES, out=tmp_path / "dask.jsonl", executor="dask")
     assert measured(there) == measured(here)
     assert repr(there) == repr(here)
     with joblib.parallel_config(backend="dask"):

@@ -10,16 +10,16 @@
         )
 
     axes = {"lr": np.logspace(-3, 0, 4), "decay": [0, 1e-4]}
-    results = mg.search.grid(run, axes, seeds=range(3), out="runs.jsonl", jobs=-1)
+    results = mg.search.grid(run, axes, seeds=range(3), out="runs.jsonl", n_jobs=-1)
     print(results, results.best())
     minigrad.plots.heat_map(results, "softmax regression", "lr", "decay")
 
-On a Dask cluster (pip install "minigrad[cluster]") each worker should have one thread, and `run`
-load its data itself, which would travel to the cluster with each run otherwise:
+The runs can also be done by a Dask cluster (pip install "minigrad[cluster]"). Give each of its
+workers one thread. Let `run` load its data itself; otherwise the data is sent with each run:
 
     from distributed import Client
     client = Client("tcp://scheduler:8786")  # Client(threads_per_worker=1): one on this machine
-    results = mg.search.grid(run, axes, seeds=range(3), out="runs.jsonl", workers="dask")
+    results = mg.search.grid(run, axes, seeds=range(3), out="runs.jsonl", executor="dask")
     client.close()
 """
 

@@ -1,4 +1,4 @@
-"""What a search found: the runs, tables over the settings, the best one."""
+"""What a search found: its runs, tables over the settings, the best combination."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOSS = "validation_loss"
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination of settings: its mean over the seeds, and their standard deviation."""
+    """One combination of settings: the metric's mean and standard deviation over its seeds."""
 
     metric: str
     settings: dict[str, Any]
@@ -35,11 +35,11 @@ class Cell:
 class Table:
     """A metric over the grid: arrays with one dimension for each of `axes` {name: values}.
 
-    mean      over the seeds; NaN where a run diverged or failed, or where there is none
-    spread    the seeds' standard deviation, sqrt(Σ(x - mean)² / (n - 1)); NaN for one seed
+    mean      over the seeds. NaN if a run diverged or failed, and if there is no run
+    spread    the standard deviation over the seeds, sqrt(Σ(x - mean)² / (n - 1)). NaN for one seed
     runs, diverged, failed
-              how many there are of each; a run that diverged or failed is not among `runs`
-    highest   whether high values are good ones
+              the number of runs of each kind; `runs` are those that neither diverged nor failed
+    highest   True if the highest value is the best one
     """
 
     axes: dict[str, list[Any]]
@@ -53,15 +53,28 @@ class Table:
 
     @property
     def best(self) -> tuple[int, ...] | None:
-        """Where the best mean is; None where no combination has one."""
+        """The place of the best mean, an index into `mean`. None if all are NaN."""
         if np.isnan(self.mean).all():
             return None
         at = np.nanargmax(self.mean) if self.highest else np.nanargmin(self.mean)
         return tuple(int(i) for i in np.unravel_index(at, self.mean.shape))
 
     def turned(self, *names: str) -> Table:
-        """The same with the dimensions in this order; those not named must have one value."""
-        order = [*names, *(name for name in self.axes if name not in names)]
+        """The same table with the dimensions in this order.
+
+        A dimension that is not named is left out. It must have one value.
+        """
+        for name in names:
+            if name not in self.axes:
+                raise ValueError(f"there is no setting {name!r}: the table has {list(self.axes)}")
+        left_out = [name for name in self.axes if name not in names]
+        for name in left_out:
+            if len(self.axes[name]) > 1:
+                raise ValueError(
+                    f"{name!r} has several values and cannot be left out: name it too, or choose "
+                    f"one of its values before, results.where({name}={self.axes[name][0]!r})"
+                )
+        order = [*names, *left_out]
         shape = [len(self.axes[name]) for name in names]
         places = [list(self.axes).index(name) for name in order]
         arrays = {
@@ -71,7 +84,7 @@ class Table:
         return replace(self, axes={name: self.axes[name] for name in names}, **arrays)
 
     def words(self, at: tuple[int, ...]) -> str:
-        """What stands in a cell: "2.303 ± 0.004", "2 of 3 diverged", or nothing."""
+        """The text for a cell: "2.303 ± 0.004", "2 of 3 diverged", or "" if there is no run."""
         if not math.isnan(self.mean[at]):
             return with_spread(self.mean[at], self.spread[at])
         lost = {"diverged": self.diverged[at], "failed": self.failed[at]}
@@ -98,9 +111,9 @@ class Table:
 
 
 class Results:
-    """The runs of a search, as `rows`: dicts with settings, seed, status, results and the rest.
+    """The runs of a search, as `rows`: dicts with settings, seed, status, results and more.
 
-    axes: {name: values} in their order; without them the values that the rows have, sorted.
+    axes  {name: values}, in the order of the tables. None: all values in the rows, sorted
     """
 
     def __init__(
@@ -109,12 +122,25 @@ class Results:
         self.rows = list(rows)
         if axes is None:
             names = dict.fromkeys(name for row in self.rows for name in row["settings"])
-            axes = {k: _ordered(row["settings"][k] for row in self.rows) for k in names}
+            with_name = {k: [row for row in self.rows if k in row["settings"]] for k in names}
+            axes = {k: _ordered(row["settings"][k] for row in with_name[k]) for k in names}
         self.axes = {name: list(values) for name, values in axes.items()}
+        for row in self.rows:
+            for name, values in self.axes.items():
+                if name not in row["settings"]:
+                    raise ValueError(
+                        f"a run has no setting {name!r}: it has {row['settings']}; runs with other "
+                        "settings belong into other Results"
+                    )
+                if row["settings"][name] not in values:
+                    raise ValueError(
+                        f"a run has {name}={row['settings'][name]!r}, which is none of the values "
+                        f"in the axes: {values}"
+                    )
 
     @classmethod
     def load(cls, path: str | Path, tag: str | None = None) -> Results:
-        """The runs in a file that `grid` wrote: those of one tag, the last of each."""
+        """The runs of one tag in a file that `grid` wrote. Of a repeated run, the last row."""
         rows = record.read(path)
         tags = sorted({row["tag"] for row in rows})
         if tag is None and len(tags) > 1:
@@ -126,7 +152,7 @@ class Results:
 
     @property
     def failed(self) -> list[dict[str, Any]]:
-        """The rows of the runs that raised: row["error"], row["traceback"]."""
+        """The rows of the runs that raised. They have row["error"] and row["traceback"]."""
         return [row for row in self.rows if row["status"] == "failed"]
 
     @property
@@ -135,7 +161,7 @@ class Results:
         return list(dict.fromkeys(name for row in self.rows for name in row["results"]))
 
     def where(self, **settings: Any) -> Results:
-        """The runs with these settings: where(momentum=0.9) leaves the other axes."""
+        """The runs with these settings. where(momentum=0.9) keeps the other axes whole."""
         for name, value in settings.items():
             if value not in self.axes.get(name, ()):
                 raise ValueError(f"no run has {name}={value!r}: the axes are {self.axes}")
@@ -143,17 +169,18 @@ class Results:
         return Results(rows, self.axes | {name: [value] for name, value in settings.items()})
 
     def table(self, metric: str = LOSS, highest: bool | None = None) -> Table:
-        """The metric over the grid. highest: whether high is good; None: where it is an accuracy.
+        """The metric over the grid, with means over the seeds.
 
-        A combination one of whose runs diverged or failed has no mean: the mean of the seeds that
-        happened to survive would make it look better than it is.
+        highest  True if the highest value is the best one. None: True for an accuracy
+        A combination has no mean if one of its runs diverged or failed. The mean of the other
+        seeds would make it look better than it is.
         """
         if not self.rows:
             raise ValueError("there are no runs to make a table of")
         places = {
             name: {value: i for i, value in enumerate(values)} for name, values in self.axes.items()
         }
-        shape = tuple(map(len, self.axes.values()))
+        shape = tuple(len(values) for values in self.axes.values())
         values: dict[tuple[int, ...], list[float]] = {at: [] for at in np.ndindex(*shape)}
         lost = {kind: np.zeros(shape, int) for kind in ("diverged", "failed")}
         for row in self.rows:
@@ -164,7 +191,8 @@ class Results:
                 values[at].append(row["results"][metric])
             else:
                 raise ValueError(f"no metric {metric!r}: the runs measured {self.metrics}")
-        mean, spread = np.full(shape, np.nan), np.full(shape, np.nan)
+        mean = np.full(shape, np.nan)
+        spread = np.full(shape, np.nan)
         for at, cell in values.items():
             if cell and not lost["diverged"][at] and not lost["failed"][at]:
                 mean[at] = np.mean(cell)
@@ -175,17 +203,17 @@ class Results:
         return Table(self.axes, metric, mean, spread, runs, **lost, highest=highest)
 
     def best(self, metric: str = LOSS, highest: bool | None = None) -> Cell:
-        """The best combination by its mean over the seeds; the first of equals.
+        """The combination with the best mean over the seeds. Of equal ones, the first.
 
-        One that diverged or failed with any seed is worse than all others.
+        A combination that diverged or failed with one of its seeds is never the best.
         """
         table = self.table(metric, highest)
         at = table.best
         if at is None:
             errors = "".join(f"; {row['error']}" for row in self.failed[:1])
             raise ValueError(
-                "every combination diverged or failed with some seed, so none is best: "
-                f"{self._counts()}{errors}"
+                "every combination diverged or failed with at least one seed, so there is no best "
+                f"one: {self._counts()}{errors}"
             )
         settings = {name: v[i] for (name, v), i in zip(self.axes.items(), at, strict=True)}
         return Cell(
@@ -214,7 +242,7 @@ def why_failed(row: dict[str, Any]) -> str:
 
 
 def short(value: Any) -> str:
-    """A setting, readable: 0.1, 4.64e-4, relu."""
+    """A setting as short text: 0.1, 4.64e-4, relu."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return str(value)
     if value == 0 or 1e-2 <= abs(value) < 1e5:
@@ -224,13 +252,13 @@ def short(value: Any) -> str:
 
 
 def with_spread(mean: float, spread: float) -> str:
-    """A mean with its spread, where there is one: "2.303 ± 0.0041"."""
+    """A mean with its spread, if that is not NaN: "2.303 ± 0.0041"."""
     words = significant(mean, 4)
     return words if math.isnan(spread) else f"{words} ± {significant(spread, 2)}"
 
 
 def significant(value: float, digits: int) -> str:
-    """A number with this many digits that count: 0.1200, 14.25, 1424; 1e-9 and 2e7 as they are."""
+    """A number with this many significant digits: 0.1200, 14.25, 1424, 1e-09, 2e+07."""
     if value != 0 and not 1e-4 <= abs(value) < 1e5:
         return f"{value:.{digits}g}"
     before = 1 if value == 0 else math.floor(math.log10(abs(value))) + 1
@@ -238,7 +266,7 @@ def significant(value: float, digits: int) -> str:
 
 
 def _ordered(values: Iterable[Any]) -> list[Any]:
-    """Each value once; numbers by size, others as they came."""
+    """Each value once. Numbers are sorted, others keep their order."""
     values = list(dict.fromkeys(values))
     numbers = all(type(v) in (int, float) for v in values)
     return sorted(values) if numbers else values

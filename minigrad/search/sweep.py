@@ -1,69 +1,81 @@
-"""A grid of settings, searched: which runs there are, who does them, what is done already."""
+"""A grid search: which runs there are, which of them the file has, and who does the others."""
 
 from __future__ import annotations
 
 import itertools
-import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 from minigrad import backend
-from minigrad import threads as our_threads
-from minigrad.checks import positive_int
+from minigrad.checks import positive_int, renamed
+from minigrad.search.arguments import (
+    check_file,
+    check_run,
+    checked_axes,
+    checked_jobs,
+    checked_seeds,
+    is_loky,
+)
 from minigrad.search.record import ENDED, Record, key
 from minigrad.search.results import LOSS, Results, why_failed
 from minigrad.search.task import carry_out, carry_out_in_a_worker, limited
 
 
+@renamed(jobs="n_jobs", workers="executor", threads="threads_per_run")
 def grid(
     run: Callable[..., Any],
     axes: Mapping[str, Sequence[Any]],
     *,
     seeds: Iterable[int] = (0,),
     out: str | Path,
-    jobs: int | None = None,
-    workers: str | None = None,
-    threads: int = 1,
+    n_jobs: int | None = None,
+    executor: str | None = None,
+    threads_per_run: int = 1,
     tag: str = "",
     progress: bool | None = None,
 ) -> Results:
-    """Do run(seed=seed, **settings) for every combination of settings and every seed.
+    """Call run(seed=seed, **settings) for every combination of settings and every seed.
 
-    run       trains one network and returns numbers by name, {"validation_loss": 0.3, ...}, or
-              fit's History, whose test set is the validation set: its last and its best_ values
+    run       trains one network. It returns numbers by name, {"validation_loss": 0.3, ...}, or
+              fit's History: its last and best values count, its test set as the validation set
     axes      {"lr": [0.1, 0.01], "momentum": [0, 0.9]}
-    out       a file of one JSON line a run. The same call goes on where it was interrupted: runs
-              in the file are not done again, unless they failed
-    tag       the experiment's version: runs in the file with another tag do not count
-    jobs      runs at a time; 1, the default: in this process; -1: as many as cores allow
-    workers   joblib's name for who does them: "loky" (processes here), "dask" (a cluster); None:
-              what joblib.parallel_config around the call says
-    threads   of each run. More than one may change the last bits of results; `jobs` does not
-    progress  the bar; None shows it where standard error is a terminal
+    out       a file with one line of JSON for each run. The same call, made again, does only the
+              runs that are not in the file, and those that failed
+    tag       the version of the experiment: runs in the file with another tag do not count
+    n_jobs    how many runs at a time. 1: in this process. -1: as many as the cores allow. None:
+              what a joblib.parallel_config around the call says, else 1
+    executor  who does the runs: "loky" (processes on this machine), "dask" (a cluster), or None:
+              what joblib.parallel_config says, else "loky"
+    threads_per_run  2 or more may change the last digits of a result; n_jobs never does
+    progress  the bar. None: shown if standard error is a terminal
 
-    A run has "diverged" where a number is not finite, "failed" where it raised: no other stops.
+    A run has "diverged" if a number is not finite, and "failed" if it raised; the others go on.
     """
-    axes = _checked_axes(axes)
-    seeds = _checked_seeds(seeds)
+    axes = checked_axes(axes)
+    seeds = checked_seeds(seeds)
+    check_file(out, tag)
     combinations = [dict(zip(axes, v, strict=True)) for v in itertools.product(*axes.values())]
     plan = [
         {"settings": settings, "seed": seed, "tag": tag}
         for settings in combinations
         for seed in seeds
     ]
-    jobs = _checked_jobs(jobs, workers, positive_int("threads", threads))
+    positive_int("threads_per_run", threads_per_run)
+    n_jobs = checked_jobs(n_jobs, executor, threads_per_run)
     with closing(Record(out, list(axes))) as record:
         known = {key(row): row for row in record.rows}
         known = {k: row for k, row in known.items() if row["status"] in ENDED}
         ended = {key(r): known[key(r)] for r in plan if key(r) in known}
         todo = [r for r in plan if key(r) not in known]
+        if todo:
+            check_run(run, combinations[0])
         bar = _Bar(len(plan), ended, axes, progress)
         try:
-            # closing: after an error here, no worker goes on
-            with closing(_carried_out(run, todo, jobs, workers, threads)) as rows:
+            # closing: after an error here, the workers stop
+            with closing(_carried_out(run, todo, n_jobs, executor, threads_per_run)) as rows:
                 for row in rows:
                     row = record.append(row | {"tag": tag})
                     ended[key(row)] = row
@@ -71,7 +83,8 @@ def grid(
         except KeyboardInterrupt:
             bar.close()
             print(
-                f"interrupted: {len(ended)} of {len(plan)} runs are in {out}: call it again",
+                f"interrupted: {len(ended)} of {len(plan)} runs are in {out}; make the same call "
+                "again for the rest",
                 file=sys.stderr,
             )
             raise
@@ -86,99 +99,36 @@ def grid(
 def _carried_out(
     run: Callable[..., Any],
     todo: list[dict[str, Any]],
-    jobs: int | None,
-    workers: str | None,
-    n: int,
-) -> Iterator[dict[str, Any]]:
+    n_jobs: int | None,
+    executor: str | None,
+    threads_per_run: int,
+) -> Generator[dict[str, Any], None, None]:
     """The rows of these runs, each as soon as it ends."""
     if not todo:
         return
-    if jobs == 1:
-        with limited(n):
-            for r in todo:
-                yield carry_out(run, r["settings"], r["seed"])
+    if n_jobs == 1:
+        for r in todo:
+            with limited(threads_per_run):
+                row = carry_out(run, r["settings"], r["seed"])
+            yield row
         return
     import joblib
 
-    # batch_size: joblib would hand out, and back, short runs by the dozen.
-    options = {"return_as": "generator_unordered", "batch_size": 1, "n_jobs": jobs}
+    # batch_size=1: otherwise joblib hands out short runs by the dozen, and returns them so.
+    options = {"return_as": "generator_unordered", "batch_size": 1, "n_jobs": n_jobs}
     work = joblib.delayed(carry_out_in_a_worker)
-    tasks = (work(run, r["settings"], r["seed"], n, backend.name()) for r in todo)
-    config = {"backend": workers} if workers is not None else {}
-    if _is_loky(workers):
-        # Libraries other than BLAS, PyTorch's say, read their limits when a worker starts.
-        config = {"backend": "loky", "inner_max_num_threads": n}
+    tasks = (work(run, r["settings"], r["seed"], threads_per_run, backend.name()) for r in todo)
+    config: dict[str, Any] = {"backend": executor} if executor is not None else {}
+    if is_loky(executor):
+        # Libraries other than BLAS, such as PyTorch, read their limits when a worker starts.
+        config = {"backend": "loky", "inner_max_num_threads": threads_per_run}
     with joblib.parallel_config(**config) if config else nullcontext():
         pool = joblib.Parallel(**options)
     yield from pool(tasks)
 
 
-def _is_loky(workers: str | None) -> bool:
-    """Whether processes on this machine do the work."""
-    from joblib import parallel
-
-    if workers is not None:
-        return workers == "loky"
-    return isinstance(parallel.get_active_backend()[0], parallel.LokyBackend)
-
-
-def _checked_jobs(jobs: int | None, workers: str | None, n: int) -> int | None:
-    """How many runs at a time; None: as many as the cluster has workers."""
-    if jobs is None and workers is None and "joblib" not in sys.modules:
-        return 1  # nobody can have asked joblib for more
-    if jobs != -1 and jobs is not None:
-        positive_int("jobs", jobs)
-    if jobs == 1:
-        return 1
-    import joblib
-
-    if not _is_loky(workers):
-        return jobs
-    if jobs is None:
-        jobs = joblib.parallel.get_active_backend()[1] or 1
-    if jobs < 0:
-        return max(1, min(our_threads.threads(), joblib.cpu_count()) // n)
-    if n > 1 and jobs * n > joblib.cpu_count():
-        raise ValueError(
-            f"{jobs} jobs with {n} threads each are more than the {joblib.cpu_count()} cores here "
-            f"can do at a time: take jobs={max(1, joblib.cpu_count() // n)}, or fewer threads"
-        )
-    return jobs
-
-
-def _checked_axes(axes: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-    """The axes with Python's own numbers, which JSON gives back as they were."""
-    if not isinstance(axes, Mapping) or not axes:
-        raise ValueError(f'axes must be settings by name, {{"lr": [0.1, 0.01]}}; got {axes!r}')
-    result = {}
-    for name, values in axes.items():
-        if not isinstance(name, str) or name == "seed":
-            raise ValueError(f"a setting needs a name other than 'seed', got {name!r}")
-        if isinstance(values, str) or not isinstance(values, Iterable):
-            raise ValueError(f"the setting {name!r} must be a list of values, got {values!r}")
-        result[name] = [v.item() if hasattr(v, "item") else v for v in values]
-        for v in result[name]:
-            if not isinstance(v, str | int | float | None) or v in (math.inf, -math.inf) or v != v:
-                raise ValueError(
-                    f"the setting {name!r} must be finite numbers, strings, True, False or None, "
-                    f"got {v!r}; give it a name and let `run` look it up"
-                )
-        if not result[name] or len(set(result[name])) < len(result[name]):
-            raise ValueError(f"the setting {name!r} needs values, each once; got {result[name]}")
-    return result
-
-
-def _checked_seeds(seeds: Iterable[int]) -> list[int]:
-    if not isinstance(seeds, Iterable):
-        raise ValueError(f"seeds must be a list, (0, 1, 2) or range(3); got {seeds!r}")
-    seeds = [positive_int("each of the seeds", seed, least=0) for seed in seeds]
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds must be some, each once; got {seeds}")
-    return seeds
-
-
 class _Bar:
-    """How many runs have ended, and the best combination so far."""
+    """The progress bar: how many runs have ended, and the best combination so far."""
 
     def __init__(
         self,
@@ -190,7 +140,8 @@ class _Bar:
         from tqdm import tqdm
 
         self.hidden = not (sys.stderr.isatty() if show is None else show)
-        self.ended, self.axes = ended, axes
+        self.ended = ended
+        self.axes = axes
         self.bar = tqdm(
             total=total,
             initial=len(ended),
@@ -201,13 +152,14 @@ class _Bar:
         )
 
     def update(self) -> None:
+        """One more run has ended."""
         if self.hidden:
             return
         so_far = Results(self.ended.values(), self.axes)
         try:
             metric = LOSS if LOSS in so_far.metrics else so_far.metrics[0]
             self.bar.set_postfix_str(f"best {so_far.best(metric)}", refresh=False)
-        except (IndexError, ValueError):  # nothing measured yet, or nothing that did not diverge
+        except (IndexError, ValueError):  # no run has given a number yet, or all have diverged
             pass
         self.bar.update()
 

@@ -1,4 +1,4 @@
-"""One run of a search: what a worker does, and what it sends back."""
+"""One run of a search: the call, and the row that says what came of it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from minigrad import backend, threads
 from minigrad.history import History
 from minigrad.version import __version__
 
-_limit_lock, _limit = threading.Lock(), 0  # threads that a worker process was last told to use
+_limit_lock = threading.Lock()
+_limit = 0  # the number of threads that this worker process was last set to
 
 
 def carry_out(run: Callable[..., Any], settings: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The row of run(seed=seed, **settings): what it returned, or why it failed. Never raises.
+    """The row of run(seed=seed, **settings): what it returned, or why it failed.
 
-    Only Ctrl-C is raised, also where `run` went on after it: `fit` then returns what it has, and a
-    run cut short is not the run that was asked for.
+    It raises nothing but KeyboardInterrupt, after Ctrl-C. This holds also if `run` returned after
+    Ctrl-C, as `fit` does: the run was cut short, so its numbers are not those asked for.
     """
     row: dict[str, Any] = {"settings": settings, "seed": seed, "status": "done", "results": {}}
     started = time.perf_counter()
@@ -39,7 +40,7 @@ def carry_out(run: Callable[..., Any], settings: dict[str, Any], seed: int) -> d
                 interrupts.append(answer)
             if not all(map(math.isfinite, row["results"].values())):
                 row["status"] = "diverged"
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # sys.exit() in a run must not end the search
             row |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
             row["traceback"] = traceback.format_exc()
     if interrupts:
@@ -64,7 +65,7 @@ def carry_out_in_a_worker(
     """`carry_out` in another process, with this number of threads and the parent's backend."""
     global _limit
     with _limit_lock:
-        if _limit != number:
+        if _limit != number or threads.threads() != number:
             threads.set_threads(number)
             _limit = number
         if backend.name() != arrays:
@@ -73,7 +74,7 @@ def carry_out_in_a_worker(
 
 
 def measured(answer: Any) -> dict[str, float]:
-    """What a run returned as numbers by name: of a History, its last and its best values."""
+    """What a run returned, as numbers by name. Of a History: its last and its best values."""
     if isinstance(answer, History):
         return _of_history(answer)
     if not isinstance(answer, dict) or not answer:
@@ -98,11 +99,11 @@ def _plain(value: Any) -> float:
 
 
 def _of_history(history: History) -> dict[str, float]:
-    """The last values, which a run that diverged does not have, and the best ones on the way."""
+    """The last values, NaN if the run diverged, and the best values of all epochs."""
     result: dict[str, float] = {}
     lost = _stopped(history, "diverged")
     kinds = [("train", history.train_loss, history.train_accuracy)]
-    if history.test_loss or not history.epoch:  # diverged before it was evaluated
+    if history.test_loss or not history.epoch:  # no epoch: it diverged before its evaluation
         kinds.append(("validation", history.test_loss, history.test_accuracy))
     for kind, loss, accuracy in kinds:
         for name, values in (("loss", loss), ("accuracy", accuracy)):
@@ -115,7 +116,7 @@ def _of_history(history: History) -> dict[str, float]:
 
 @contextmanager
 def limited(number: int) -> Iterator[None]:
-    """In this process: this number of threads for a while."""
+    """Within it, this process uses this number of threads."""
     before = threads.threads()
     threads.set_threads(number)
     try:
@@ -126,11 +127,11 @@ def limited(number: int) -> Iterator[None]:
 
 @contextmanager
 def _interrupts_seen() -> Iterator[list[Any]]:
-    """The list that is given has an entry for each Ctrl-C, whoever caught it."""
+    """Gives a list that gets an entry for each Ctrl-C, also for one that `run` caught."""
     seen: list[Any] = []
     before = signal.getsignal(signal.SIGINT)
     if not callable(before) or threading.current_thread() is not threading.main_thread():
-        yield seen  # ignored here, or another thread's to answer
+        yield seen  # Ctrl-C is ignored in this process, or another thread receives it
         return
 
     def note(number: int, frame: Any) -> None:
