@@ -1,4 +1,4 @@
-"""Every block of a network in a process of its own: decoupled by synthetic gradients, or locked."""
+"""Training with one process for each block, by synthetic gradients or by backprop."""
 
 from minigrad.asynchronous.run import Run, WorkerError, fit
 from minigrad.asynchronous.timeline import Timeline

@@ -1,9 +1,9 @@
-"""Training with a process for each block."""
+"""Training with one process for each block of the network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,26 +12,27 @@ from minigrad.asynchronous.team import Team, WorkerError
 from minigrad.asynchronous.timeline import Timeline
 from minigrad.asynchronous.worker import Plan
 from minigrad.backend import array_module
-from minigrad.checks import positive_int
+from minigrad.checks import positive_int, renamed
 from minigrad.data import Dataset
 from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.rules import Backprop, Rule, SyntheticGradients
-from minigrad.rules.synthetic.blocks import split
+from minigrad.rules.synthetic.blocks import Block, split
 from minigrad.train import Bar, checked, settings
 
 __all__ = ["Run", "WorkerError", "fit"]
 
 
 class Run(NamedTuple):
-    """What a run gives back: a history as of `mg.fit`, and who was at work when."""
+    """The result of `fit`: a history as `mg.fit` returns it, and what each block did when."""
 
     history: History
     timeline: Timeline
 
 
+@renamed(threads_each="threads_per_process")
 def fit(
     model: Layer,
     loss: Loss,
@@ -48,41 +49,54 @@ def fit(
     evaluate_every: int = 1,
     lag: int | None = None,
     interfaces: Sequence[int] | None = None,
-    threads_each: int | None = None,
+    threads_per_process: int | None = None,
     progress: bool | None = None,
 ) -> Run:
-    """Train with every block in a process of its own; activations go up through shared memory.
+    """Train with one process for each block. Activations and gradients go through shared memory.
 
-    rule            SyntheticGradients(model), mode "sequential": a block steps by its module's word
-                    and goes on; what the block above finds teaches the module when it arrives.
-                    Backprop(): the same processes, each waiting for its gradient: the lock
-    lag             how many batches a block may be ahead of the answers to its predictions. 0, in
-                    lock-step: the result of `mg.fit`, bit for bit with as many threads. None: it
-                    never waits for an answer (only for a place where to put its activations).
-                    Backprop has no lag
-    interfaces      for Backprop: where to cut, as SyntheticGradients does
-    threads_each    threads of each process; None: the cores shared out, one at least
-    evaluate_every  epochs between two evaluations; they are made after the run, from copies of the
-                    weights that are kept until then
-    The rest is as in `mg.fit`. Afterwards model, optimiser, rule and schedule are as it leaves
-    them; if the run was stopped (`history.stopped`), the model is as after the last epoch to be
-    evaluated that all blocks had ended, and the others as before.
+    rule            SyntheticGradients(model), mode "sequential": a block updates by the gradient
+                    that its module predicts, and goes on with the next batch. The module learns
+                    from the true gradient, the answer of the block above, when it arrives.
+                    Backprop(): the same processes, but each waits for the true gradient
+    lag             how many batches a block may be ahead of the answers to its predictions. 0: the
+                    result of `mg.fit`, bit for bit if both use as many threads. None: any number;
+                    a block then waits only while there is no room for its activations. Not for
+                    Backprop
+    interfaces      for Backprop: after which layers the network is cut, as in SyntheticGradients
+    threads_per_process  None: the number of threads divided by the number of blocks, at least 1
+    evaluate_every  epochs between two evaluations. They are made after the run, from copies of the
+                    weights
+    The other arguments are those of `mg.fit`, and model, optimiser, rule and schedule are changed
+    as it changes them. If the run was stopped early (see `history.stopped`), only the model is
+    changed: it is set to its state after the last whole epoch that was to be evaluated.
 
-    Raises WorkerError when a process fails or is killed: none is left then, and the model is as
-    after a run that was stopped.
+    An optimiser sees one block only: one that uses the norm of all gradients uses the block's.
+    Raises WorkerError if a process fails or is killed. All others have then been ended, and the
+    model is as after a run that was stopped.
     """
     positive_int("epochs", epochs)
     positive_int("evaluate_every", evaluate_every)
+    positive_int("seed", seed, least=0)
+    _check_types(model=model, loss=loss, rule=rule, optimizer=optimizer, schedule=schedule)
     _check_rule(model, rule, optimizer)
     if isinstance(rule, Backprop) and lag is not None:
-        raise ValueError("lag is for blocks that need not wait; by Backprop() each waits")
+        raise ValueError("with Backprop() each block waits for its gradient: leave out lag=")
     if interfaces is not None and not isinstance(rule, Backprop):
-        raise ValueError("interfaces are the rule's: SyntheticGradients(model, interfaces=...)")
+        raise ValueError(
+            "interfaces= is for Backprop(); here the rule has them: "
+            "SyntheticGradients(model, interfaces=...)"
+        )
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
-    blocks = split(model, interfaces) if isinstance(rule, Backprop) else rule.blocks
-    if threads_each is None:
-        threads_each = max(1, threads.threads() // len(blocks))
-    steps, lrs = -(-len(train) // batch_size), []
+    if type(train).batches is not Dataset.batches:
+        raise TypeError(
+            f"{type(train).__name__} makes its batches in a way of its own, and the processes "
+            "would not use it: give a plain minigrad.data.Dataset(x, y)"
+        )
+    blocks = _blocks(model, rule, interfaces)
+    if threads_per_process is None:
+        threads_per_process = max(1, threads.threads() // len(blocks))
+    steps = -(-len(train) // batch_size)
+    lrs: list[tuple[float, float]] = []
     if schedule is not None:
         count = epochs if schedule.per == "epoch" else epochs * steps
         factors = [schedule.factor(schedule.t + k) for k in range(count + 1)]
@@ -98,21 +112,24 @@ def fit(
         lrs=lrs,
         per=schedule.per if schedule is not None else None,
         snapshots=frozenset(e for e in every if e % evaluate_every == 0 or e == epochs),
-        threads=positive_int("threads_each", threads_each),
+        threads=positive_int("threads_per_process", threads_per_process),
     )
     numbers = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
-    numbers |= {"processes": len(blocks), "threads_each": threads_each}
+    numbers |= {"processes": len(blocks), "threads_per_process": threads_per_process}
     history = History(settings=settings(loss, rule, optimizer, schedule, train, **numbers))
-    bar = Bar(epochs * steps, progress)
     team = Team(model, blocks, loss, rule, optimizer, train, plan)
+    bar = Bar(epochs * steps, progress)
     try:
         results = team.work(bar, history)
     finally:
-        team.end()
-        bar.close(history.stopped)
-        team.restore()
+        try:
+            team.end()
+        finally:
+            bar.close(history.stopped)
+            team.restore()
     line = Timeline([np.empty((0, 5)) for _ in blocks])
-    if results is not None:  # first what could not be had again
+    if results is not None:
+        # Before the evaluation: if that is interrupted, the results are in their places already.
         line = Timeline.of([result["events"] for result in results])
         team.take_back(results)
         if schedule is not None:
@@ -123,28 +140,62 @@ def fit(
     return Run(history, line)
 
 
+def _check_types(**arguments: Any) -> None:
+    """TypeError, with the argument's name, for a class or an object of the wrong kind."""
+    kinds: dict[str, type] = {"model": Layer, "loss": Loss, "rule": Rule}
+    kinds |= {"optimizer": Optimizer, "schedule": Schedule}
+    for name, value in arguments.items():
+        if isinstance(value, kinds[name]) or (name == "schedule" and value is None):
+            continue
+        hint = f"; make an object of it: {value.__name__}(...)" if isinstance(value, type) else ""
+        kind = kinds[name].__name__
+        article = "an" if kind == "Optimizer" else "a"
+        raise TypeError(f"{name} must be {article} {kind}, got {value!r:.100}{hint}")
+
+
 def _check_rule(model: Layer, rule: Rule, optimizer: Optimizer) -> None:
-    """An error unless the run can be taken apart into blocks that do what `mg.fit` would do."""
+    """An error unless the blocks, each in a process, do together what `mg.fit` would do."""
     if any(array_module(array) is not np for array in model.params.values()):
-        raise TypeError("processes share the host's memory: use the backend 'numpy' for this")
+        raise TypeError(
+            "the processes share memory of the host: make the model, the rule and the optimiser "
+            "with the backend 'numpy'"
+        )
     if _names(optimizer.model) != _names(model):
         raise ValueError(
-            "with a process for each block the optimiser must be one of the whole model: "
-            f"{type(optimizer).__name__}(model, lr=...)"
+            "the optimiser must be one of the whole model, so that it can be divided among the "
+            f"blocks: {type(optimizer).__name__}(model, lr=...)"
         )
-    estimate = type(rule).estimate
-    if estimate is Backprop.estimate:
+    base: type[Rule] = SyntheticGradients if isinstance(rule, SyntheticGradients) else Backprop
+    for method in ("estimate", "end_epoch", "rescale"):
+        if getattr(type(rule), method) is not getattr(base, method):
+            raise TypeError(
+                f"the processes do not call {type(rule).__name__}.{method}: blocks in processes "
+                "learn by SyntheticGradients(model) or by Backprop() themselves"
+            )
+    if not isinstance(rule, SyntheticGradients):
         return
-    own = estimate is SyntheticGradients.estimate
-    if not own or rule.mode != "sequential" or rule.warm_up:
+    if rule.mode != "sequential" or rule.warm_up:
         raise TypeError(
-            "blocks in processes of their own learn by SyntheticGradients(model) in the mode "
-            f"'sequential' without warm_up, or by Backprop(); got {rule!r}"
+            "blocks in processes learn by SyntheticGradients(model) in the mode 'sequential' and "
+            f"without warm_up, or by Backprop(); got {rule!r}"
         )
     if rule.model is not model:
-        raise ValueError("the rule's modules are another model's; make it anew for this one")
+        raise ValueError("the rule was made for another model; make it anew for this one")
+
+
+def _blocks(model: Layer, rule: Rule, interfaces: Sequence[int] | None) -> list[Block]:
+    """The blocks, one for each process."""
+    if not isinstance(rule, SyntheticGradients):
+        return split(model, interfaces)
+    inside = [id(layer) for block in rule.blocks for layer in block.layers]
+    if inside != [id(layer) for layer in getattr(model, "layers", ())]:
+        raise ValueError(
+            "the model has got other layers since the rule was made; make the rule anew: "
+            "SyntheticGradients(model)"
+        )
+    return rule.blocks
 
 
 def _names(model: Layer) -> dict[str, int]:
-    """{name: whose it is} of all parameters."""
+    """{a parameter's name: the id of its layer}, for all parameters."""
     return {prefix + name: id(leaf) for prefix, leaf in model.leaves() for name in leaf.params}

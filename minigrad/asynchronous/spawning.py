@@ -1,4 +1,4 @@
-"""New processes from any script: what they are given, and what they must not do."""
+"""New processes, also from a script without `if __name__ == "__main__"`."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from minigrad.rules.synthetic.blocks import Block
 
 
 def pickled(kit: dict[str, Any], block: Block) -> bytes:
-    """The kit as bytes; TypeError for what another process could not find again."""
+    """The kit as bytes. TypeError for a class or function that another process cannot import."""
     buffer = io.BytesIO()
     try:
         with without_main():
             pickle.Pickler(buffer).dump(kit)
     except Exception as error:
         raise TypeError(
-            f"layers {block.start} to {block.stop - 1}, or what goes with them, cannot go to "
-            f"another process ({error}). Classes must stand in a module that it can import, not in "
-            "the script itself, and not in a function"
+            f"layers {block.start} to {block.stop - 1}, or their optimiser, loss or module, cannot "
+            f"be sent to another process ({error}). Write your classes and functions in a file of "
+            "their own and import them; a class in the script itself, a class in a function and a "
+            "lambda cannot be sent"
         ) from error
     return buffer.getvalue()
 
 
 @contextmanager
 def no_interrupt() -> Iterator[None]:
-    """Ctrl-C waits until this is over: a process that is just being made cannot answer it.
+    """Within it, Ctrl-C is held back: a process that is just being made could not handle it.
 
-    The processes inherit that they do not listen to it. (Windows knows no such mask.)
+    Processes that are made within it ignore Ctrl-C from their start. Windows has no such mask.
     """
     mask = getattr(signal, "pthread_sigmask", None)
     before = mask(signal.SIG_BLOCK, {signal.SIGINT}) if mask else None
@@ -46,9 +47,10 @@ def no_interrupt() -> Iterator[None]:
 
 @contextmanager
 def without_main() -> Iterator[None]:
-    """While this lasts, new processes do not run the script of this one again.
+    """Within it, new processes do not run the script of this process again.
 
-    `spawn` would import it, to find what is defined there; a lesson would then begin anew in each.
+    The start method `spawn` imports the script in each new process, to find what it defines. A
+    lesson would then begin anew in each of them.
     """
     original = sys.modules["__main__"]
     empty = types.ModuleType("__main__")

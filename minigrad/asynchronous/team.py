@@ -1,36 +1,34 @@
-"""The processes of a network's blocks: started, watched, ended, and their work brought back."""
+"""The processes of all blocks: they are started, watched and ended, and their results put back."""
 
 from __future__ import annotations
 
 import math
 import multiprocessing
 import time
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import numpy as np
 
-from minigrad.asynchronous.channel import Channel, shared
+from minigrad.asynchronous.place import Plan, connected
 from minigrad.asynchronous.spawning import no_interrupt, pickled, without_main
-from minigrad.asynchronous.worker import Place, Plan, main
+from minigrad.asynchronous.worker import main
 from minigrad.data import Dataset
 from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer
 from minigrad.rules import Rule, SyntheticGradients
-from minigrad.rules.synthetic.blocks import Block, shapes
+from minigrad.rules.synthetic.blocks import Block
 from minigrad.train import Bar, diverged, record
-
-SLOTS = 4  # batches that may wait between two blocks
 
 
 class WorkerError(RuntimeError):
-    """The process of a block failed or was killed; all others have been ended, too."""
+    """The process of a block failed or was killed. All other processes have been ended, too."""
 
 
 class Team:
-    """One process for each block, connected in a chain."""
+    """One process for each block, and the channels between neighbours."""
 
     def __init__(
         self,
@@ -42,17 +40,27 @@ class Team:
         train: Dataset,
         plan: Plan,
     ):
-        self.model, self.blocks, self.loss, self.plan = model, blocks, loss, plan
-        self.rule, self.optimizer = rule, optimizer
-        self.snapshots: dict[int, dict[int, Any]] = {}  # epoch: {block: its state then}
-        self.steps = -(-len(train) // plan.batch_size)  # of an epoch
+        self.model = model
+        self.blocks = blocks
+        self.loss = loss
+        self.rule = rule
+        self.optimizer = optimizer
+        self.plan = plan
+        self.snapshots: dict[int, dict[int, Any]] = {}  # {epoch: {block: its state after it}}
+        self.steps = -(-len(train) // plan.batch_size)  # in an epoch
         self.processes: list[Any] = []
-        self.pipes: list[Any] = []
+        self.pipes: list[Connection] = []
         self._kits = [pickled(self._kit(i), block) for i, block in enumerate(blocks)]
         self._context = multiprocessing.get_context("spawn")
-        self._place(train)
+        # Kept in an attribute: their semaphores must live as long as the run.
+        self.places = connected(self._context, blocks, train, min(plan.batch_size, len(train)))
+        self.stop = self.places[0].stop
+        self.started = self.places[0].started
+        self.progress = self.places[0].progress
+        self.last_loss = self.places[0].last_loss
 
     def _start(self) -> None:
+        """Start all processes. In __init__ nothing is started: `end` must see what there is."""
         with without_main(), no_interrupt():
             for place, kit in zip(self.places, self._kits, strict=True):
                 ours, theirs = self._context.Pipe(duplex=False)
@@ -68,9 +76,11 @@ class Team:
                 theirs.close()
 
     def _kit(self, i: int) -> dict[str, Any]:
-        """What block i's process works with."""
-        block, net = self.blocks[i], getattr(self.rule, "net", None)
-        optimizer, names = self.optimizer.twin(block), block.keys()
+        """The objects for the process of block i."""
+        block = self.blocks[i]
+        net = getattr(self.rule, "net", None)
+        optimizer = self.optimizer.twin(block)
+        names = block.keys()
         state = self.optimizer.state_dict()
         optimizer.load_state_dict(
             {"lr": self.optimizer.lr}
@@ -93,48 +103,22 @@ class Team:
             "rng": net.rng if net else None,
         }
 
-    def _place(self, train: Dataset) -> None:
-        """What the processes share, and who is connected with whom."""
-        context, plan, L = self._context, self.plan, len(self.blocks)
-        rows = min(plan.batch_size, len(train))
-        dtype = train.x.dtype
-        up, down = [], []
-        for shape in shapes(self.blocks, train.x.shape[1:])[:-1]:
-            up.append(Channel(context, rows, shape, dtype, SLOTS))
-            # Room for all that can be under way, so that no block waits to give an answer: else
-            # two neighbours could wait for each other.
-            down.append(Channel(context, rows, shape, dtype, SLOTS + 3))
-        labels, x = shared(context, train.y), shared(context, train.x)
-        self.stop, self.started = context.RawValue("b", 0), context.RawValue("d", 0.0)
-        self.progress, self.last_loss = context.RawArray("q", [-1] * L), context.RawValue("d", 0.0)
-        self.places = [  # kept: their semaphores must outlive the start
-            Place(
-                number=i,
-                of=L,
-                from_below=up[i - 1] if i else None,
-                to_above=up[i] if i < L - 1 else None,
-                from_above=down[i] if i < L - 1 else None,
-                to_below=down[i - 1] if i else None,
-                labels=labels,
-                x=x if i == 0 else None,
-                stop=self.stop,
-                progress=self.progress,
-                last_loss=self.last_loss,
-                started=self.started,
-            )
-            for i in range(L)
-        ]
-
     def work(self, bar: Bar, history: History) -> list[dict[str, Any]] | None:
-        """Wait for all results; None if the run was stopped before, `history.stopped` says why."""
+        """Start the processes and wait for their results.
+
+        None if the run was stopped before its end; `history.stopped` says why.
+        """
         results: dict[int, dict[str, Any]] = {}
-        shown, L = 0, len(self.blocks)
+        L = len(self.blocks)
+        shown = 0
         try:
             self._start()
             while len(results) < L:
                 open_pipes = [p for i, p in enumerate(self.pipes) if i not in results]
-                for pipe in wait(open_pipes, timeout=0.1):
-                    i = self.pipes.index(pipe)
+                ready = wait(open_pipes, timeout=0.1)
+                for i, pipe in enumerate(self.pipes):
+                    if pipe not in ready:
+                        continue
                     try:
                         kind, *content = pipe.recv()
                     except (EOFError, OSError):
@@ -152,7 +136,8 @@ class Team:
                         return None
                     if kind == "epoch":
                         epoch, state = content
-                        self.snapshots.setdefault(epoch, {})[i] = state
+                        states = self.snapshots.setdefault(epoch, {})
+                        states[i] = state
                     else:
                         results[i] = content[0]
                 if self.progress[L - 1] > shown:
@@ -165,7 +150,7 @@ class Team:
         return [results[i] for i in range(L)]
 
     def _step(self, i: int) -> int:
-        """The step that block i is in."""
+        """The step that block i is working on."""
         return max(0, self.progress[i]) + 1
 
     def _died(self, i: int) -> WorkerError:
@@ -174,38 +159,54 @@ class Team:
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         return WorkerError(
             f"the process of {_name(self.blocks[i], i)} ended in step {self._step(i)} ({how}) "
-            "without a word; the run was stopped and the other processes ended"
+            "without a message; the other processes have been ended"
         )
 
     def end(self) -> None:
-        """No process is left after this."""
+        """End all processes. None is left afterwards, and no pipe is open.
+
+        They get 5 seconds to end by themselves. Then they are terminated, and at last killed. After
+        Ctrl-C the next of these ways is taken at once, and KeyboardInterrupt is raised at the end.
+        """
         self.stop.value = 1
-        for patience, how in ((5, None), (2, "terminate"), (2, "kill")):
-            alive = [p for p in self.processes if p.pid is not None and p.is_alive()]
-            for process in alive if how else ():
-                getattr(process, how)()
-            until = time.monotonic() + patience
-            heard = list(self.pipes) if alive else []
-            while heard and time.monotonic() < until:  # a process may be waiting to be heard
-                for pipe in wait(heard, timeout=0.1):
-                    try:
-                        pipe.recv_bytes()
-                    except (EOFError, OSError):
-                        heard.remove(pipe)
-            for process in alive:
-                process.join(max(0.0, until - time.monotonic()))
+        interrupt: KeyboardInterrupt | None = None
+        for patience, how in ((5, "ask"), (2, "terminate"), (2, "kill")):
+            try:
+                self._end_within(patience, how)
+            except KeyboardInterrupt as error:
+                interrupt = error
         for process in self.processes:
             if process.pid is not None:
                 process.join()
         for pipe in self.pipes:
             pipe.close()
+        if interrupt is not None:
+            raise interrupt
+
+    def _end_within(self, patience: float, how: str) -> None:
+        alive = [p for p in self.processes if p.pid is not None and p.is_alive()]
+        if how != "ask":
+            for process in alive:
+                getattr(process, how)()
+        until = time.monotonic() + patience
+        unread = list(self.pipes) if alive else []
+        while unread and time.monotonic() < until:
+            # A process may be sending: it cannot end before its message has been read.
+            ready = wait(unread, timeout=0.1)
+            for pipe in [pipe for pipe in unread if pipe in ready]:
+                try:
+                    pipe.recv_bytes()
+                except (EOFError, OSError):
+                    unread.remove(pipe)
+        for process in alive:
+            process.join(max(0.0, until - time.monotonic()))
 
     def _whole(self) -> list[int]:
-        """The epochs whose end all blocks have told of."""
+        """The epochs after which all blocks have sent their state."""
         return sorted(e for e, states in self.snapshots.items() if len(states) == len(self.blocks))
 
     def restore(self) -> None:
-        """The model as after the last epoch that all blocks have told of, if there is one."""
+        """Set the model to its state after the last whole epoch, if there is one."""
         for epoch in self._whole()[-1:]:
             self._load(epoch)
 
@@ -214,7 +215,7 @@ class Team:
             block.load_state_dict(self.snapshots[epoch][i][0])
 
     def evaluate(self, history: History, train: Dataset, test: Dataset | None) -> None:
-        """Extend the history by the epochs that all blocks have told of."""
+        """Evaluate the model after each whole epoch, and extend the history."""
         before = self.started.value
         try:
             for epoch in self._whole():
@@ -234,13 +235,13 @@ class Team:
             self.restore()
 
     def take_back(self, results: list[dict[str, Any]]) -> None:
-        """Weights, optimiser states, modules and counts, as the processes left them."""
+        """Set the model, optimiser and rule to the state that the processes ended with."""
         flat: dict[str, Any] = {"lr": self.optimizer.lr}
         for block, result in zip(self.blocks, results, strict=True):
             block.load_state_dict(result["block"])
             for prefix, layer in block.leaves():
                 if prefix in result["streams"]:
-                    layer.generators = result["streams"][prefix]
+                    layer.set_rng_state(result["streams"][prefix])
             for inner, outer in block.keys().items():
                 flat |= {
                     f"{outer}.{kind}": result["optimizer"][f"{inner}.{kind}"]
@@ -249,7 +250,8 @@ class Team:
                 }
         self.optimizer.load_state_dict(flat)
         if isinstance(self.rule, SyntheticGradients):
-            net, steps = self.rule.net, len(results[-1]["losses"])
+            net = self.rule.net
+            steps = len(results[-1]["losses"])
             for i, result in enumerate(results):
                 if i < net.top:
                     net.modules[i].load_state_dict(result["module"])

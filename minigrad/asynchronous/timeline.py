@@ -1,4 +1,4 @@
-"""Which block was at work when."""
+"""Which block worked when."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ KINDS = ("forward", "backward", "module")
 
 @dataclass(frozen=True)
 class Timeline:
-    """What each block's process did, and when.
+    """What the process of each block did, and when.
 
-    events  for each block an array (E, 5): kind (its place in KINDS), step (from 1), start and end
-            in seconds since the first event of all, and the processor's seconds in between, which
-            are fewer where the block had to wait for a core
+    events  for each block an array (E, 5): kind (a place in KINDS), step (from 1), start and end
+            in seconds since the first event of all blocks, and processor seconds. These are fewer
+            than end - start if the process had to wait for a core
     """
 
     events: list[np.ndarray]
 
     @classmethod
     def of(cls, events: list[np.ndarray]) -> Timeline:
-        """From start and end on the machine's clock."""
-        first = min(float(e[:, 2].min()) for e in events if len(e))
+        """The timeline of events whose start and end are times on the machine's clock."""
+        first = min((float(e[:, 2].min()) for e in events if len(e)), default=0.0)
         shifted = []
         for e in events:
             e = np.array(e, float).reshape(-1, 5)
@@ -33,8 +33,12 @@ class Timeline:
         return cls(shifted)
 
     def during(self, start: float, stop: float) -> Timeline:
-        """What was done between two times, in seconds; a piece of work that begins before, or ends
-        after, is cut off there."""
+        """The events between two times, in seconds.
+
+        An event that begins before `start`, or ends after `stop`, is cut off there.
+        """
+        if not start < stop:
+            raise ValueError(f"expected start < stop, got start={start} and stop={stop}")
         found = []
         for e in self.events:
             e = e[(e[:, 3] > start) & (e[:, 2] < stop)].copy()
@@ -52,31 +56,36 @@ class Timeline:
 
     @property
     def at_work(self) -> float:
-        """How many blocks are at work at once, on average: 1 for a chain in which each waits."""
+        """How many blocks work at once, on average. 1 if each waits for the one before."""
         return self._share(sum(float((e[:, 3] - e[:, 2]).sum()) for e in self.events))
 
     @property
     def cores(self) -> float:
-        """How many processor cores' worth of work is done at once, on average."""
+        """How many processor cores are used at once, on average."""
         return self._share(sum(float(e[:, 4].sum()) for e in self.events))
 
     @property
     def overlap(self) -> float:
-        """The share of the time in which two blocks or more are at work."""
+        """The share of the time in which two or more blocks work."""
+        if not self.events:
+            return 0.0
         edges = np.concatenate([np.stack([e[:, 2], np.ones(len(e))], 1) for e in self.events])
         ends = np.concatenate([np.stack([e[:, 3], -np.ones(len(e))], 1) for e in self.events])
         both = np.concatenate([edges, ends])
-        both = both[np.lexsort((both[:, 1], both[:, 0]))]  # an end comes before a start
+        both = both[np.lexsort((both[:, 1], both[:, 0]))]  # at equal times an end comes first
         busy = np.cumsum(both[:, 1])[:-1]
         return self._share(float(np.diff(both[:, 0])[busy >= 2].sum()))
 
     @property
     def ahead(self) -> float:
-        """The share of the steps in which the first block has stepped before the top block begins.
+        """The share of the steps in which the first block is updated before the top block begins.
 
-        0 for backprop, on any machine: the first block steps last.
+        0 for backprop on any machine: there the first block is updated last.
         """
-        stepped, begun = {}, {}
+        if not self.events:
+            return 0.0
+        stepped: dict[float, float] = {}
+        begun: dict[float, float] = {}
         for _, step, _, end, _ in self._of(self.events[0], "backward"):
             stepped[step] = max(end, stepped.get(step, end))
         for _, step, start, _, _ in self._of(self.events[-1], "forward"):
@@ -92,7 +101,7 @@ class Timeline:
         return seconds / self.seconds if self.seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Numbers for results.json."""
+        """All numbers by name, for results.json."""
         return {
             "seconds": self.seconds,
             "blocks at work": self.at_work,

@@ -1,4 +1,4 @@
-"""What the process of one block does."""
+"""The work of one process: it trains one block of the network."""
 
 from __future__ import annotations
 
@@ -11,79 +11,25 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from minigrad import threads
-from minigrad.asynchronous.channel import Channel, view
+from minigrad.asynchronous.channel import view
+from minigrad.asynchronous.place import Place, Plan
 from minigrad.asynchronous.timeline import KINDS
 from minigrad.data import Dataset
-from minigrad.layers import Dropout
-from minigrad.rules.synthetic.blocks import Block
 from minigrad.rules.synthetic.sweeps import draw
 
 
 class Stopped(Exception):
-    """The run is over before its end; nobody waits for this block any more."""
-
-
-@dataclass
-class Place:
-    """Where one block's process stands: what it is connected to, and what is shared by all.
-
-    number, of   this block's number, from 0, and how many there are
-    from_below   activations from the block below (None for the first)
-    to_above     activations for the block above (None for the top)
-    from_above   gradients at what went to_above, the answers (None for the top)
-    to_below     gradients at what came from_below (None for the first)
-    labels, x    shared data; x for the first block only
-    stop         shared, not 0: end the run
-    progress     shared, for each block its steps so far; -1: not there yet
-    last_loss    shared, the last batch's loss
-    started      shared, when the first block began
-    """
-
-    number: int
-    of: int
-    from_below: Channel | None
-    to_above: Channel | None
-    from_above: Channel | None
-    to_below: Channel | None
-    labels: Any
-    x: Any
-    stop: Any
-    progress: Any
-    last_loss: Any
-    started: Any
-
-
-@dataclass
-class Plan:
-    """What is to be done; the same for all blocks.
-
-    locked   wait for the gradient from above: backprop
-    lag      how many batches a block may be ahead of the answers to its predictions; None: any
-    lrs      (lr, its share of the start's) of the optimiser, for each epoch, or for each step, as
-             `per` says; empty without a schedule
-    """
-
-    epochs: range
-    batch_size: int
-    shuffle: bool
-    seed: int
-    locked: bool
-    lag: int | None
-    lrs: list[tuple[float, float]]
-    per: str | None
-    snapshots: frozenset[int]
-    threads: int
+    """The run has been ended before its last step."""
 
 
 def main(place: Place, plan: Plan, payload: bytes, pipe: Any) -> None:
-    """A process's life: work, and say how it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    """What the new process runs: the work, and a message about its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     try:
         threads.set_threads(plan.threads)
         worker = Worker(place, plan, payload, pipe)
@@ -92,7 +38,7 @@ def main(place: Place, plan: Plan, payload: bytes, pipe: Any) -> None:
         pipe.send(("done", worker.result()))
     except Stopped:
         pass
-    except BrokenPipeError:  # the parent is gone
+    except BrokenPipeError:  # the parent has ended
         pass
     except BaseException as error:
         pipe.send(("error", f"{type(error).__name__}: {error}", traceback.format_exc()))
@@ -100,33 +46,37 @@ def main(place: Place, plan: Plan, payload: bytes, pipe: Any) -> None:
         pipe.close()
 
 
-def streams(block: Block) -> dict[str, Any]:
-    """The random streams of a block's layers that draw, by their place."""
-    return {
-        prefix: layer.generators for prefix, layer in block.leaves() if isinstance(layer, Dropout)
-    }
-
-
 class Worker:
-    """One block, its optimiser, the module on its output, and who is updated when."""
+    """One block with its optimiser and the module on its output, and when they are updated."""
 
     def __init__(self, place: Place, plan: Plan, payload: bytes, pipe: Any):
-        self.place, self.plan, self.pipe = place, plan, pipe
+        self.place = place
+        self.plan = plan
+        self.pipe = pipe
         kit = pickle.loads(payload)
-        self.block, self.optimizer, self.module = kit["block"], kit["optimizer"], kit["module"]
-        self.loss, self.probability, self.rng = kit["loss"], kit["probability"], kit["rng"]
-        self.pending: deque[tuple[int, np.ndarray, np.ndarray]] = deque()  # not yet answered
-        self.predicted = 0  # the step whose activation the module has seen last
-        self.step = self.updates = self.last_update = 0
+        self.block = kit["block"]
+        self.optimizer = kit["optimizer"]
+        self.module = kit["module"]
+        self.loss = kit["loss"]
+        self.probability = kit["probability"]
+        self.rng = kit["rng"]
+        # (step, h, target) of the predictions whose answer has not come yet
+        self.pending: deque[tuple[int, np.ndarray, np.ndarray]] = deque()
+        self.predicted = 0  # the step of the activation that the module was last given
+        self.step = 0
+        self.updates = 0
+        self.last_update = 0
         self.losses: list[float] = []
-        self.told = 0  # how many of them the parent knows
+        self.told = 0  # how many of the losses have been sent to the parent
         self.events: list[tuple[float, ...]] = []
 
     def run(self) -> None:
+        """All epochs."""
+        plan = self.plan
         labels = view(self.place.labels)
         x = view(self.place.x) if self.place.x else np.zeros((len(labels), 1), "float32")
         self._begin()
-        data, plan = Dataset(x, labels, classes=int(labels.max()) + 1), self.plan
+        data = Dataset(x, labels, classes=int(labels.max()) + 1)
         for e, epoch in enumerate(plan.epochs):
             if plan.per == "epoch":
                 self._set_lr(e)
@@ -136,7 +86,8 @@ class Worker:
                     self._set_lr(self.step)
                 self.step += 1
                 self._check()
-                h_in = self.place.from_below.get(self._check) if self.place.from_below else batch_x
+                below = self.place.below
+                h_in = batch_x if below is None else below.receive.get(self._check)
                 if plan.locked:
                     self._locked_step(h_in, target)
                 else:
@@ -150,7 +101,7 @@ class Worker:
         self._settle(-1)
 
     def _begin(self) -> None:
-        """Say that this block is ready; the first waits for all: the clock starts then."""
+        """Tell the others that this block is ready. Block 0 waits for all, and starts the clock."""
         place = self.place
         place.progress[place.number] = 0
         while place.number == 0 and min(place.progress) < 0:
@@ -160,28 +111,30 @@ class Worker:
             place.started.value = time.perf_counter()
 
     def _check(self) -> None:
-        """Raise Stopped when the run is over, or the parent is gone."""
-        if self.place.stop.value or not multiprocessing.parent_process().is_alive():
+        """Raise Stopped if the run has been ended, or if the parent process has."""
+        parent = multiprocessing.parent_process()
+        if self.place.stop.value or parent is None or not parent.is_alive():
             raise Stopped
 
     def _set_lr(self, t: int) -> None:
-        self._settle(
-            None if self.plan.lag is None else self.plan.lag - 1
-        )  # what is owed to the steps before, at their rate
+        # Answers to earlier steps that are due: the module learns from them at the old rate.
+        self._settle(None if self.plan.lag is None else self.plan.lag - 1)
         self.optimizer.lr, factor = self.plan.lrs[t]
         if self.module is not None:
             self.module.rescale(factor)
 
     def _decoupled_step(self, h_in: np.ndarray, target: np.ndarray) -> None:
-        """Forward; hand on the activation; update by the module's word, waiting for nobody."""
-        i, drawn = self.place.number, draw(self.rng, self.probability, self.place.of)
-        if self.place.to_above is None:
+        """Forward, send the activation, update by the gradient that the module predicts."""
+        i = self.place.number
+        above = self.place.above
+        drawn = draw(self.rng, self.probability, self.place.of)
+        if above is None:
             self._top_step(h_in, target, drawn[i])
             return
         self._settle(self.plan.lag)
         with self._at("forward"):
             h = self.block.forward(h_in)
-        self.place.to_above.put(h, self._check)
+        above.send.put(h, self._check)
         if drawn[i] or drawn[i + 1]:
             with self._at("module"):
                 dh_hat = self.module.predict(h, target)
@@ -192,16 +145,18 @@ class Worker:
             self._update(dh_hat)
 
     def _settle(self, lag: int | None) -> None:
-        """Let the module learn from the answers that have come.
+        """Let the module learn from the answers of the block above, in their order.
 
-        It waits for answers that are more than `lag` steps late; -1: for all.
+        It waits for an answer that is more than `lag` steps late, with -1 for all answers. With
+        None it does not wait.
         """
-        while self.pending:
+        above = self.place.above
+        while self.pending and above is not None:
             step, h, target = self.pending[0]
             if lag is not None and step < self.step - lag:
-                dh = self.place.from_above.get(self._check)
+                dh: np.ndarray | None = above.receive.get(self._check)
             else:
-                dh = self.place.from_above.poll()
+                dh = above.receive.poll()
             if dh is None:
                 return
             self.pending.popleft()
@@ -212,6 +167,7 @@ class Worker:
                 self.module.learn(dh)
 
     def _top_step(self, h_in: np.ndarray, target: np.ndarray, drawn: bool) -> None:
+        """The top block knows the loss: it updates by the true gradient."""
         with self._at("forward"):
             value = self.loss.forward(self.block.forward(h_in), target)
         self._note(value)
@@ -219,34 +175,36 @@ class Worker:
             self._update(self.loss.backward())
 
     def _locked_step(self, h_in: np.ndarray, target: np.ndarray) -> None:
-        """Backprop: forward, hand on, wait for the gradient, backward, hand down."""
+        """Backprop: forward, send the activation, wait for its gradient, backward."""
+        above = self.place.above
         with self._at("forward"):
             h = self.block.forward(h_in)
-            if self.place.to_above is None:
+            if above is None:
                 self._note(self.loss.forward(h, target))
-        if self.place.to_above is None:
+        if above is None:
             dh = self.loss.backward()
         else:
-            self.place.to_above.put(h, self._check)
-            dh = self.place.from_above.get(self._check)
+            above.send.put(h, self._check)
+            dh = above.receive.get(self._check)
         self._update(dh)
 
     def _update(self, dh: np.ndarray) -> None:
-        """This block's gradients from dh at its output; what they mean below goes down."""
+        """Gradients from dh at this block's output; dx to the block below; a step."""
+        below = self.place.below
         with self._at("backward"):
-            if self.place.to_below is None:
+            if below is None:
                 self.block.backward_params(dh)
-                back = None
             else:
-                back = self.block.backward(dh)
-        if back is not None:
-            self.place.to_below.put(back, self._check)
+                dx = self.block.backward(dh)
+        if below is not None:
+            below.send.put(dx, self._check)
         with self._at("backward"):
             self.optimizer.step()
         self.updates += 1
         self.last_update = self.step
 
     def _note(self, value: float) -> None:
+        """Keep the batch's loss. Ends the run if it is not finite."""
         self.losses.append(value)
         self.place.last_loss.value = value
         if not math.isfinite(value):
@@ -255,13 +213,16 @@ class Worker:
 
     @contextmanager
     def _at(self, kind: str, step: int | None = None) -> Iterator[None]:
-        start, cpu = time.perf_counter(), time.thread_time()
+        """Note when this work began and ended."""
+        start = time.perf_counter()
+        cpu = time.thread_time()
         yield
         row = KINDS.index(kind), step or self.step, start, time.perf_counter()
         self.events.append((*row, time.thread_time() - cpu))
 
     def result(self) -> dict[str, Any]:
-        """All that the parent takes back."""
+        """What the parent needs, after the last step."""
+        streams = {prefix: layer.rng_state() for prefix, layer in self.block.leaves()}
         return {
             "block": self.block.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -271,5 +232,5 @@ class Worker:
             "losses": self.losses,
             "events": np.array(self.events, float).reshape(-1, 5),
             "rng": self.rng,
-            "streams": streams(self.block),
+            "streams": {prefix: state for prefix, state in streams.items() if state},
         }

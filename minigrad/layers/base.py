@@ -11,11 +11,12 @@ import numpy as np
 from minigrad import backend
 from minigrad.backend import Array, Tangent
 from minigrad.checks import FLOATS, float_dtype
+from minigrad.layers.random_streams import RandomStreams
 
 T = TypeVar("T")
 
 
-class Layer:
+class Layer(RandomStreams):
     """y = f(x, params): `forward` keeps one linearisation, `jvp` and `backward` apply it.
 
     With J the Jacobian of f at the point where `forward` was last called,
