@@ -1,4 +1,8 @@
-"""Every figure that a lesson shows: each function returns its figure and never shows it."""
+"""The figures of the lessons. Each function returns its figure and never shows it.
+
+Functions for one axes take `ax`, the axes to draw in. Functions for several take `fig`, a figure or
+subfigure to draw in, made with layout="constrained". Without them they make a figure.
+"""
 
 from minigrad.plots.curves import beside, class_bars, curves, proportional, stacked
 from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider

@@ -7,6 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.plots.canvas import (
+    a_figure,
+    finite,
+    legend_below,
+    line,
+    lines,
+    one_axes,
+    same_number,
+    some,
+)
 from minigrad.plots.style import LINES, above_each_other, colour, styled, whole_ticks
 
 
@@ -21,31 +31,38 @@ def curves(
     logx: bool = False,
     outside: bool = False,
     dots: tuple[str, Mapping[str, tuple[Any, Any]]] | None = None,
+    *,
+    ax: Any = None,
 ) -> Any:
-    """Lines {label: (x, y)} in one axes; `floors` are labelled horizontal lines. Returns fig.
+    """Lines {label: (x, y)} in one axes. Returns the figure.
 
-    outside: the legend stands below the axes, where there is no room for it inside.
-    dots: (what they are, {a line's label: (x, y)}): measured values beside a calculated line, or
-    marked places on it, in its colour.
+    floors   labelled horizontal lines {label: y}
+    outside  True: the legend is below the axes, not in them
+    dots     (their name, {label of a line: (x, y)}): points in the colour of that line
+    ax       the axes to draw in; None: those of a new figure
+    ValueError for a line of which no point can be drawn. A point that is NaN is a gap.
     """
-    import matplotlib.pyplot as plt
-
-    fig, ax = plt.subplots(figsize=(9, 6.3 if outside else 5.5))
-    _lines(ax, series, floors)
+    series = lines("series", series, log=log, logx=logx)
+    _check_levels(floors)
+    for label in dots[1] if dots is not None else ():
+        if label not in series:
+            raise ValueError(f"dots are for lines of the figure, {list(series)}; got {label!r}")
+    fig, axes = one_axes(ax, (9, 6.3 if outside else 5.5))
+    _draw_lines(axes, series, floors)
     if dots is not None:
-        _dots(ax, list(series), *dots)
+        _dots(axes, list(series), *dots)
     if not logx:
-        whole_ticks(ax)
+        whole_ticks(axes)
     if log:
-        ax.set_yscale("log")
-        _plain_ticks(ax.yaxis)
+        axes.set_yscale("log")
+        _plain_ticks(axes.yaxis)
     if logx:
-        ax.set_xscale("log")
-    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        axes.set_xscale("log")
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     if outside:
-        fig.legend(loc="outside lower center", ncols=2)
+        legend_below(fig, axes, given=ax is not None, ncols=2)
     else:
-        ax.legend()
+        axes.legend()
     return fig
 
 
@@ -56,18 +73,24 @@ def stacked(
     xlabel: str = "step",
     floors: Mapping[str, float] | None = None,
     marks: Sequence[float] = (),
+    *,
+    fig: Any = None,
 ) -> Any:
-    """Panels {ylabel: {label: (x, y)}} above each other; `floors` in the first, `marks` in all.
+    """Panels {ylabel: {label: (x, y)}}, one below the other. Returns the figure.
 
-    Returns fig.
+    floors  labelled horizontal lines {label: y} in the first panel
+    marks   the x of vertical lines in all panels
+    fig     the figure or subfigure to draw in; None: a new one
     """
+    panels = {ylabel: lines(ylabel, series) for ylabel, series in some("panels", panels).items()}
+    _check_levels(floors)
 
     def draw(ax: Any, i: int, series: Mapping[str, Any]) -> None:
-        _lines(ax, series, floors if i == 0 else None)
+        _draw_lines(ax, series, floors if i == 0 else None)
         for mark in marks:
             ax.axvline(mark, color="0.2", linewidth=1.2, linestyle=":", zorder=1)
 
-    return above_each_other(panels, title, xlabel, 3.4, draw)
+    return above_each_other(panels, title, xlabel, 3.4, draw, fig)
 
 
 @styled
@@ -77,20 +100,24 @@ def beside(
     ylabel: str,
     log: bool = True,
     xlabel: str | None = None,
+    *,
+    fig: Any = None,
 ) -> Any:
-    """Panels {xlabel: {label: (x, y)}} next to each other: the same y over different x.
+    """Panels {xlabel: {label: (x, y)}} side by side, with one y axis. Returns the figure.
 
-    Given an xlabel for all, the panels' names stand above them. Returns fig.
+    xlabel  one label for all panels; their names are then above them
+    fig     the figure or subfigure to draw in; None: a new one
     """
-    import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
 
-    fig, axes = plt.subplots(1, len(panels), figsize=(max(13, 5 * len(panels)), 5.8), sharey=True)
-    for ax, (name, series) in zip(np.atleast_1d(axes), panels.items(), strict=True):
-        _lines(ax, series, None)
+    panels = {k: lines(k, series, log=log) for k, series in some("panels", panels).items()}
+    fig = a_figure(fig, (max(13, 5 * len(panels)), 5.8))
+    axes = fig.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for ax, (name, series) in zip(axes, panels.items(), strict=True):
+        _draw_lines(ax, series, None)
         ax.set(xlabel=xlabel or name, title=name if xlabel else "")
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    first = np.atleast_1d(axes)[0]
+    first = axes[0]
     first.set_ylabel(ylabel)
     if log:
         first.set_yscale("log")
@@ -101,7 +128,12 @@ def beside(
     return fig
 
 
-def _lines(ax: Any, series: Mapping[str, Any], floors: Mapping[str, float] | None) -> None:
+def _check_levels(floors: Mapping[str, float] | None) -> None:
+    for label, level in (floors or {}).items():
+        finite(f"the level of {label!r}", level)
+
+
+def _draw_lines(ax: Any, series: Mapping[str, Any], floors: Mapping[str, float] | None) -> None:
     """The curves, and labelled horizontal lines."""
     for i, (label, (x, y)) in enumerate(series.items()):
         ax.plot(x, y, LINES[i % len(LINES)], color=colour(label, i), label=label)
@@ -119,16 +151,17 @@ def _lines(ax: Any, series: Mapping[str, Any], floors: Mapping[str, float] | Non
         ax.margins(y=0.15)
 
 
-def _dots(ax: Any, lines: list[str], name: str, dots: Mapping[str, tuple[Any, Any]]) -> None:
-    """Dots in the colours of their lines; in the legend they stand once, in grey."""
+def _dots(ax: Any, labels: list[str], name: str, dots: Mapping[str, tuple[Any, Any]]) -> None:
+    """Dots in the colours of their lines. The legend has one entry for all, in grey."""
     style = {"linestyle": "none", "marker": "o", "markersize": 9, "markeredgecolor": "white"}
-    for label, (x, y) in dots.items():
-        ax.plot(x, y, color=colour(label, lines.index(label)), zorder=4, **style)
+    for label, points in dots.items():
+        x, y = line(label, *points)
+        ax.plot(x, y, color=colour(label, labels.index(label)), zorder=4, **style)
     ax.plot([], [], color="0.45", label=name, **style)
 
 
 def _plain_ticks(axis: Any) -> None:
-    """0.2, 0.5, 1, 2 instead of powers of ten, where the axis spans few of them."""
+    """Ticks 0.2, 0.5, 1, 2 instead of powers of ten, if the axis spans few of them."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     low, high = axis.get_view_interval()
@@ -144,31 +177,46 @@ def class_bars(
     title: str,
     ylabel: str = "recall",
     xlabel: str = "digit",
+    *,
+    ax: Any = None,
 ) -> Any:
-    """One group of bars for each class; a class at zero is marked. Returns fig."""
-    import matplotlib.pyplot as plt
+    """Bars {label: a value for each class}, grouped by class. Returns the figure.
 
-    fig, ax = plt.subplots(figsize=(10, 5))
-    width = 0.8 / len(series)
-    for i, (label, values) in enumerate(series.items()):
-        places = np.arange(len(values)) - 0.4 + (i + 0.5) * width
-        ax.bar(places, values, width, color=colour(label, i), label=label)
+    A class whose value is zero is marked.
+    ax  the axes to draw in; None: those of a new figure
+    """
+    heights = {k: finite(repr(k), v, "(classes,)", 1) for k, v in some("series", series).items()}
+    classes = len(next(iter(heights.values())))
+    for label, values in heights.items():
+        same_number(repr(label), values, classes, "classes")
+    fig, axes = one_axes(ax, (10, 5))
+    width = 0.8 / len(heights)
+    for i, (label, values) in enumerate(heights.items()):
+        places = np.arange(classes) - 0.4 + (i + 0.5) * width
+        axes.bar(places, values, width, color=colour(label, i), label=label)
         for place, value in zip(places, values, strict=True):
             if value == 0:
-                ax.annotate("never", (place, 0.02), rotation=90, ha="center", va="bottom")
-    ax.set(title=title, xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.05))
-    ax.set_xticks(range(len(next(iter(series.values())))))
-    fig.legend(loc="outside lower center", ncols=len(series))
+                axes.annotate("never", (place, 0.02), rotation=90, ha="center", va="bottom")
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.05))
+    axes.set_xticks(range(classes))
+    legend_below(fig, axes, given=ax is not None, ncols=len(heights))
     return fig
 
 
 @styled
-def proportional(changes: np.ndarray, x: np.ndarray, title: str) -> Any:
-    """Each row of `changes` as bars, beside x scaled to fit: proportional? Returns fig."""
-    import matplotlib.pyplot as plt
+def proportional(changes: np.ndarray, x: np.ndarray, title: str, *, fig: Any = None) -> Any:
+    """Each row of `changes` (n, D) as bars, beside x (D,) scaled to fit. Returns the figure.
 
-    fig, axes = plt.subplots(1, len(changes), figsize=(5 * len(changes), 4.5), sharey=True)
-    for i, (ax, row) in enumerate(zip(np.atleast_1d(axes), changes, strict=True)):
+    fig  the figure or subfigure to draw in; None: a new one
+    """
+    changes = finite("changes", changes, "(n, D)", 2)
+    x = finite("x", x, "(D,)", 1)
+    same_number("x", x, changes.shape[1], "columns of changes")
+    if not x.any():
+        raise ValueError("x is zero everywhere: nothing but zero is proportional to it")
+    fig = a_figure(fig, (5 * len(changes), 4.5))
+    axes = fig.subplots(1, len(changes), sharey=True, squeeze=False)[0]
+    for i, (ax, row) in enumerate(zip(axes, changes, strict=True)):
         scale = float(row @ x / (x @ x))
         ax.bar(range(len(x)), row, color=colour("backprop"), label="change of the weight")
         ax.plot(range(len(x)), scale * x, "D", color=colour("forward"), label=f"{scale:.4f} · x")

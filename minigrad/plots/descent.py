@@ -1,4 +1,4 @@
-"""Paths of gradient descent: on a curve, against the step number, over contours; with a slider."""
+"""Paths of gradient descent: on a curve, by step number, over contours, and with a slider."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.plots.canvas import a_figure, finite, line, one_axes, some
 from minigrad.plots.style import LINES, colour, styled
 
 _STEP = {"boxstyle": "circle,pad=0.15", "facecolor": "#F0E442", "edgecolor": "none", "alpha": 0.9}
@@ -18,21 +19,27 @@ def on_a_curve(
     paths: Mapping[str, Sequence[float]],
     title: str,
     span: float = 1.2,
+    *,
+    fig: Any = None,
 ) -> Any:
-    """One panel for each path: the curve y = f(x) with the steps on it, numbered. Returns fig."""
-    import matplotlib.pyplot as plt
+    """The curve y = f(x) with the numbered steps of a path, a panel for each. Returns the figure.
 
-    fig, axes = plt.subplots(1, len(paths), figsize=(6 * len(paths), 5.2), sharey=True)
+    paths  {label: x at each step}
+    span   the curve is drawn from -span to span
+    fig    the figure or subfigure to draw in; None: a new one
+    """
+    steps = {k: finite(repr(k), xs, "(steps,)", 1) for k, xs in some("paths", paths).items()}
+    fig = a_figure(fig, (6 * len(steps), 5.2))
+    axes = fig.subplots(1, len(steps), sharey=True, squeeze=False)[0]
     grid = np.linspace(-span, span, 200)
-    for i, (ax, (label, xs)) in enumerate(zip(np.atleast_1d(axes), paths.items(), strict=True)):
-        xs = np.asarray(xs)
+    for i, (ax, (label, xs)) in enumerate(zip(axes, steps.items(), strict=True)):
         ax.plot(grid, f(grid), color="0.6")
         ax.plot(xs, f(xs), "o-", color=colour(label, i), linewidth=1.2)
         last = None
         for k, x in enumerate(xs):
             y = float(f(x))
             if last is not None and np.hypot(x - last[0], y - last[1]) < 0.09:
-                continue  # the numbers would lie on each other
+                continue  # this number would cover the last one
             out = 1 if x >= 0 else -1
             ax.annotate(
                 str(k),
@@ -50,17 +57,21 @@ def on_a_curve(
 
 
 @styled
-def by_step(series: Mapping[str, Sequence[float]], title: str, ylabel: str = "x") -> Any:
-    """Sequences against the step number. Returns fig."""
-    import matplotlib.pyplot as plt
+def by_step(
+    series: Mapping[str, Sequence[float]], title: str, ylabel: str = "x", *, ax: Any = None
+) -> Any:
+    """Sequences {label: a value at each step} over the step number. Returns the figure.
 
-    fig, ax = plt.subplots(figsize=(9, 5))
-    for i, (label, xs) in enumerate(series.items()):
+    ax  the axes to draw in; None: those of a new figure
+    """
+    drawn = {k: line(k, np.arange(len(xs)), xs) for k, xs in some("series", series).items()}
+    fig, axes = one_axes(ax, (9, 5))
+    for i, (label, (steps, xs)) in enumerate(drawn.items()):
         style = f"o{LINES[i % len(LINES)]}"
-        ax.plot(range(len(xs)), xs, style, color=colour(label, i), label=label)
-    ax.axhline(0, color="black", linewidth=1)
-    ax.set(title=title, xlabel="step", ylabel=ylabel)
-    ax.legend()
+        axes.plot(steps, xs, style, color=colour(label, i), label=label)
+    axes.axhline(0, color="black", linewidth=1)
+    axes.set(title=title, xlabel="step", ylabel=ylabel)
+    axes.legend()
     return fig
 
 
@@ -72,19 +83,25 @@ def over_contours(
     xlim: tuple[float, float],
     ylim: tuple[float, float],
     numbered: Sequence[int] = (0, 1, 2, 3, 4, 5, 10, 20, 40),
+    *,
+    fig: Any = None,
 ) -> Any:
-    """One panel for each path (K + 1, 2), over f's contours, some steps numbered. Returns fig."""
-    import matplotlib.pyplot as plt
+    """Paths {label: (K + 1, 2)} over the contours of f, a panel for each. Returns the figure.
 
-    rows = -(-len(paths) // 2)
-    fig, axes = plt.subplots(
-        rows, 2, figsize=(13, 4.2 * rows), sharex=True, sharey=True, squeeze=False
-    )
+    f         f(x, y) of arrays; above zero at some place of the panel
+    numbered  the steps whose number is written beside them
+    fig       the figure or subfigure to draw in; None: a new one
+    """
+    paths = {k: finite(repr(k), p, "(K + 1, 2)", 2) for k, p in some("paths", paths).items()}
     x, y = np.meshgrid(np.linspace(*xlim, 200), np.linspace(*ylim, 200))
-    z = f(x, y)
+    z = finite("f(x, y)", f(x, y))
+    if not z.max() > 0:
+        raise ValueError(f"the contours are those of log f: f must be above 0, it is {z.max():g}")
+    rows = -(-len(paths) // 2)
+    fig = a_figure(fig, (13, 4.2 * rows))
+    axes = fig.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
     levels = np.geomspace(max(z.min(), z.max() * 1e-4), z.max(), 18)
     for i, (ax, (label, path)) in enumerate(zip(axes.flat, paths.items(), strict=False)):
-        path = np.asarray(path)
         ax.contour(x, y, z, levels=levels, colors="0.75", linewidths=0.8)
         ax.plot(0, 0, "*", color="0.5", markersize=14)
         ax.plot(*path.T, "o-", color=colour(label, i), markersize=4, linewidth=1.3)
@@ -98,7 +115,7 @@ def over_contours(
 
 
 def _number(ax: Any, path: np.ndarray, which: Sequence[int], size: np.ndarray) -> None:
-    """Numbers beside these steps of the path, but none that would lie on another."""
+    """Write numbers beside these steps of the path, but none that would cover another."""
     placed: list[np.ndarray] = []
     for k in which:
         if k >= len(path) or any((abs(path[k] - p) / size < (0.05, 0.08)).all() for p in placed):
@@ -114,16 +131,23 @@ def step_slider(
     descend: Callable[[float], Sequence[float]],
     start: float = 0.1,
     largest: float = 1.1,
+    *,
+    fig: Any = None,
 ) -> tuple[Any, Any]:
-    """The curve with a slider for the step size; returns (fig, slider): keep both alive."""
-    import matplotlib.pyplot as plt
+    """The curve y = f(x) and a path on it, with a slider for the step size.
+
+    descend  gives the path for a step size: x at each step
+    fig      the figure to draw in; None: a new one
+    Returns (figure, slider). Keep both in variables: a slider that is no longer kept stops working.
+    """
     from matplotlib.widgets import Slider
 
-    fig, ax = plt.subplots(figsize=(8, 6.5), layout="none")
+    xs = finite("descend(start)", descend(start), "(steps,)", 1)
+    fig = a_figure(fig, (8, 6.5), layout="none")
+    ax = fig.subplots()
     fig.subplots_adjust(bottom=0.22)
     grid = np.linspace(-1.5, 1.5, 200)
     ax.plot(grid, f(grid), color="0.6")
-    xs = np.asarray(descend(start))
     (line,) = ax.plot(xs, f(xs), "o-", color=colour("backprop"), linewidth=1.2)
     ax.set(title=f"step size {start:.2f}", xlabel="x", ylabel="f(x)", ylim=(-0.1, 2.3))
     ax.set_xlim(-1.5, 1.5)

@@ -1,4 +1,4 @@
-"""Gradients as images: true ones and estimates under each other, all on one scale of colours."""
+"""Gradients as images: true gradients and estimates, one below the other, in one colour scale."""
 
 from __future__ import annotations
 
@@ -7,30 +7,41 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.plots.canvas import a_figure, finite, some
 from minigrad.plots.images import SIGNED
 from minigrad.plots.style import styled
 
 
 @styled
-def gradients(rows: Mapping[str, np.ndarray], title: str, xlabel: str = "") -> Any:
-    """Rows {label: images (K, H, W)}, red above zero, blue below, white at zero. Returns fig.
+def gradients(
+    rows: Mapping[str, np.ndarray], title: str, xlabel: str = "", *, fig: Any = None
+) -> Any:
+    """Rows {label: images (K, H, W)}, red above zero, blue below, white at zero.
 
-    One scale serves all rows, so that sizes compare: its ends are the largest absolute value.
+    All rows have one colour scale, so that sizes can be compared. Its ends are the largest
+    absolute value of all. Returns the figure.
+    fig  the figure or subfigure to draw in; None: a new one
     """
-    import matplotlib.pyplot as plt
-
-    stacks = [np.asarray(images, float) for images in rows.values()]
+    images = {k: finite(repr(k), v, "(K, H, W)", 3) for k, v in some("rows", rows).items()}
+    stacks = list(images.values())
+    for label, stack in images.items():
+        if stack.shape != stacks[0].shape:
+            raise ValueError(
+                f"all rows must have the shape of the first, {stacks[0].shape}; {label!r} has "
+                f"{stack.shape}"
+            )
     largest = max(float(np.abs(images).max()) for images in stacks) or 1.0
     K, H, W = stacks[0].shape
     each = min(10.6 / (K * W), 3.0 / H)  # inches for one entry
     height = len(stacks) * (each * H + 0.5) + 1.0
-    fig, axes = plt.subplots(len(stacks), K, figsize=(13, height), squeeze=False)
+    fig = a_figure(fig, (13, height))
+    axes = fig.subplots(len(stacks), K, squeeze=False)
     for label, images, row in zip(rows, stacks, axes, strict=True):
         place = {"xytext": (0, 6), "textcoords": "offset points", "fontsize": 16}
         words = row[0].annotate(label, (0, 1), xycoords="axes fraction", **place)
-        words.set_in_layout(False)  # else a label longer than an image would move the others away
+        words.set_in_layout(False)  # a label longer than its image must not move the others
         for ax, image in zip(row, images, strict=True):
-            ax.set_title(" ")  # the height that the label needs
+            ax.set_title(" ")  # makes room for the label
             drawn = ax.imshow(
                 image, cmap=SIGNED, vmin=-largest, vmax=largest, interpolation="nearest"
             )

@@ -1,4 +1,4 @@
-"""A search over two settings as a map: what each combination came to, and which is best."""
+"""A search over two settings as a map: the result of each combination, and the best one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.plots.canvas import one_axes
 from minigrad.plots.style import COLOURS, styled
 from minigrad.search.results import LOSS, Results, Table, short, significant
 
-MAP = "cividis"  # from dark blue to yellow: the same to colour-blind eyes, and in grey
+MAP = "cividis"  # dark blue to yellow: it looks the same to colour-blind readers
 EMPTY = "0.93"
 HATCHES = {"diverged": "///", "failed": "xxx"}
 
@@ -22,19 +23,26 @@ def heat_map(
     y: str | None = None,
     metric: str = LOSS,
     highest: bool | None = None,
+    *,
+    ax: Any = None,
 ) -> Any:
-    """The mean over the seeds, ± their standard deviation, for each (x, y). Returns fig.
+    """The mean over the seeds ± their standard deviation, for each (x, y). Returns the figure.
 
-    results  of mg.search.grid, or one of their tables, which has its own metric
-    x, y     the names of the two settings; else the grid's first two. Others must have
+    results  those of mg.search.grid, or one of their tables, which has a metric of its own
+    x, y     the names of the two settings. None: the grid's first two. Other settings must have
              one value: results.where(momentum=0.9)
-    highest  whether high is good; None: where the metric is an accuracy
-    Colours go by the logarithm, except where high is good or a mean is not above zero.
+    highest  True if the highest value is the best one. None: True for an accuracy
+    ax       the axes to draw in; None: those of a new figure
+    The colours follow the logarithm of the mean, but not if high is good or a mean is <= 0.
     """
-    import matplotlib.pyplot as plt
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.patches import Patch, Rectangle
 
+    if not isinstance(results, Results | Table):
+        raise TypeError(
+            "results must be what mg.search.grid returned, or a table of it; got "
+            f"{type(results).__name__}"
+        )
     table = results.table(metric, highest) if isinstance(results, Results) else results
     x, y = _names(table, x, y)
     table = table.turned(*filter(None, (y, x)))
@@ -45,7 +53,8 @@ def heat_map(
     scale = LogNorm(low, high) if low > 0 and not table.highest else Normalize(low, high)
     several = np.isfinite(table.spread).any()
     size = max(6.0, 2.2 + 1.5 * len(columns)), 2.6 + (0.85 if several else 0.7) * len(rows)
-    fig, ax = plt.subplots(figsize=size)
+    given = ax is not None
+    fig, ax = one_axes(ax, size)
     image = ax.imshow(mean, cmap=MAP, norm=scale, aspect="auto", interpolation="nearest")
     named = {}
     for at in np.ndindex(*table.mean.shape):
@@ -73,18 +82,21 @@ def heat_map(
         _bar(fig, image, ax, table.metric.replace("_", " "))
     if named:
         handles = [named[name] for name in ("best", *HATCHES) if name in named]
-        fig.legend(handles=handles, loc="outside lower center", ncols=3)
+        if given:
+            ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
+        else:
+            fig.legend(handles=handles, loc="outside lower center", ncols=3)
     return fig
 
 
 def _names(table: Table, x: str | None, y: str | None) -> tuple[str, str | None]:
-    """The two settings, y None where there is but one; an error where a third is left open."""
+    """The names of the two settings; None for y if the table has one. ValueError for a third."""
     axes = table.axes
     for name in (x, y):
         if name is not None and name not in axes:
             raise ValueError(f"there is no setting {name!r}: the grid has {list(axes)}")
     others = [name for name in axes if name not in (x, y)]
-    others.sort(key=lambda name: len(axes[name]) == 1)  # stable: those with one value come last
+    others.sort(key=lambda name: len(axes[name]) == 1)  # settings with one value come last
     if x is None and others:
         x = others.pop(0)
     if y is None and others:
@@ -92,8 +104,8 @@ def _names(table: Table, x: str | None, y: str | None) -> tuple[str, str | None]
     for name in others:
         if len(axes[name]) > 1:
             raise ValueError(
-                f"a map has two settings, and {name!r} has several values too: choose one, "
-                f"results.where({name}={axes[name][0]!r})"
+                f"a map has two settings, and {name!r} has several values too: choose one of "
+                f"them, results.where({name}={axes[name][0]!r})"
             )
     if x is None or x == y:
         raise ValueError(f"x and y must be two settings of {list(axes)}, got {x!r} and {y!r}")
@@ -101,23 +113,24 @@ def _names(table: Table, x: str | None, y: str | None) -> tuple[str, str | None]
 
 
 def _write(ax: Any, place: tuple[int, int], words: str, background: Any) -> None:
-    """The cell's words, in lines, dark on light and light on dark."""
+    """The text of a cell, black on light colours and white on dark ones."""
     from matplotlib.colors import to_rgb
 
     red, green, blue = (
         c / 12.92 if c <= 0.04 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(background)
     )
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # WCAG 2: contrast is equal at 0.18
-    # A hatch would run through the letters.
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    # On a hatched cell the letters get a plain background.
     plain = {"facecolor": EMPTY, "edgecolor": "none", "pad": 2}
-    box = {"bbox": plain} if background == EMPTY else {}
+    box = {"bbox": plain} if isinstance(background, str) else {}
+    # WCAG 2: at this luminance black and white have equal contrast.
     shade = "black" if luminance > 0.18 else "white"
     words = words.replace(" ± ", "\n± ").replace(", ", "\n").replace(" of ", "/")
     ax.text(*place, words, ha="center", va="center", color=shade, fontsize=14, zorder=3, **box)
 
 
 def _bar(fig: Any, image: Any, ax: Any, label: str) -> None:
-    """The scale of colours, with a few numbers that can be read."""
+    """The colour scale, with five readable numbers."""
     from matplotlib.colors import LogNorm
 
     bar = fig.colorbar(image, ax=ax, pad=0.02)

@@ -1,4 +1,4 @@
-"""What convolutions see: an image, kernels, and the feature map that each of them makes of it."""
+"""An image, the kernels of a convolution, and the feature map that each kernel makes of it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.plots.canvas import a_figure, finite, same_number
 from minigrad.plots.style import styled
 
-SIGNED = "RdBu_r"  # red above zero, blue below, white at zero: told apart by colour-blind readers
+SIGNED = (
+    "RdBu_r"  # red above zero, blue below, white at zero; colour-blind readers can tell them apart
+)
 
 
 @styled
@@ -21,18 +24,29 @@ def feature_maps(
     captions: Sequence[str] = (),
     columns: int = 10,
     numbers: bool = False,
+    *,
+    fig: Any = None,
 ) -> Any:
-    """The image (H, W); each of the kernels (O, KH, KW) above its map (O, OH, OW). Returns fig.
+    """The image (H, W), and each kernel (O, KH, KW) above its map (O, OH, OW).
 
-    numbers: write the weights into the kernels.
+    captions  a name for each kernel, or none
+    numbers   True: the weights are written into the kernels
+    fig       the figure or subfigure to draw in; None: a new one
+    Returns the figure.
     """
-    import matplotlib.pyplot as plt
-
-    image = np.asarray(image).reshape(np.shape(image)[-2:])
+    kernels = finite("kernels", kernels, "(O, KH, KW)", 3)
+    maps = finite("maps", maps, "(O, OH, OW)", 3)
+    same_number("maps", maps, len(kernels), "kernels")
+    if len(captions):
+        same_number("captions", captions, len(kernels), "kernels")
+    image = finite("image", image)
+    if image.ndim < 2 or image.size != np.prod(image.shape[-2:]):
+        raise ValueError(f"image must be one image (H, W), got shape {image.shape}")
+    image = image.reshape(image.shape[-2:])
     columns = max(1, min(columns, len(kernels)))
     rows = max(1, -(-len(kernels) // columns))
     size = 14 / (columns + 1.8)
-    fig = plt.figure(figsize=(14, rows * (1.75 * size + (0.5 if captions else 0.1)) + 0.7))
+    fig = a_figure(fig, (14, rows * (1.75 * size + (0.5 if captions else 0.1)) + 0.7))
     left, right = fig.subfigures(1, 2, width_ratios=(1.8, columns))
     first = left.subplots()
     _show(first, image, "gray_r", "the image")
@@ -52,7 +66,7 @@ def feature_maps(
 
 
 def _show(ax: Any, values: np.ndarray, colours: str, caption: str = "") -> None:
-    """One array as an image in a thin frame; in signed colours white is zero."""
+    """An array as an image in a thin frame. In SIGNED colours, white is zero."""
     values = np.asarray(values, float)
     largest = float(np.abs(values).max()) or 1.0
     low = -largest if colours == SIGNED else 0.0
@@ -67,7 +81,7 @@ def _show(ax: Any, values: np.ndarray, colours: str, caption: str = "") -> None:
 
 
 def _write(ax: Any, kernel: np.ndarray) -> None:
-    """The kernel's weights, each in its cell; white on dark."""
+    """Write each weight into its cell, white on dark colours."""
     largest = float(np.abs(kernel).max()) or 1.0
     for (k, l), weight in np.ndenumerate(kernel):
         shade = "white" if abs(weight) > 0.6 * largest else "black"

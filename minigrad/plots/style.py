@@ -1,6 +1,6 @@
-"""One look for all figures: large letters, colour-blind-safe colours, one colour for one thing.
+"""The look of all figures: large letters, and colours that colour-blind readers can tell apart.
 
-Nothing here touches matplotlib's global settings: `styled` functions draw inside a context.
+matplotlib's global settings stay as they are: a `styled` function draws with settings of its own.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
+from minigrad.plots.canvas import a_figure
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Okabe and Ito's palette. A rule, or a role, has the same colour in every lesson.
+# Okabe and Ito's palette. A rule or a role has the same colour in every lesson.
 COLOURS = {
     "backprop": "#0072B2",
     "well-tempered": "#E69F00",
     "synthetic": "#009E73",
     "forward": "#D55E00",
-    "dni": "#CC79A7",  # synthetic gradients by modules that are not told the label
-    "activities": "#CC79A7",  # forward gradients by noise on activities
-    "alone": "#7F7F7F",  # the top layer alone, all below it as it was drawn
+    "dni": "#CC79A7",  # synthetic gradients by modules that do not get the label
+    "activities": "#CC79A7",  # forward gradients by noise on activations
+    "alone": "#7F7F7F",  # only the top layer learns
     "sgd": "#0072B2",
     "momentum": "#E69F00",
     "nesterov": "#009E73",
@@ -30,8 +32,8 @@ COLOURS = {
     "gradient": "#D55E00",
     "null": "#000000",
 }
-CYCLE = ("#000000", "#CC79A7", "#56B4E9", "#7F7F7F")  # for what is no rule: not a rule's colour
-LINES = ("-", "--", "-.", ":")  # a second mark beside colour, for print and for colour blindness
+CYCLE = ("#000000", "#CC79A7", "#56B4E9", "#7F7F7F")  # for other names; no colour of a rule
+LINES = ("-", "--", "-.", ":")  # tell lines apart in print too, and without colours
 
 STYLE = {
     "font.size": 14,
@@ -48,7 +50,7 @@ STYLE = {
 
 
 def styled(draw: F) -> F:
-    """Make a drawing function draw in STYLE, and leave matplotlib's settings as they were."""
+    """A decorator: the function draws in STYLE, and matplotlib's settings stay as they were."""
 
     @wraps(draw)
     def drawn(*args: Any, **kwargs: Any) -> Any:
@@ -61,7 +63,7 @@ def styled(draw: F) -> F:
 
 
 def colour(name: str, i: int = 0) -> str:
-    """The colour of a rule or role by its name's first word that has one, else the i-th."""
+    """The colour of the first word in `name` that has one, else the i-th of CYCLE."""
     for word in re.findall(r"[a-z-]+", name.lower()):
         if word in COLOURS:
             return COLOURS[word]
@@ -74,15 +76,16 @@ def above_each_other(
     xlabel: str,
     height: float,
     draw: Callable[[Any, int, Any], None],
+    fig: Any = None,
 ) -> Any:
-    """Panels {ylabel: what} over one x axis, each by draw(ax, number, what). Returns fig."""
-    import matplotlib.pyplot as plt
+    """Panels {ylabel: content} with one x axis, each drawn by draw(ax, number, content).
 
-    fig, axes = plt.subplots(
-        len(panels), 1, figsize=(9, height * len(panels)), sharex=True, squeeze=False
-    )
-    for i, (ax, (ylabel, what)) in enumerate(zip(axes[:, 0], panels.items(), strict=True)):
-        draw(ax, i, what)
+    Returns the figure: `fig`, or a new one.
+    """
+    fig = a_figure(fig, (9, height * len(panels)))
+    axes = fig.subplots(len(panels), 1, sharex=True, squeeze=False)
+    for i, (ax, (ylabel, content)) in enumerate(zip(axes[:, 0], panels.items(), strict=True)):
+        draw(ax, i, content)
         ax.set_ylabel(ylabel)
         ax.legend()
     axes[-1, 0].set_xlabel(xlabel)
@@ -92,7 +95,7 @@ def above_each_other(
 
 
 def whole_ticks(ax: Any) -> None:
-    """No ticks between the steps or epochs, where what is drawn has whole numbers for x."""
+    """Ticks at whole numbers only, if all x are whole numbers: steps or epochs."""
     from matplotlib.ticker import MaxNLocator
 
     if all(float(x).is_integer() for line in ax.lines for x in line.get_xdata(orig=False)):

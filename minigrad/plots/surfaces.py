@@ -1,4 +1,4 @@
-"""Surfaces from the side and from above, with paths of descents, and clouds of estimates."""
+"""Surfaces with paths of descent, seen from the side and from above; clouds of estimates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.plots.canvas import a_figure, finite, some
 from minigrad.plots.style import LINES, colour, styled
 
 _GRID = 241  # points of each axis
@@ -21,20 +22,24 @@ def surface_paths(
     limits: tuple[tuple[float, float], tuple[float, float]] | None = None,
     view: tuple[float, float] = (42, -122),
     decades: float = 6,
+    *,
+    fig: Any = None,
 ) -> Any:
-    """Paths (T + 1, 2) on a surface, from the side and over its contours. Returns fig.
+    """Paths {label: (T + 1, 2)} on a surface, from the side and over contours. Returns the figure.
 
-    surface   mg.functions.Beale(), ...: its `heights(x, y)`, `minimum` and `limits`
-    limits    ((x low, x high), (y low, y high)); else the surface's
+    surface   mg.functions.Beale(), ...: something with `heights(x, y)`, `minimum` and `limits`
+    limits    ((x low, x high), (y low, y high)). None: those of the surface
     view      elevation and azimuth of the eye, in degrees
-    decades   how far below the highest point heights are told apart; lower ones are drawn there
-    Heights are logarithms, log10 f: the floor of a valley is otherwise as flat as all around it.
+    decades   heights less than 10^-decades times the highest are drawn as equally low
+    fig       the figure or subfigure to draw in; None: a new one
+    The height shown is log10 f: otherwise the ground around a minimum would look flat. Points
+    outside the limits, and points that are NaN or infinite, are gaps in a path.
     """
-    import matplotlib.pyplot as plt
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import MaxNLocator
 
-    (xlim, ylim), paths = limits or surface.limits, {k: np.asarray(p) for k, p in paths.items()}
+    xlim, ylim = limits or surface.limits
+    paths = {label: _path(label, path) for label, path in some("paths", paths).items()}
     x, y = np.meshgrid(np.linspace(*xlim, _GRID), np.linspace(*ylim, _GRID))
     top = surface.heights(x, y).max()
 
@@ -43,16 +48,17 @@ def surface_paths(
             return np.log10(np.maximum(surface.heights(x, y), top * 10.0**-decades))
 
     z = log_height(x, y)
-    fig = plt.figure(figsize=(15, 7))
+    fig = a_figure(fig, (15, 7))
     greys = LinearSegmentedColormap.from_list("heights", ["0.45", "0.93"])
-    side, above = fig.add_subplot(121, projection="3d", computed_zorder=False), fig.add_subplot(122)
+    side = fig.add_subplot(121, projection="3d", computed_zorder=False)
+    above = fig.add_subplot(122)
     side.plot_surface(x, y, z, cmap=greys, rcount=_GRID, ccount=_GRID, linewidth=0)
     for ax in (side, above):
         ax.contour(x, y, z, levels=20, colors="0.6", linewidths=0.8, linestyles="-", zorder=2)
     for i, (label, path) in enumerate(paths.items()):
         inside = _inside(path, xlim, ylim)
         style = {"color": colour(label, i), "linestyle": LINES[i % len(LINES)], "linewidth": 2.6}
-        # Seen from the side, a path lies a little above its surface, which would cut through it.
+        # From the side a path is drawn a little above the surface, which would hide parts of it.
         side.plot(*inside.T, log_height(*inside.T) + 0.05, zorder=3, **style)
         above.plot(*inside.T, label=label, zorder=3, **style)
         above.plot(*inside[-1:].T, "o", color=colour(label, i), markersize=9, zorder=4, **_OUTLINE)
@@ -79,8 +85,18 @@ def surface_paths(
     return fig
 
 
+def _path(label: str, path: Any) -> np.ndarray:
+    """The path as an array. ValueError unless it is (T + 1, 2) with at least one finite point."""
+    array = np.asarray(path, float)
+    if array.ndim != 2 or array.shape[1] != 2 or not len(array):
+        raise ValueError(f"{label!r} must be a path of shape (T + 1, 2), got {array.shape}")
+    if not np.isfinite(array).all(axis=1).any():
+        raise ValueError(f"{label!r} has no point that can be drawn: all are NaN or infinite")
+    return array
+
+
 def _inside(path: np.ndarray, xlim: tuple[float, float], ylim: tuple[float, float]) -> np.ndarray:
-    """The path, with NaN for points outside the drawing: the line is broken there."""
+    """The path, with NaN for points outside the limits. A line has a gap there."""
     low, high = np.array([xlim, ylim]).T
     with np.errstate(invalid="ignore"):
         return np.where(((path >= low) & (path <= high)).all(axis=1, keepdims=True), path, np.nan)
@@ -88,29 +104,35 @@ def _inside(path: np.ndarray, xlim: tuple[float, float], ylim: tuple[float, floa
 
 @styled
 def cloud(
-    estimates: Mapping[str, np.ndarray], true: np.ndarray, title: str, share: float = 0.95
+    estimates: Mapping[str, np.ndarray],
+    true: np.ndarray,
+    title: str,
+    share: float = 0.95,
+    *,
+    fig: Any = None,
 ) -> Any:
-    """Estimates (S, 2) of a gradient as points, with their mean, and the gradient. Returns fig.
+    """Estimates {label: (S, 2)} of a gradient (2,) as points, with their mean. Returns the figure.
 
-    One panel for each entry, all at one scale, wide enough for this share of each one's points; how
-    many lie beyond it is written in the corner.
+    There is one panel for each entry. All have one scale.
+    share  the panels show at least this share of each entry's points. How many lie outside is
+           written in a corner
+    fig    the figure or subfigure to draw in; None: a new one
     """
-    import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 
-    true, clouds = np.asarray(true, float), {k: np.asarray(e) for k, e in estimates.items()}
-    fig, axes = plt.subplots(
-        1,
-        len(clouds),
-        figsize=(5 * len(clouds), 6.8),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="compressed",
-    )
+    true = finite("true", true, "(2,)", 1)
+    clouds = {k: finite(repr(k), e, "(S, 2)", 2) for k, e in some("estimates", estimates).items()}
+    for name, array in {"true": true, **clouds}.items():
+        if array.shape[-1] != 2:
+            raise ValueError(f"{name!r} must have two columns, ∂f/∂x and ∂f/∂y; got {array.shape}")
+    fig = a_figure(fig, (5 * len(clouds), 6.8), layout="compressed")
+    axes = fig.subplots(1, len(clouds), sharex=True, sharey=True, squeeze=False)
     drawn = np.concatenate([_nearest(points, share) for points in clouds.values()])
     drawn = np.concatenate([drawn, [true, (0, 0)]])
-    middle, half = (drawn.max(axis=0) + drawn.min(axis=0)) / 2, np.ptp(drawn, axis=0).max() * 0.54
+    middle = (drawn.max(axis=0) + drawn.min(axis=0)) / 2
+    half = np.ptp(drawn, axis=0).max() * 0.54
+    if half == 0:  # the gradient and all estimates are zero
+        half = 1.0
     arrow = {"arrowstyle": "-|>,head_length=0.6,head_width=0.3", "shrinkA": 0, "shrinkB": 0}
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8}
     ring = {"color": "black", "marker": "o", "fillstyle": "none", "linestyle": "none"}
