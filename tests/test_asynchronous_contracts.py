@@ -182,6 +182,19 @@ def test_a_rule_whose_layers_are_no_longer_the_models_is_refused(data):
         fit(net, rule, data, optimizer=mg.SGD(net, 0.1))
 
 
+def test_parameters_that_two_blocks_share_are_refused(data):
+    """Each process would train its copy, and the last one would count."""
+    net = mg.Sequential(
+        mg.Linear(12, 12, seed=0), mg.Tanh(), mg.Linear(12, 12, seed=1), mg.Tanh(), mg.Linear(12, 4)
+    )
+    net.layers[2].params["W"] = net.layers[0].params["W"]
+    optimizer = mg.SGD(net, 0.1)
+    common = {"optimizer": optimizer, "interfaces": [1]}
+    with pytest.raises(ValueError, match=r"0.W and 2.W are one array in two blocks"):
+        fit(net, mg.rules.Backprop(), data, **common)
+    fit(net, mg.rules.Backprop(), data, **common | {"interfaces": [3]})
+
+
 def test_the_old_name_of_an_argument_works_and_warns(data):
     net, rule, _ = make()
     with pytest.warns(DeprecationWarning, match="threads_each= is now called threads_per_process"):

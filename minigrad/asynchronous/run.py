@@ -93,6 +93,7 @@ def fit(
             "would not use it: give a plain minigrad.data.Dataset(x, y)"
         )
     blocks = _blocks(model, rule, interfaces)
+    _check_apart(blocks)
     if threads_per_process is None:
         threads_per_process = max(1, threads.threads() // len(blocks))
     steps = -(-len(train) // batch_size)
@@ -194,6 +195,21 @@ def _blocks(model: Layer, rule: Rule, interfaces: Sequence[int] | None) -> list[
             "SyntheticGradients(model)"
         )
     return rule.blocks
+
+
+def _check_apart(blocks: list[Block]) -> None:
+    """ValueError if two blocks share an array: each process would change a copy of its own."""
+    owners: dict[int, tuple[int, str]] = {}
+    for number, block in enumerate(blocks):
+        names = block.keys()
+        for inner, array in block.params.items():
+            other, name = owners.setdefault(id(array), (number, names[inner]))
+            if other != number:
+                raise ValueError(
+                    f"{name} and {names[inner]} are one array in two blocks, and each process has "
+                    "parameters of its own: give both layers arrays of their own, or choose "
+                    "interfaces so that both are in one block"
+                )
 
 
 def _names(model: Layer) -> dict[str, int]:
