@@ -15,6 +15,14 @@ pytestmark = pytest.mark.on_host
 AXES = {"lr": [0.1, 0.01]}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def workers_go_home():
+    yield
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True)
+
+
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "runs.jsonl"
