@@ -1,5 +1,5 @@
 """What exists for speed's sake: each kernel computes what its plain form beside it says."""
 
-from minigrad.kernels.switch import KERNELS, Kernel, form, kernel, use
+from minigrad.kernels.switch import FORMS, KERNELS, Kernel, form, kernel, use
 
-__all__ = ["KERNELS", "Kernel", "form", "kernel", "use"]
+__all__ = ["FORMS", "KERNELS", "Kernel", "form", "kernel", "use"]

@@ -10,7 +10,7 @@ from minigrad.kernels.switch import kernel
 
 # ln(largest finite float), rounded down to what exp brings back as a finite number
 LARGEST_EXPONENT = {np.dtype("float32"): 88.0, np.dtype("float64"): 709.0}
-INTEGERS = {2: "int16", 4: "int32", 8: "int64"}  # of as many bytes as a float
+INTEGERS = {4: np.dtype("int32"), 8: np.dtype("int64")}  # of as many bytes as a float
 
 
 @kernel

@@ -38,19 +38,25 @@ def standardise_plain(
 
 
 @kernel
-def project(v: Array, x_hat: Array, v_sum: Array, v_x_hat_sum: Array, scale: Array) -> Array:
-    """scale · P v, P v = v - mean(v) - x̂ mean(v x̂), means over the rows; in one buffer.
+def project(v: Array, x_hat: Array, scale: Array, sums: tuple[Array, Array] | None = None) -> Array:
+    """scale · P v, with P v = v - mean(v) - x̂ mean(v x̂), means over the rows; in one buffer.
 
-    v_sum, v_x_hat_sum: Σ v and Σ v x̂. In the backward pass they are dβ and dγ, known already.
+    sums: Σ v and Σ v x̂, if they are known. In the backward pass they are dβ and dγ.
     """
-    result = x_hat * (v_x_hat_sum / -len(v))
-    result += v
-    result -= v_sum / len(v)
+    if sums is None:
+        result = v - v.mean(axis=0)
+        result -= x_hat * (v * x_hat).mean(axis=0)
+    else:
+        v_sum, v_x_hat_sum = sums
+        result = x_hat * (v_x_hat_sum / -len(v))
+        result += v
+        result -= v_sum / len(v)
     result *= scale
     return result
 
 
 @project.plain
-def project_plain(v: Array, x_hat: Array, v_sum: Array, v_x_hat_sum: Array, scale: Array) -> Array:
-    N = len(v)
-    return scale * (v - v_sum / N - x_hat * v_x_hat_sum / N)
+def project_plain(
+    v: Array, x_hat: Array, scale: Array, sums: tuple[Array, Array] | None = None
+) -> Array:
+    return scale * (v - v.mean(axis=0) - x_hat * (v * x_hat).mean(axis=0))

@@ -72,7 +72,7 @@ def to_winners(
     dy: Array, winners: Winners, shape: tuple[int, ...], size: Pair, stride: Pair
 ) -> Array:
     """dx of x's shape: each window's dy is added to the pixel that won it; 0 elsewhere."""
-    across, down = winners
+    across, down = _kept(winners, 2)
     dys = channels_last(dy)
     N, C, H, W = shape
     dx = array_module(dy).empty((N, H, W, C), dy.dtype)
@@ -90,7 +90,7 @@ def to_winners(
 def to_winners_plain(
     dy: Array, winners: Winners, shape: tuple[int, ...], size: Pair, stride: Pair
 ) -> Array:
-    (winner,) = winners
+    (winner,) = _kept(winners, 1)
     dys = channels_last(dy)
     xp = array_module(dy)
     N, C, H, W = shape
@@ -105,7 +105,7 @@ def to_winners_plain(
 @kernel
 def from_winners(x_dot: Array, winners: Winners, size: Pair, stride: Pair) -> Array:
     """y_dot[i, j] = x_dot of the pixel that won window (i, j)."""
-    across, down = winners
+    across, down = _kept(winners, 2)
     rows = channels_last(x_dot)
     y_dot = array_module(x_dot).empty(down.shape, x_dot.dtype)
 
@@ -120,7 +120,7 @@ def from_winners(x_dot: Array, winners: Winners, size: Pair, stride: Pair) -> Ar
 
 @from_winners.plain
 def from_winners_plain(x_dot: Array, winners: Winners, size: Pair, stride: Pair) -> Array:
-    (winner,) = winners
+    (winner,) = _kept(winners, 1)
     rows = channels_last(x_dot)
     xp = array_module(x_dot)
     y_dot = xp.zeros(winner.shape, x_dot.dtype)
@@ -163,6 +163,16 @@ def max_pool_with_tangent_plain(
 ) -> tuple[Array, Array]:
     y, winners = max_pool_plain(x, size, stride)
     return y, from_winners_plain(x_dot, winners, size, stride)
+
+
+def _kept(winners: Winners, count: int) -> Winners:
+    """The winners, if this form of `max_pool` kept them: an error, not a wrong gradient."""
+    if len(winners) != count:
+        raise RuntimeError(
+            "the pooling's forward ran with the other form of the kernels: after kernels.use(...), "
+            "call forward again"
+        )
+    return winners
 
 
 def _parts(rows: Array) -> list[slice]:

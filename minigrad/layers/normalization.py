@@ -45,7 +45,9 @@ class BatchNorm1d(Layer):
             warnings.warn(
                 "the argument n is now called num_features", DeprecationWarning, stacklevel=2
             )
-            num_features = n if num_features is None else num_features
+            if num_features is not None:
+                raise TypeError("n is the old name of num_features: give num_features alone")
+            num_features = n
         self.num_features = positive_int("num_features", num_features)
         self.eps = not_negative("eps", eps)
         self.momentum = not_negative("momentum", momentum)
@@ -85,32 +87,26 @@ class BatchNorm1d(Layer):
         self.grads["gamma"] = dgamma
         self.grads["beta"] = dbeta
         # dx = γ/s P(dy)
-        return self._images(self._scaled_projection(dy, dbeta, dgamma))
+        return self._images(self._project(dy, (dbeta, dgamma)))
 
     def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Array:
         x_hat, _, _, _ = self.recall()
         y_dot: Any = 0
         # y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot
         if x_dot is not None:
-            y_dot = self._scaled_projection(self._rows(x_dot))
+            y_dot = self._project(self._rows(x_dot))
         if params_dot is not None:
             y_dot = y_dot + params_dot["gamma"] * x_hat + params_dot["beta"]
         return self._images(y_dot)
 
-    def _scaled_projection(
-        self, v: Array, v_sum: Tangent = None, v_x_hat_sum: Tangent = None
-    ) -> Array:
-        """γ/s P(v). The sums Σ_n v and Σ_n v x̂ are taken here unless they are known."""
+    def _project(self, v: Array, sums: tuple[Array, Array] | None = None) -> Array:
+        """γ/s P(v); sums: Σ_n v and Σ_n v x̂, if they are known."""
         x_hat, inv_std, train, _ = self.recall()
         scale = self.params["gamma"] * inv_std
         if not train:
-            # μ and σ² are constants: P v = v
-            return v * scale
-        if v_sum is None:
-            v_sum = v.sum(axis=0)
-            v_x_hat_sum = (v * x_hat).sum(axis=0)
+            return v * scale  # μ and σ² are constants: P v = v
         # P v = v - mean_n(v) - x̂ mean_n(v x̂)
-        return project(v, x_hat, v_sum, v_x_hat_sum, scale)
+        return project(v, x_hat, scale, sums)
 
     def _move_running(self, mean: Array, var: Array, N: int) -> None:
         """running = (1 - momentum) running + momentum new; the variance is the unbiased one."""
