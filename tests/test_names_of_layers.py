@@ -28,7 +28,7 @@ def test_the_old_name_of_num_features_works_and_warns(name):
 def test_the_class_says_whether_it_is_an_activation():
     marked = {item for item in vars(mg).values() if getattr(item, "is_activation", False)}
     assert marked == {mg.ReLU, mg.Sigmoid, mg.Tanh}
-    assert mg.models.ACTIVATIONS == {cls.__name__.lower(): cls for cls in marked}
+    assert {cls.__name__.lower(): cls for cls in marked} == mg.models.ACTIVATIONS
     assert not mg.Layer.is_activation
 
     class LeakyReLU(mg.ReLU):

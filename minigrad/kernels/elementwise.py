@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from minigrad.backend import Array, array_module
@@ -10,7 +12,10 @@ from minigrad.kernels.switch import kernel
 
 # ln(largest finite float), rounded down to what exp brings back as a finite number
 LARGEST_EXPONENT = {np.dtype("float32"): 88.0, np.dtype("float64"): 709.0}
-INTEGERS = {4: np.dtype("int32"), 8: np.dtype("int64")}  # of as many bytes as a float
+INTEGERS: dict[int, np.dtype[Any]] = {
+    4: np.dtype("int32"),
+    8: np.dtype("int64"),
+}  # of as many bytes as a float
 
 
 @kernel
