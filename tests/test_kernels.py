@@ -26,7 +26,7 @@ from minigrad.kernels.draws import draw_normals, draw_signs
 from minigrad.kernels.elementwise import masked, relu, relu_with_tangent, row_max, sigmoid
 from minigrad.kernels.normalization import project, standardise
 from minigrad.kernels.pooling import from_winners, max_pool, max_pool_with_tangent, to_winners
-from minigrad.kernels.products import affine_with_tangent, matmul, sum_of_products
+from minigrad.kernels.products import affine_jvp, affine_with_tangent, matmul
 from minigrad.kernels.updates import add_scaled
 from minigrad.kernels.windows import col2im, im2col
 
@@ -147,7 +147,16 @@ def col2im_case(m, N):
     return [dx]
 
 
-def affine_case(m, N):
+def affine_jvp_case(m, N):
+    x, x_dot, W, W_dot, b = m(N, 70), m(N, 70), m(70, 9), m(70, 9), m(9)
+    return [
+        affine_jvp(x, x_dot, W, W_dot, b),
+        affine_jvp(x, x_dot, W, None, None),
+        affine_jvp(x, None, W, W_dot, None),
+    ]
+
+
+def affine_with_tangent_case(m, N):
     x, x_dot, W, W_dot, b = m(N, 70), m(N, 70), m(70, 9), m(70, 9), m(9)
     return [
         *affine_with_tangent(x, x_dot, W, W_dot, b, 2 * b),
@@ -216,11 +225,8 @@ CASES = {
         lambda m, x, y, winners, size, stride: max_pool_with_tangent(x, m(*x.shape), size, stride)
     ),
     "products.matmul": lambda m, N: [matmul(m(N, 70), m(70, 9)), matmul(m(70, N).T, m(70, 9))],
-    "products.sum_of_products": lambda m, N: [
-        sum_of_products((m(N, 70), m(70, 9)), (m(N, 70), m(70, 9))),
-        sum_of_products((m(3, N), m(N, 90)), (m(3, N), m(N, 90))),
-    ],
-    "products.affine_with_tangent": affine_case,
+    "products.affine_jvp": affine_jvp_case,
+    "products.affine_with_tangent": affine_with_tangent_case,
     "normalization.standardise": standardise_case,
     "normalization.project": project_case,
     "updates.add_scaled": add_scaled_case,

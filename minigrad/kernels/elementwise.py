@@ -12,10 +12,8 @@ from minigrad.kernels.switch import kernel
 
 # ln(largest finite float), rounded down to what exp brings back as a finite number
 LARGEST_EXPONENT = {np.dtype("float32"): 88.0, np.dtype("float64"): 709.0}
-INTEGERS: dict[int, np.dtype[Any]] = {
-    4: np.dtype("int32"),
-    8: np.dtype("int64"),
-}  # of as many bytes as a float
+# by the bytes of a float: the integer of as many
+INTEGERS: dict[int, np.dtype[Any]] = {4: np.dtype("int32"), 8: np.dtype("int64")}
 
 
 @kernel

@@ -29,18 +29,27 @@ def matmul_plain(a: Array, b: Array) -> Array:
 
 
 @kernel
-def sum_of_products(*products: tuple[Array, Array]) -> Array:
-    """Σ a b over the pairs (a, b); the threads get all pairs at once."""
-    total, *others = in_pieces(*products)
+def affine_jvp(x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b_dot: Tangent) -> Array:
+    """y_dot = x_dot W + x W_dot + b_dot; None stands still. Threads get both products at once."""
+    terms = [] if W_dot is None else [(x, W_dot)]
+    if x_dot is not None:
+        terms.append((x_dot, W))
+    y_dot, *others = in_pieces(*terms)
     for other in others:
-        total += other
-    return total
+        y_dot += other
+    if b_dot is not None:
+        y_dot += b_dot
+    return y_dot
 
 
-@sum_of_products.plain
-def sum_of_products_plain(*products: tuple[Array, Array]) -> Array:
-    terms = [a @ b for a, b in products]
-    return sum(terms[1:], terms[0])
+@affine_jvp.plain
+def affine_jvp_plain(x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b_dot: Tangent) -> Array:
+    y_dot: Tangent = 0 if x_dot is None else x_dot @ W
+    if W_dot is not None:
+        y_dot = y_dot + x @ W_dot
+    if b_dot is not None:
+        y_dot = y_dot + b_dot
+    return y_dot
 
 
 @kernel
@@ -74,10 +83,8 @@ def affine_with_tangent_plain(
     x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b: Tangent, b_dot: Tangent
 ) -> tuple[Array, Tangent]:
     y = x @ W if b is None else x @ W + b
-    terms = [] if x_dot is None else [x_dot @ W]
-    if W_dot is not None:
-        terms.append(x @ W_dot if b_dot is None else x @ W_dot + b_dot)
-    return y, sum(terms) if terms else None
+    moving = x_dot is not None or W_dot is not None
+    return y, affine_jvp_plain(x, x_dot, W, W_dot, b_dot) if moving else None
 
 
 def in_pieces(*products: tuple[Array, Array]) -> list[Array]:

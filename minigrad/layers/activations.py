@@ -15,6 +15,8 @@ class ReLU(Layer):
     Shapes: any x, y the same.
     Backward:  dx    = dy ⊙ [x > 0]       the kink: relu'(0) = 0, as PyTorch has it
     Jvp:       y_dot = x_dot ⊙ [x > 0]    a diagonal Jacobian is its own transpose
+    Where x <= 0 an infinite or NaN dy gives 0, too. Where x is NaN, y is NaN and the slope is 0
+    (PyTorch lets dy pass there).
     Source: Nair, Hinton 2010.  Taught in: 03_first_network.
     """
 

@@ -71,7 +71,7 @@ class Conv2d(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         self._check(x)
         W, b = self.params["W"], self.params.get("b")
-        # y = cols(x) W' + b
+        # y = cols(x) W' + b; kept: x as it lies in memory, padded, channels last
         y, self.cache = convolve(x, W, b, self.stride, self.padding)
         return y
 

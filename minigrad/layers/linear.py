@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.backend import Array, Tangent, array_module, host_generator
 from minigrad.checks import positive_int
-from minigrad.kernels.products import affine_with_tangent, matmul, sum_of_products
+from minigrad.kernels.products import affine_jvp, affine_with_tangent, matmul
 from minigrad.layers.base import Layer, initial_uniform
 
 
@@ -77,14 +77,11 @@ class Linear(Layer):
 
     def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Array:
         x = self.recall()
+        if x_dot is not None:
+            self.check_tangent(x_dot, x.shape)
+        W_dot, b_dot = (params_dot["W"], params_dot.get("b")) if params_dot else (None, None)
         # y_dot = x_dot W + x W_dot + b_dot
-        if params_dot is None:
-            return matmul(x_dot, self.params["W"])
-        moving = [] if x_dot is None else [(x_dot, self.params["W"])]
-        y_dot = sum_of_products((x, params_dot["W"]), *moving)
-        if "b" in self.params:
-            y_dot += params_dot["b"]
-        return y_dot
+        return affine_jvp(x, x_dot, self.params["W"], W_dot, b_dot)
 
     def forward_jvp(
         self,
