@@ -129,7 +129,8 @@ def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Pair
     dys = channels_last(dy)
     xp = array_module(dy, W)
     _, OH, OW, O = dys.shape
-    kernel_size, W, C = W.shape[2:], matrix(W), W.shape[1]
+    C, kernel_size = W.shape[1], W.shape[2:]
+    W = matrix(W)
     dx = xp.zeros_like(rows)
 
     def work(part: slice) -> None:

@@ -134,7 +134,8 @@ def from_winners_plain(x_dot: Array, winners: Winners, size: Pair, stride: Pair)
 @kernel
 def max_pool_with_tangent(x: Array, x_dot: Array, size: Pair, stride: Pair) -> tuple[Array, Array]:
     """y and y_dot: the tangent goes along with the winner, and no winner is kept."""
-    rows, rows_dot = channels_last(x), channels_last(x_dot)
+    rows = channels_last(x)
+    rows_dot = channels_last(x_dot)
     xp = array_module(x, x_dot)
     N, H, W, C = rows.shape
     OH, OW = output_size((H, W), size, stride)
@@ -201,7 +202,8 @@ def _wins(candidate: Array, best: Array, nan: bool) -> Array:
 
 def _pool(x: Array, axis: int, size: int, stride: int, y: Array, winner: Array, nan: bool) -> None:
     """y = max over windows along one axis; winner = the first k that has it."""
-    xp, n = array_module(x), y.shape[axis]
+    xp = array_module(x)
+    n = y.shape[axis]
     y[...] = _candidate(x, axis, 0, stride, n)
     winner[...] = 0
     for k in range(1, size):
@@ -213,24 +215,30 @@ def _pool(x: Array, axis: int, size: int, stride: int, y: Array, winner: Array, 
 def _pool_both(
     x: Array, x_dot: Array, axis: int, size: int, stride: int, y: Array, y_dot: Array, nan: bool
 ) -> None:
-    """y = max over windows along one axis, y_dot = the tangent of the first that has it."""
-    xp, n = array_module(x), y.shape[axis]
-    best, best_dot = (_candidate(array, axis, 0, stride, n) for array in (x, x_dot))
+    """y = max over windows along one axis; y_dot = the tangent of the first that has it."""
+    xp = array_module(x)
+    n = y.shape[axis]
+    best = _candidate(x, axis, 0, stride, n)
+    best_dot = _candidate(x_dot, axis, 0, stride, n)
     if size == 1:
-        y[...], y_dot[...] = best, best_dot
+        y[...] = best
+        y_dot[...] = best_dot
+    chosen = bits(y_dot)
     for k in range(1, size):
-        candidate, candidate_dot = (_candidate(array, axis, k, stride, n) for array in (x, x_dot))
-        # bits times 0 or 1: NumPy's choosing is ten times slower, and 0 times infinity is NaN
+        candidate = _candidate(x, axis, k, stride, n)
+        candidate_dot = _candidate(x_dot, axis, k, stride, n)
         wins = _wins(candidate, best, nan)
-        xp.multiply(bits(best_dot), ~wins, out=bits(y_dot))
-        chosen = bits(y_dot)
+        # bits times 0 or 1: NumPy's `where` is ten times slower, and 0 times infinity is NaN
+        xp.multiply(bits(best_dot), ~wins, out=chosen)
         chosen += bits(candidate_dot) * wins
-        best, best_dot = xp.maximum(best, candidate, out=y), y_dot
+        best = xp.maximum(best, candidate, out=y)
+        best_dot = y_dot
 
 
 def _to_winners(dy: Array, axis: int, size: int, stride: int, winner: Array, dx: Array) -> None:
     """Each dy to the element that won its window, along one axis: dx = 0, then dx[winner] += dy."""
-    xp, n = array_module(dy), dy.shape[axis]
+    xp = array_module(dy)
+    n = dy.shape[axis]
     if stride == size and dx.shape[axis] == size * n:  # each element is in one window
         for k in range(size):
             place = _candidate(dx, axis, k, stride, n)

@@ -18,7 +18,9 @@ def add_scaled(y: Array, a: float, x: Array) -> None:
     if not large or y.strides != x.strides or not is_dense(y):
         y += a * x
         return
-    y, x, a = in_memory_order(y), in_memory_order(x), y.dtype.type(a)
+    a = y.dtype.type(a)
+    y = in_memory_order(y)
+    x = in_memory_order(x)
 
     def work(part: slice) -> None:
         y[part] += np.multiply(x[part], a, out=scratch("scaled", x[part].shape, x))

@@ -70,7 +70,8 @@ def kernels(W: Array, m: int) -> Array:
 def columns(rows: Array, m: int, width: int, stride: int) -> Array:
     """Bᵀ d for images (N, H, W, C), windows as rows as in im2col: (m + 2, N·OH/m·OW, KW·C)."""
     N, H, W, C = rows.shape
-    groups, OW = (H - 2) // m, (W - width) // stride + 1
+    groups = (H - 2) // m
+    OW = (W - width) // stride + 1
     d = windows(rows, (m + 2, W), (m, 1)).reshape(N, groups, m + 2, W * C)
     sums = scratch("rows", (m + 2, N, groups, W * C), rows)
     array_module(rows).matmul(_matrix(B_T[m], rows), d, out=sums.transpose(1, 2, 0, 3))

@@ -77,7 +77,7 @@ class Conv2d(Layer):
 
     def backward(self, dy: Array) -> Array:
         self._gradients(dy)
-        # dcols = dy W'ᵀ,  dx = col2im(dcols)
+        # dx = col2im(dcols),  dcols = dy W'ᵀ
         return image_gradient(dy, self.recall(), self.params["W"], self.stride, self.padding)
 
     def backward_params(self, dy: Array) -> None:
