@@ -41,7 +41,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import plots
 from minigrad.backend import to_device, to_host
-from minigrad.kernels.parallel import pieces
+from minigrad.kernels.parts import pieces
 from minigrad.lesson import start
 from minigrad.rules import Backprop, GradientModule, SyntheticGradients, split
 from minigrad.threads import one_blas_thread

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, array_module
-from minigrad.layers.activations import row_max
+from minigrad.kernels.elementwise import row_max
 
 
 class Loss:

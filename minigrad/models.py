@@ -1,18 +1,19 @@
-"""The seeds' networks, by name; each returns a fresh Sequential, which puts out logits unless it
-says otherwise.
+"""Networks by name: each function returns a fresh Sequential.
 
-All take `dtype` and `rng` or `seed`. The layers draw their start in order from one generator,
-so that a seed stands for the whole network.
+A network puts out logits unless its docstring says otherwise. All functions take `dtype`, and `rng`
+or `seed`. The layers draw their start one after the other from one generator, so that a seed stands
+for the whole network.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from minigrad import layers
 from minigrad.backend import host_generator
 from minigrad.layers import (
     BatchNorm1d,
@@ -26,10 +27,14 @@ from minigrad.layers import (
     Sequential,
     Sigmoid,
     Softmax,
-    Tanh,
 )
 
-ACTIVATIONS: dict[str, Callable[[], Layer]] = {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}
+# {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}: the layers whose class says is_activation
+ACTIVATIONS: dict[str, type[Layer]] = {
+    name.lower(): item
+    for name, item in vars(layers).items()
+    if getattr(item, "is_activation", False)
+}
 
 
 def mlp(
@@ -42,20 +47,23 @@ def mlp(
     rng: np.random.Generator | None = None,
     seed: int | None = None,
 ) -> Sequential:
-    """Flatten, then Linear layers sizes[0]-sizes[1]-...; [BatchNorm1d and] activation between."""
+    """Flatten, then Linear layers sizes[0]-sizes[1]-..., with an activation between two of them.
+
+    activation: "relu", "sigmoid" or "tanh". batch_norm: a BatchNorm1d before each activation.
+    """
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}")
     if len(sizes) < 2:
         raise ValueError(f"sizes needs an input and an output size, got {list(sizes)}")
     rng = host_generator(rng, seed)
-    layers: list[Layer] = [Flatten()]
+    stack: list[Layer] = [Flatten()]
     for n_in, n_out in itertools.pairwise(sizes):
-        if len(layers) > 1:
+        if len(stack) > 1:
             if batch_norm:
-                layers.append(BatchNorm1d(n_in, dtype=dtype))
-            layers.append(ACTIVATIONS[activation]())
-        layers.append(Linear(n_in, n_out, bias, dtype=dtype, rng=rng))
-    return Sequential(*layers)
+                stack.append(BatchNorm1d(n_in, dtype=dtype))
+            stack.append(ACTIVATIONS[activation]())
+        stack.append(Linear(n_in, n_out, bias, dtype=dtype, rng=rng))
+    return Sequential(*stack)
 
 
 def ds4420_toy(*, dtype: Any = "float32", **start: Any) -> Sequential:
@@ -70,15 +78,19 @@ def ds4420_toy(*, dtype: Any = "float32", **start: Any) -> Sequential:
 
 
 def ds4420_mlp(double_softmax: bool = False, *, dtype: Any = "float32", **start: Any) -> Sequential:
-    """DS 4420's digits: 784-32-10 with sigmoids; `double_softmax` adds the seed's extra Softmax."""
+    """DS 4420's network for digits: 784-32-10, sigmoids.
+
+    double_softmax: with the Softmax at the end that the seed has, before a loss that has its own.
+    """
     net = mlp((784, 32, 10), "sigmoid", dtype=dtype, **start)
     return Sequential(*net.layers, Softmax()) if double_softmax else net
 
 
 def lenet(p1: float = 0.0, p2: float = 0.0, *, dtype: Any = "float32", **start: Any) -> Sequential:
-    """The well-tempered seed's LeNet for 28x28 images: 431,080 parameters; p1, p2 are dropouts.
+    """The well-tempered seed's LeNet for 28x28 images, 431,080 parameters.
 
-    The seed ends in log-softmax and uses NLLLoss; logits and CrossEntropyLoss are the same loss.
+    p1, p2: how much the two dropouts drop. The seed ends in log-softmax and uses NLLLoss; logits
+    and CrossEntropyLoss are the same loss.
     """
     rng = host_generator(**start)
     return Sequential(
@@ -120,9 +132,9 @@ def forward_mlp(**options: Any) -> Sequential:
 def forward_convnet(*, dtype: Any = "float32", **start: Any) -> Sequential:
     """The forward-gradient seed's ConvNet: four 3x3 convolutions of 64, two poolings, 1024-10."""
     rng = host_generator(**start)
-    layers: list[Layer] = []
+    stack: list[Layer] = []
     for channels in (1, 64):
-        layers += [
+        stack += [
             Conv2d(channels, 64, 3, dtype=dtype, rng=rng),
             ReLU(),
             Conv2d(64, 64, 3, dtype=dtype, rng=rng),
@@ -130,7 +142,7 @@ def forward_convnet(*, dtype: Any = "float32", **start: Any) -> Sequential:
             MaxPool2d(2),
         ]
     return Sequential(
-        *layers,
+        *stack,
         Flatten(),
         Linear(1024, 1024, dtype=dtype, rng=rng),
         ReLU(),

@@ -27,8 +27,8 @@ def torch_twin(layer):
     arguments = {
         mg.Linear: lambda m: (m.in_features, m.out_features, "b" in m.params),
         mg.MaxPool2d: lambda m: (m.kernel_size, m.stride),
-        mg.BatchNorm1d: lambda m: (m.n, m.eps, m.momentum),
-        mg.BatchNorm2d: lambda m: (m.n, m.eps, m.momentum),
+        mg.BatchNorm1d: lambda m: (m.num_features, m.eps, m.momentum),
+        mg.BatchNorm2d: lambda m: (m.num_features, m.eps, m.momentum),
         mg.Softmax: lambda m: (1,),
         mg.LogSoftmax: lambda m: (1,),
     }

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import threads
 from minigrad.backend import to_device, to_host
-from minigrad.kernels import parallel, winograd
+from minigrad.kernels import memory, winograd
+from minigrad.kernels import parts as cutting
 
 
 def plain_convolution(x, W, b, stride, padding, dy):
@@ -49,9 +50,10 @@ def plain_max_pool(x, x_dot, kernel, stride, dy):
 def parts(request, monkeypatch, threads_as_before):
     """With a tiny cache every image is a part of its own, on two threads."""
     if request.param == "many parts":
-        for name in ("CACHE", "DEVICE_CACHE", "WORTH_A_THREAD"):
-            monkeypatch.setattr(parallel, name, 1)
-        monkeypatch.setattr(parallel, "GROUPS", 2)  # of several parts each
+        monkeypatch.setattr(memory, "CACHE", 1)
+        for name in ("DEVICE_CACHE", "WORTH_A_THREAD"):
+            monkeypatch.setattr(cutting, name, 1)
+        monkeypatch.setattr(cutting, "GROUPS", 2)  # of several parts each
         threads.set_threads(2)
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from minigrad import threads
 from minigrad.backend import to_device, to_host
-from minigrad.kernels.parallel import add_scaled, in_memory_order
+from minigrad.kernels import draws
+from minigrad.kernels.memory import in_memory_order
+from minigrad.kernels.updates import add_scaled
 from minigrad.rules import Directions
-from minigrad.rules.forward import directions
 from minigrad.rules.forward.directions import (
     BLOCK,
     DISTRIBUTIONS,
@@ -96,7 +97,7 @@ def test_kolmogorov_and_smirnov_can_find_one():
 def test_no_random_bits_give_infinity(bits, dtype, monkeypatch):
     """u = 0 would: once in 2^32 draws."""
     stream = SimpleNamespace(random_raw=lambda n: np.full(n, bits, np.uint64))
-    monkeypatch.setattr(directions, "_stream", lambda words: stream)
+    monkeypatch.setattr(draws, "stream", lambda words: stream)
     v = many(9, dtype=dtype)
     assert np.isfinite(v).all()
     assert abs(v).max() < 7

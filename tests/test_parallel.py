@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import threads
 from minigrad.backend import to_device
-from minigrad.kernels import parallel
+from minigrad.kernels import memory, parts, products
 
 pytestmark = [pytest.mark.on_host, pytest.mark.usefixtures("threads_as_before")]
 
 
 @given(st.integers(0, 300), st.integers(0, 40))
 def test_pieces_cover_everything_once(n, count):
-    cut = parallel.pieces(n, count)
+    cut = parts.pieces(n, count)
     assert [i for piece in cut for i in range(n)[piece]] == list(range(n))
     assert len(cut) == min(max(count, 1), n)
     lengths = [piece.stop - piece.start for piece in cut]
@@ -28,17 +28,17 @@ def test_pieces_cover_everything_once(n, count):
 
 @given(st.integers(1, 3000), st.integers(1, 2**22))
 def test_parts_fit_the_cache(n, bytes_each):
-    cut = parallel.parts(n, bytes_each, np.empty(0))
+    cut = parts.parts(n, bytes_each, np.empty(0))
     assert sum(part.stop - part.start for part in cut) == n
     longest = max(part.stop - part.start for part in cut)
-    assert (longest - 1) * bytes_each <= parallel.CACHE  # give or take one
+    assert (longest - 1) * bytes_each <= memory.CACHE  # give or take one
 
 
 def test_parts_do_not_depend_on_the_number_of_threads():
     cuts = []
     for n in (1, 2, 5):
         threads.set_threads(n)
-        cuts.append(parallel.parts(1000, 2**16, np.empty(0)))
+        cuts.append(parts.parts(1000, 2**16, np.empty(0)))
     assert cuts[0] == cuts[1] == cuts[2]
     assert len(cuts[0]) > 1
 
@@ -47,20 +47,20 @@ def test_parts_do_not_depend_on_the_number_of_threads():
 def test_a_product_in_pieces_is_the_product(shape, rng):
     M, K, N = shape
     a, b = rng.standard_normal((M, K)), rng.standard_normal((N, K)).T
-    plain = parallel.matmul(a, b)
+    plain = products.matmul(a, b)
     threads.set_threads(2)
     with threads.one_blas_thread():
-        two = parallel.matmul(a, b)
+        two = products.matmul(a, b)
     threads.set_threads(1)
     with threads.one_blas_thread():
-        one = parallel.matmul(a, b)
+        one = products.matmul(a, b)
     np.testing.assert_allclose(two, plain, rtol=1e-11, atol=1e-11)
     np.testing.assert_array_equal(one, two)
 
 
 def test_element_wise_work_by_parts_keeps_the_order_in_memory(rng):
     x = rng.standard_normal((200, 12, 11, 10)).transpose(0, 3, 1, 2)
-    y = parallel.by_batch(lambda x, z: 2 * x + z, x, x)
+    y = parts.by_batch(lambda x, z: 2 * x + z, x, x)
     np.testing.assert_array_equal(y, 3 * x)
     assert y.strides == x.strides
     assert y is not x
@@ -68,8 +68,8 @@ def test_element_wise_work_by_parts_keeps_the_order_in_memory(rng):
 
 def test_scratch_is_reused_and_each_threads_own():
     like = np.empty(0, "float32")
-    first = parallel.scratch("test", (5, 4), like)
-    again = parallel.scratch("test", (10,), like)
+    first = memory.scratch("test", (5, 4), like)
+    again = memory.scratch("test", (10,), like)
     assert again.dtype == np.float32
     assert np.shares_memory(first, again)
     threads.set_threads(2)
@@ -77,7 +77,7 @@ def test_scratch_is_reused_and_each_threads_own():
 
     def work(_):
         meet.wait()
-        return parallel.scratch("test", (5, 4), like)
+        return memory.scratch("test", (5, 4), like)
 
     one, other = threads.each(work, range(2))
     assert not np.shares_memory(one, other)

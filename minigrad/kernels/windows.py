@@ -1,15 +1,16 @@
 """How images lie in memory, and the windows that convolution and pooling cut out of them.
 
-The API has images as (N, C, H, W); in memory the channels come last, (N, H, W, C), and the
-API's array is a view of that. A window is then KH runs of KW·C neighbouring numbers, and
-element-wise layers, pooling and the matrix products of a convolution all stream through memory.
+The API has images as (N, C, H, W). In memory the channels come last, (N, H, W, C), and the API's
+array is a view of that. A window is then KH runs of KW·C neighbouring numbers. Element-wise
+layers, pooling and the matrix products of a convolution read memory from front to back.
 (NumPy keeps this order through element-wise operations. CuPy does not: there a copy restores it.)
 """
 
 from __future__ import annotations
 
 from minigrad.backend import Array, array_module
-from minigrad.kernels.parallel import scratch
+from minigrad.kernels.memory import scratch
+from minigrad.kernels.switch import kernel
 
 Pair = tuple[int, int]
 SHORT_RUN = 16  # numbers in a row of a window below which im2col copies image rows instead
@@ -24,15 +25,18 @@ def channels_last(x: Array, padding: Pair = (0, 0)) -> Array:
     rows = x.transpose(0, 2, 3, 1)
     if padding == (0, 0):
         return xp.ascontiguousarray(rows)
-    (N, H, W, C), (ph, pw) = rows.shape, padding
+    N, H, W, C = rows.shape
+    ph, pw = padding
     padded = xp.zeros((N, H + 2 * ph, W + 2 * pw, C), x.dtype)
     padded[:, ph : ph + H, pw : pw + W] = rows
     return padded
 
 
-def channels_first(rows: Array) -> Array:
-    """(N, H, W, C) seen as (N, C, H, W): a view, no copy."""
-    return rows.transpose(0, 3, 1, 2)
+def channels_first(rows: Array, padding: Pair = (0, 0)) -> Array:
+    """(N, H + 2ph, W + 2pw, C) seen as (N, C, H, W), without what is around the image: a view."""
+    H, W = rows.shape[1:3]
+    ph, pw = padding
+    return rows[:, ph : H - ph, pw : W - pw].transpose(0, 3, 1, 2)
 
 
 def output_size(size: Pair, kernel: Pair, stride: Pair) -> Pair:
@@ -42,7 +46,8 @@ def output_size(size: Pair, kernel: Pair, stride: Pair) -> Pair:
 
 def windows(rows: Array, kernel: Pair, stride: Pair) -> Array:
     """All windows of rows (N, H, W, C) as a view (N, OH, OW, KH, KW, C)."""
-    (N, H, W, C), (sn, sh, sw, sc) = rows.shape, rows.strides
+    N, H, W, C = rows.shape
+    sn, sh, sw, sc = rows.strides
     OH, OW = output_size((H, W), kernel, stride)
     return array_module(rows).lib.stride_tricks.as_strided(
         rows,
@@ -51,12 +56,19 @@ def windows(rows: Array, kernel: Pair, stride: Pair) -> Array:
     )
 
 
+def pixel(rows: Array, k: int, l: int, stride: Pair, size: Pair) -> Array:
+    """Pixel (k, l) of each of size = (OH, OW) windows of rows (N, H, W, C): a view."""
+    sh, sw = stride
+    OH, OW = size
+    return rows[:, k : k + sh * (OH - 1) + 1 : sh, l : l + sw * (OW - 1) + 1 : sw]
+
+
+@kernel
 def im2col(rows: Array, kernel: Pair, stride: Pair, cols: Array) -> Array:
     """Every window of rows (N, H, W, C) as one row of a matrix (N·OH·OW, KH·KW·C), in `cols`.
 
-    The plain form is `windows(rows, kernel, stride).reshape(len(cols), -1)`. Where a window's rows
-    are short (KW·C numbers, few channels), `cols` is filled as its transpose, whose rows are made
-    of whole image rows: a matrix product takes either.
+    Where a window's rows are short (KW·C numbers, few channels), `cols` is filled as its
+    transpose, whose rows are made of whole image rows: a matrix product takes either.
     """
     view = windows(rows, kernel, stride)
     if kernel[1] * rows.shape[3] >= SHORT_RUN:
@@ -70,16 +82,33 @@ def im2col(rows: Array, kernel: Pair, stride: Pair, cols: Array) -> Array:
     return turned.reshape(KH * KW * C, N * OH * OW).T
 
 
+@im2col.plain
+def im2col_plain(rows: Array, kernel: Pair, stride: Pair, cols: Array) -> Array:
+    cols[...] = windows(rows, kernel, stride).reshape(cols.shape)
+    return cols
+
+
+@kernel
 def col2im(dcols: Array, stride: Pair, dx: Array) -> None:
     """Add every window of dcols (N, OH, OW, KH, KW, C) to the pixels of dx that it was cut from.
 
-    The plain form is `dx[:, i·s + k, j·s + l] += dcols[:, i, j, k, l]` for all i, j, k, l. Here
-    the windows of one image column are added up first, then the columns: fewer, longer sums.
+    The windows of one image column are added up first, then the columns: fewer, longer sums.
     """
-    (N, OH, OW, KH, KW, C), (sh, sw) = dcols.shape, stride
+    N, OH, OW, KH, KW, C = dcols.shape
+    sh, sw = stride
     sums = scratch("sums", (N, dx.shape[1], OW, KW, C), dx)
     sums[...] = 0
     for k in range(KH):
         sums[:, k : k + sh * (OH - 1) + 1 : sh] += dcols[:, :, :, k]
     for l in range(KW):
         dx[:, :, l : l + sw * (OW - 1) + 1 : sw] += sums[:, :, :, l]
+
+
+@col2im.plain
+def col2im_plain(dcols: Array, stride: Pair, dx: Array) -> None:
+    # dx[n, i·s + k, j·s + l] += dcols[n, i, j, k, l] for all windows (i, j) at once
+    _, OH, OW, KH, KW, _ = dcols.shape
+    for k in range(KH):
+        for l in range(KW):
+            place = pixel(dx, k, l, stride, (OH, OW))
+            place += dcols[:, :, :, k, l]

@@ -1,27 +1,32 @@
-r"""Convolution with kernels of three rows by half, or two thirds, of the multiplications: F(m, 3).
+r"""Convolution with kernels of three rows, with half or two thirds of the multiplications: F(m, 3).
 
-m neighbouring rows of y need m + 2 rows of x, d, and the kernel's three, g. Plainly they are 3m
-products, y_i = Σ_k d_{i+k} g_k, where d stands for the windows in one row of x and g for (KW·C, O)
-numbers. The same from m + 2 products, one by one those of two lists of m + 2 sums:
+m neighbouring rows of y need m + 2 rows of x, called d, and the kernel's three rows, called g.
+Here d_i stands for the windows in row i of x, and g_k for (KW·C, O) numbers. The plain way,
+y_i = Σ_k d_{i+k} g_k, takes 3m products. The same y comes from m + 2 products, of sums of the d
+with sums of the g:
 
     y = Aᵀ [(Bᵀ d) ⊙ (G g)]            F(2, 3): 4 products for 6, F(4, 3): 6 for 12
 
-Why: a polynomial of coefficients g times one of m coefficients s has m + 2, and is known from its
-values at m + 1 points and its leading coefficient, which are products of g's and s's. That is
-linear in s; y is the same map's transpose, of d. The points are 0, 1, -1, and 2, -2 for m = 4: G
-and Aᵀ have their powers. The results differ from the plain ones by rounding.
+Why it works: take two polynomials, one with the three coefficients g, one with m coefficients s.
+Their product has m + 2 coefficients. Its values at m + 1 points, and its leading coefficient,
+determine it; each of these m + 2 numbers is one product, of a value for g and a value for s. The
+map from s to the product is linear, and the map from d to y is its transpose.
+The points are 0, 1, -1, and for m = 4 also 2, -2: G and Aᵀ hold their powers.
+The results differ from those of the plain way by rounding.
 Source: Winograd 1980; Lavin, Gray 2016, §4 (who do it in both directions at once).
 """
 
 from __future__ import annotations
 
 from minigrad.backend import Array, array_module
-from minigrad.kernels.parallel import scratch
+from minigrad.kernels.memory import scratch
 from minigrad.kernels.windows import Pair, im2col, output_size, windows
 
-ENOUGH = 64  # numbers in a window's row, from which on the products outweigh the sums
+ENOUGH = 64  # numbers in a window's row: with fewer, the sums cost more than the products save
 
-B_T = {
+Table = dict[int, list[list[float]]]
+
+B_T: Table = {
     2: [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]],
     4: [
         [4, 0, -5, 0, 1, 0],
@@ -32,7 +37,7 @@ B_T = {
         [0, 4, 0, -5, 0, 1],
     ],
 }
-G = {
+G: Table = {
     2: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
     4: [
         [1 / 4, 0, 0],
@@ -43,14 +48,14 @@ G = {
         [0, 0, 1],
     ],
 }
-A_T = {
+A_T: Table = {
     2: [[1, 1, 1, 0], [0, 1, -1, 1]],
     4: [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
 }
 
 
 def rows_at_once(size: Pair, kernel: Pair, stride: Pair, channels: int) -> int:
-    """m for images of this (padded) size, 0 where the plain form is as good or the only one."""
+    """m for images of this padded size; 0 where the plain way is as fast, or the only one."""
     rows = output_size(size, kernel, stride)[0]
     if kernel[0] != 3 or stride[0] != 1 or kernel[1] * channels < ENOUGH:
         return 0
@@ -63,9 +68,10 @@ def kernels(W: Array, m: int) -> Array:
 
 
 def columns(rows: Array, m: int, width: int, stride: int) -> Array:
-    """Bᵀ d for images (N, H, W, C), as im2col has windows: (m + 2, N·OH/m·OW, KW·C), in scratch."""
+    """Bᵀ d for images (N, H, W, C), windows as rows as in im2col: (m + 2, N·OH/m·OW, KW·C)."""
     N, H, W, C = rows.shape
-    groups, OW = (H - 2) // m, (W - width) // stride + 1
+    groups = (H - 2) // m
+    OW = (W - width) // stride + 1
     d = windows(rows, (m + 2, W), (m, 1)).reshape(N, groups, m + 2, W * C)
     sums = scratch("rows", (m + 2, N, groups, W * C), rows)
     array_module(rows).matmul(_matrix(B_T[m], rows), d, out=sums.transpose(1, 2, 0, 3))
@@ -75,11 +81,11 @@ def columns(rows: Array, m: int, width: int, stride: int) -> Array:
 
 
 def add_up(products: Array, b: Array | None, y: Array) -> None:
-    """y (N, OH, OW, O) = Aᵀ products + b. The products are not what they were afterwards."""
+    """y (N, OH, OW, O) = Aᵀ products + b. It changes the products."""
     N, OH, OW, O = y.shape
     m = len(products) - 2
     if b is not None:
-        products[1] += b  # those at the point 1, whose powers are all 1: they are in every row
+        products[1] += b  # row 1 belongs to the point 1: every row of y has it, times 1
     products = products.reshape(m + 2, N, OH // m, OW * O).transpose(1, 2, 0, 3)
     out = y.reshape(N, OH // m, m, OW * O)
     array_module(y).matmul(_matrix(A_T[m], y), products, out=out)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from minigrad.backend import Array, array_module
-from minigrad.kernels.parallel import by_batch, over_batch
+from minigrad.backend import Array, Tangent, array_module
+from minigrad.kernels.elementwise import masked, relu, relu_with_tangent, row_max, sigmoid
 from minigrad.layers.base import Layer
 
 
@@ -17,43 +15,43 @@ class ReLU(Layer):
     Shapes: any x, y the same.
     Backward:  dx    = dy ⊙ [x > 0]       the kink: relu'(0) = 0, as PyTorch has it
     Jvp:       y_dot = x_dot ⊙ [x > 0]    a diagonal Jacobian is its own transpose
+    Where x <= 0 an infinite or NaN dy gives 0, too. Where x is NaN, y is NaN and the slope is 0
+    (PyTorch lets dy pass there).
     Source: Nair, Hinton 2010.  Taught in: 03_first_network.
     """
 
+    is_activation = True
     monotone = True
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        xp = array_module(x)
+        array_module(x)
         self.check_input(x)
-        self.cache = by_batch(lambda x: x > 0, x, dtype="bool")  # a quarter of y's memory
-        return by_batch(lambda x: xp.maximum(x, 0), x)
+        # y = max(x, 0); kept: the mask [x > 0], a quarter of y's memory or less
+        y, self.cache = relu(x)
+        return y
 
     def backward(self, dy: Array) -> Array:
-        return by_batch(lambda dy, on: dy * on, dy, self.recall())
+        # dx = dy ⊙ [x > 0]
+        return masked(dy, self.recall())
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
-        return by_batch(lambda x_dot, on: x_dot * on, x_dot, self.recall())
+        # y_dot = x_dot ⊙ [x > 0]
+        return masked(x_dot, self.recall())
 
     def forward_jvp(
         self,
         x: Array,
-        x_dot: Array | None,
+        x_dot: Tangent,
         params_dot: Mapping[str, Array] | None = None,
         train: bool = True,
-    ) -> tuple[Array, Array | None]:
-        """x is read once for both, and the mask x > 0 never leaves the cache."""
+    ) -> tuple[Array, Tangent]:
+        """y and y_dot in one go: x is read once for both."""
         if x_dot is None:
             return super().forward_jvp(x, x_dot, params_dot, train)
+        array_module(x, x_dot)
         self.check_input(x)
-        self.cache, xp = None, array_module(x, x_dot)
-        y, y_dot = xp.empty_like(x), xp.empty_like(x_dot)
-
-        def work(part: slice) -> None:
-            xp.multiply(x_dot[part], x[part] > 0, out=y_dot[part])
-            xp.maximum(x[part], 0, out=y[part])
-
-        over_batch(work, x)
-        return y, y_dot
+        self.cache = None
+        return relu_with_tangent(x, x_dot)
 
 
 class Sigmoid(Layer):
@@ -66,26 +64,24 @@ class Sigmoid(Layer):
     Source: DS 4420, "Backprop".  Taught in: 01_gradients_by_hand.
     """
 
+    is_activation = True
     monotone = True
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        xp = array_module(x)
+        array_module(x)
         self.check_input(x)
-        # σ(x) = 1 / (1 + e^(-x)), in one buffer; -x <= ln(largest float) keeps e^(-x) finite.
-        y = xp.negative(x)
-        xp.minimum(y, _LARGEST_EXPONENT[y.dtype], out=y)
-        xp.exp(y, out=y)
-        y += 1
-        xp.reciprocal(y, out=y)
-        self.cache = y
+        # y = 1 / (1 + e^(-x))
+        self.cache = y = sigmoid(x)
         return y
 
     def backward(self, dy: Array) -> Array:
         y = self.recall()
+        # dx = dy ⊙ y(1 - y)
         return dy * (y * (1 - y))
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
         y = self.recall()
+        # y_dot = x_dot ⊙ y(1 - y)
         return x_dot * (y * (1 - y))
 
 
@@ -98,20 +94,24 @@ class Tanh(Layer):
     Source: LeCun, Bottou, Orr, Müller 1998, "Efficient BackProp", §4.4.
     """
 
+    is_activation = True
     monotone = True
 
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)
         self.check_input(x)
+        # y = tanh(x)
         self.cache = y = xp.tanh(x)
         return y
 
     def backward(self, dy: Array) -> Array:
         y = self.recall()
+        # dx = dy ⊙ (1 - y²)
         return dy * (1 - y * y)
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
         y = self.recall()
+        # y_dot = x_dot ⊙ (1 - y²)
         return x_dot * (1 - y * y)
 
 
@@ -130,20 +130,21 @@ class Softmax(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)
         self.check_input(x, "(N, C)", x.ndim == 2)
+        # y_c = e^(x_c - max) / Σ_k e^(x_k - max)
         y = xp.exp(x - row_max(x))
         y /= y.sum(axis=1, keepdims=True)
         self.cache = y
         return y
 
     def backward(self, dy: Array) -> Array:
-        return self._apply_jacobian(dy)
+        y = self.recall()
+        # dx = y ⊙ (dy - Σ_c dy_c y_c)
+        return y * (dy - (dy * y).sum(axis=1, keepdims=True))
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
-        return self._apply_jacobian(x_dot)
-
-    def _apply_jacobian(self, v: Array) -> Array:
         y = self.recall()
-        return y * (v - (v * y).sum(axis=1, keepdims=True))
+        # y_dot = y ⊙ (x_dot - Σ_c x_dot_c y_c)
+        return y * (x_dot - (x_dot * y).sum(axis=1, keepdims=True))
 
 
 class LogSoftmax(Layer):
@@ -158,6 +159,7 @@ class LogSoftmax(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)
         self.check_input(x, "(N, C)", x.ndim == 2)
+        # y = z - ln Σ_k e^(z_k),  z = x - max: the sum cannot overflow
         y = x - row_max(x)
         y -= xp.log(xp.exp(y).sum(axis=1, keepdims=True))
         self.cache = y
@@ -165,17 +167,10 @@ class LogSoftmax(Layer):
 
     def backward(self, dy: Array) -> Array:
         y = self.recall()
+        # dx = dy - p Σ_c dy_c,  p = e^y
         return dy - array_module(y).exp(y) * dy.sum(axis=1, keepdims=True)
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
         y = self.recall()
+        # y_dot = x_dot - Σ_c p_c x_dot_c
         return x_dot - (array_module(y).exp(y) * x_dot).sum(axis=1, keepdims=True)
-
-
-def row_max(x: Array) -> Array:
-    """max_c x[n, c] as (N, 1); by way of x's transpose, for NumPy is slow along a short axis."""
-    return array_module(x).ascontiguousarray(x.T).max(axis=0)[:, None]
-
-
-# ln(largest finite float), rounded down to what exp brings back as a finite number
-_LARGEST_EXPONENT = {np.dtype("float32"): 88.0, np.dtype("float64"): 709.0}

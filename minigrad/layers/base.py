@@ -36,6 +36,7 @@ class Layer(RandomStreams):
     A layer made of layers is a `Sequential`, or derived from it.
     """
 
+    is_activation = False  # a function of single numbers that a network has between its layers
     uses_threads = False  # the layer's work is shared out among minigrad.threads
     unit_axis: Mapping[str, int] = {}  # along which axis of a parameter the units lie; else 0
     mixes_examples = False  # an example's output depends on the other examples of the batch
@@ -242,7 +243,7 @@ def holding(model: Layer) -> Iterator[None]:
 
 
 def initial_uniform(
-    rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, dtype: np.dtype
+    rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, dtype: Any
 ) -> Array:
     """U(-1/√fan_in, 1/√fan_in), PyTorch's default start, drawn on the host, put on the backend."""
     bound = 1.0 / np.sqrt(fan_in)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, array_module, host_generator
+from minigrad.backend import Array, Tangent, array_module, host_generator
 from minigrad.checks import positive_int
-from minigrad.kernels.parallel import matmul, matmuls
+from minigrad.kernels.products import affine_jvp, affine_with_tangent, matmul
 from minigrad.layers.base import Layer, initial_uniform
 
 
@@ -51,63 +51,53 @@ class Linear(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         self._check(x)
         self.cache = x
+        # y = x W + b
         y = matmul(x, self.params["W"])
         if "b" in self.params:
             y += self.params["b"]
         return y
 
     def backward(self, dy: Array) -> Array:
-        self.backward_params(dy)
+        self._gradients(dy)
+        # dx = dy Wᵀ
         return matmul(dy, self.params["W"].T)
 
     def backward_params(self, dy: Array) -> None:
+        """`backward` without dx."""
+        self._gradients(dy)
+
+    def _gradients(self, dy: Array) -> None:
         x = self.recall()
         self.check_upstream(dy, (len(x), self.out_features))
+        # dW = xᵀ dy
         self.grads["W"] = matmul(x.T, dy)
+        # db = Σ_n dy_n
         if "b" in self.params:
             self.grads["b"] = dy.sum(axis=0)
 
-    def jvp(self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None) -> Array:
+    def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Array:
         x = self.recall()
-        if params_dot is None:
-            return matmul(x_dot, self.params["W"])
-        products = [(x, params_dot["W"])]
         if x_dot is not None:
-            products.append((x_dot, self.params["W"]))
-        y_dot, *rest = matmuls(*products)
-        for term in rest:
-            y_dot += term
-        if "b" in self.params:
-            y_dot += params_dot["b"]
-        return y_dot
+            self.check_tangent(x_dot, x.shape)
+        W_dot, b_dot = (params_dot["W"], params_dot.get("b")) if params_dot else (None, None)
+        # y_dot = x_dot W + x W_dot + b_dot
+        return affine_jvp(x, x_dot, self.params["W"], W_dot, b_dot)
 
     def forward_jvp(
         self,
         x: Array,
-        x_dot: Array | None,
+        x_dot: Tangent,
         params_dot: Mapping[str, Array] | None = None,
         train: bool = True,
-    ) -> tuple[Array, Array | None]:
-        """With one product for two, [y; y_dot] = [x; x_dot] W, then + b and + x W_dot + b_dot."""
+    ) -> tuple[Array, Tangent]:
+        """y and y_dot in one go: x and x_dot are multiplied by W together."""
         self._check(x)
-        self.cache, both = None, x
         if x_dot is not None:
             self.check_tangent(x_dot, x.shape)
-            both = array_module(x, x_dot).concatenate((x, x_dot))
-        products = [(both, self.params["W"])]
-        if params_dot:
-            products.append((x, params_dot["W"]))
-        y, *moved = matmuls(*products)
-        y, y_dot = y[: len(x)], None if x_dot is None else y[len(x) :]
-        for term in moved:
-            if "b" in self.params:
-                term += params_dot["b"]
-            if y_dot is not None:
-                term += y_dot
-            y_dot = term
-        if "b" in self.params:
-            y += self.params["b"]
-        return y, y_dot
+        self.cache = None
+        W, b = self.params["W"], self.params.get("b")
+        W_dot, b_dot = (params_dot["W"], params_dot.get("b")) if params_dot else (None, None)
+        return affine_with_tangent(x, x_dot, W, W_dot, b, b_dot)
 
     def _check(self, x: Array) -> None:
         """Raise unless x is a batch of this layer's inputs."""

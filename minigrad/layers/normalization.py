@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from minigrad.backend import Array, array_module, current
+from minigrad.backend import Array, Tangent, array_module, current
 from minigrad.checks import not_negative, positive_int
+from minigrad.kernels.normalization import project, standardise
 from minigrad.kernels.windows import channels_first, channels_last
 from minigrad.layers.base import Layer
 
@@ -14,101 +16,119 @@ from minigrad.layers.base import Layer
 class BatchNorm1d(Layer):
     r"""y = γ x̂ + β, x̂ = (x - μ)/s, s = √(σ² + ε), with μ, σ² each feature's mean and variance.
 
-    Shapes: x (N, D), γ = gamma (D,), β = beta (D,), y (N, D).
-    train=True: μ, σ² of this batch (σ² divided by N); the running statistics move by
-    `momentum` towards them (running_var towards the unbiased N/(N-1) σ²), as PyTorch has it.
+    Shapes: x (N, D), γ = gamma (D,), β = beta (D,), y (N, D), D = num_features.
+    train=True: μ, σ² of this batch (σ² divided by N). The running statistics move by `momentum`
+    towards them, running_var towards the unbiased N/(N-1) σ²: new = .9 old + .1 x, as in PyTorch.
     train=False: μ, σ² are the running statistics, which are constants.
 
     With P v = v - mean_n(v) - x̂ mean_n(v x̂) in training and P v = v in evaluation:
-    Backward:  dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = γ/s P(dy), where mean(dy) = dβ/N and
-               mean(dy x̂) = dγ/N are known by then
+    Backward:  dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = γ/s P(dy)
     Jvp:       y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot      P is its own transpose
-    Source: Ioffe, Szegedy 2015, Algorithm 1 and §3.  momentum as in PyTorch: new = .9 old + .1 x.
+    Source: Ioffe, Szegedy 2015, Algorithm 1 and §3.
     """
 
-    shape = "(N, {n})"
+    shape = "(N, {num_features})"
     ndim = 2
     mixes_examples = True
 
-    def __init__(self, n: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = "float32"):
+    def __init__(
+        self,
+        num_features: int | None = None,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        *,
+        dtype: Any = "float32",
+        n: int | None = None,
+    ):
         super().__init__(dtype)
-        self.n, self.eps = positive_int("n", n), not_negative("eps", eps)
+        if n is not None:
+            if num_features is not None:
+                raise TypeError("n is the old name of num_features: give num_features alone")
+            num_features = n
+            warnings.warn(
+                "the argument n is now called num_features", DeprecationWarning, stacklevel=2
+            )
+        self.num_features = positive_int("num_features", num_features)
+        self.eps = not_negative("eps", eps)
         self.momentum = not_negative("momentum", momentum)
         xp = current()
-        self.params["gamma"] = xp.ones(n, self.dtype)
-        self.params["beta"] = xp.zeros(n, self.dtype)
-        self.buffers["running_mean"] = xp.zeros(n, self.dtype)
-        self.buffers["running_var"] = xp.ones(n, self.dtype)
+        D = self.num_features
+        self.params["gamma"] = xp.ones(D, self.dtype)
+        self.params["beta"] = xp.zeros(D, self.dtype)
+        self.buffers["running_mean"] = xp.zeros(D, self.dtype)
+        self.buffers["running_var"] = xp.ones(D, self.dtype)
         self.buffers["num_batches_tracked"] = xp.zeros((), "int64")
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        xp = array_module(x, self.params["gamma"])
-        fits = x.ndim == self.ndim and x.shape[1] == self.n
-        self.check_input(x, self.shape.format(n=self.n), fits)
+        self._check(x)
         rows = self._rows(x)
+        # x̂ = (x - μ)/s,  s = √(σ² + ε)
         if train:
-            centred, var = self._batch_statistics(rows)
+            self._check_number(len(rows))
+            x_hat, inv_std, mean, var = standardise(rows, self.eps)
+            self.once("running statistics", lambda: self._move_running(mean, var, len(rows)))
         else:
-            centred, var = rows - self.buffers["running_mean"], self.buffers["running_var"]
-        inv_std = 1 / xp.sqrt(var + self.eps)
-        x_hat = centred
-        x_hat *= inv_std
+            mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+            x_hat, inv_std, _, _ = standardise(rows, self.eps, mean, var)
         self.cache = x_hat, inv_std, train, x.shape
+        # y = γ x̂ + β
         y = x_hat * self.params["gamma"]
         y += self.params["beta"]
         return self._images(y)
 
-    def _batch_statistics(self, rows: Array) -> tuple[Array, Array]:
-        """x - μ and σ² of this batch; the running statistics move towards μ and σ²."""
-        M = len(rows)
-        if M < 2:
-            raise ValueError(
-                f"{type(self).__name__} in training needs more than one value per channel: a "
-                "variance over one value is 0. Use a larger batch, or forward(x, train=False)"
-            )
-        mean = rows.mean(axis=0)
-        centred = rows - mean
-        var = (centred * centred).mean(axis=0)  # two passes: E[x²] - E[x]² would cancel
-        self.once("running statistics", lambda: self._move_running(mean, var * (M / (M - 1))))
-        return centred, var
-
-    def _move_running(self, mean: Array, var: Array) -> None:
-        for name, new in (("running_mean", mean), ("running_var", var)):
-            running = self.buffers[name]
-            running += self.momentum * (new - running)
-        self.buffers["num_batches_tracked"] += 1
-
     def backward(self, dy: Array) -> Array:
-        x_hat, inv_std, train, shape = self.recall()
+        x_hat, _, _, shape = self.recall()
         self.check_upstream(dy, shape)
         dy = self._rows(dy)
-        self.grads["gamma"] = dgamma = (dy * x_hat).sum(axis=0)
-        self.grads["beta"] = dbeta = dy.sum(axis=0)
-        scale = self.params["gamma"] * inv_std
-        if not train:
-            return self._images(dy * scale)
-        # dx = γ/s (dy - dβ/N - x̂ dγ/N), in one buffer
-        dx = x_hat * (dgamma / -len(dy))
-        dx += dy
-        dx -= dbeta / len(dy)
-        dx *= scale
-        return self._images(dx)
+        # dγ = Σ_n dy x̂
+        dgamma = (dy * x_hat).sum(axis=0)
+        # dβ = Σ_n dy
+        dbeta = dy.sum(axis=0)
+        self.grads["gamma"] = dgamma
+        self.grads["beta"] = dbeta
+        # dx = γ/s P(dy)
+        return self._images(self._scaled_projection(dy, (dbeta, dgamma)))
 
-    def jvp(self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None) -> Array:
-        x_hat, inv_std, _, _ = self.recall()
-        y_dot = 0
+    def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Array:
+        x_hat, _, _, _ = self.recall()
+        y_dot: Any = 0
+        # y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot
         if x_dot is not None:
-            y_dot = self._project(self._rows(x_dot)) * (self.params["gamma"] * inv_std)
+            y_dot = self._scaled_projection(self._rows(x_dot))
         if params_dot is not None:
             y_dot = y_dot + params_dot["gamma"] * x_hat + params_dot["beta"]
         return self._images(y_dot)
 
-    def _project(self, v: Array) -> Array:
-        """P v: what is left of v when the batch's mean and variance are held fixed."""
-        x_hat, _, train, _ = self.recall()
+    def _scaled_projection(self, v: Array, sums: tuple[Array, Array] | None = None) -> Array:
+        """γ/s P(v); sums: Σ_n v and Σ_n v x̂, where they are known."""
+        x_hat, inv_std, train, _ = self.recall()
+        scale = self.params["gamma"] * inv_std
         if not train:
-            return v
-        return v - v.mean(axis=0) - x_hat * (v * x_hat).mean(axis=0)
+            return v * scale  # μ and σ² are constants: P v = v
+        # P v = v - mean_n(v) - x̂ mean_n(v x̂)
+        return project(v, x_hat, scale, sums)
+
+    def _move_running(self, mean: Array, var: Array, N: int) -> None:
+        """running = (1 - momentum) running + momentum new; the variance is the unbiased one."""
+        for name, new in (("running_mean", mean), ("running_var", var * (N / (N - 1)))):
+            running = self.buffers[name]
+            running += self.momentum * (new - running)
+        self.buffers["num_batches_tracked"] += 1
+
+    def _check(self, x: Array) -> None:
+        """Raise unless x is a batch of this layer's inputs."""
+        array_module(x, self.params["gamma"])
+        D = self.num_features
+        fits = x.ndim == self.ndim and x.shape[1] == D
+        self.check_input(x, self.shape.format(num_features=D), fits)
+
+    def _check_number(self, N: int) -> None:
+        """Raise unless there are enough values for a variance."""
+        if N < 2:
+            raise ValueError(
+                f"{type(self).__name__} in training needs more than one value per channel: a "
+                "variance over one value is 0. Use a larger batch, or forward(x, train=False)"
+            )
 
     def _rows(self, x: Array) -> Array:
         return x
@@ -117,7 +137,15 @@ class BatchNorm1d(Layer):
         return rows
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.n})"
+        return f"{type(self).__name__}({self.num_features})"
+
+    @property
+    def n(self) -> int:
+        """The old name of num_features."""
+        warnings.warn(
+            "the attribute n is now called num_features", DeprecationWarning, stacklevel=2
+        )
+        return self.num_features
 
 
 class BatchNorm2d(BatchNorm1d):
@@ -129,11 +157,11 @@ class BatchNorm2d(BatchNorm1d):
     Source: Ioffe, Szegedy 2015, §3.2.
     """
 
-    shape = "(N, {n}, H, W)"
+    shape = "(N, {num_features}, H, W)"
     ndim = 4
 
     def _rows(self, x: Array) -> Array:
-        return channels_last(x).reshape(-1, self.n)
+        return channels_last(x).reshape(-1, self.num_features)
 
     def _images(self, rows: Array) -> Array:
         N, C, H, W = self.recall()[-1]

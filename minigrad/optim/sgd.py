@@ -6,7 +6,7 @@ from typing import Any
 
 from minigrad.backend import Array, array_module
 from minigrad.checks import not_negative
-from minigrad.kernels.parallel import add_scaled
+from minigrad.kernels.updates import add_scaled
 from minigrad.layers import Layer
 from minigrad.optim.base import Optimizer
 

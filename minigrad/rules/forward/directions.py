@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import pi, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from minigrad.backend import Array, array_module, device_generator, to_device, to_host
 from minigrad.checks import positive_int
-from minigrad.kernels.parallel import (
-    WORTH_A_THREAD,
-    add_scaled,
-    in_memory_order,
-    keep_memory,
-    scratch,
-)
+from minigrad.kernels.draws import device_normals, device_signs, draw_normals, draw_signs
+from minigrad.kernels.memory import in_memory_order, keep_memory
+from minigrad.kernels.parts import WORTH_A_THREAD
+from minigrad.kernels.updates import add_scaled
 from minigrad.threads import each
 
 DISTRIBUTIONS = ("normal", "rademacher", "sphere", "orthonormal")
 BLOCK = 2**18  # numbers drawn from one stream: few enough tasks that threads seldom wait
 SMALL = 2**20  # numbers up to which orthonormal directions are made exactly, in float64
-
-_kept = threading.local()
 
 
 class Directions:
@@ -61,13 +55,15 @@ class Directions:
     def fill_part(self, numbered: Any, step: int, k: int) -> None:
         """Write the parameters with these numbers alone, (i, array): coordinates that do not
         depend on the others'. Of a direction on the sphere: before it is scaled."""
-        draw = _signs if self.distribution == "rademacher" else _normals
+        signs = self.distribution == "rademacher"
+        draw = draw_signs if signs else draw_normals
+        draw_on_device = device_signs if signs else device_normals
         jobs, total = [], 0
         for i, array in numbered:
             keys = np.random.SeedSequence(self.seed, spawn_key=(step, k, i))
             if array_module(array) is not np:
                 generator = device_generator(int(keys.generate_state(1)[0]), array_module(array))
-                draw.device(generator, array)
+                draw_on_device(generator, array)
                 continue
             flat, total = in_memory_order(array), total + array.nbytes
             cuts = range(0, flat.size, BLOCK)
@@ -75,7 +71,7 @@ class Directions:
             jobs += [(flat[a : a + BLOCK], word) for a, word in zip(cuts, words, strict=True)]
 
         def work(job: tuple[np.ndarray, np.ndarray]) -> None:
-            draw.host(_stream(job[1]), job[0])
+            draw(job[1], job[0])
 
         if total < 2 * WORTH_A_THREAD:
             for job in jobs:
@@ -174,65 +170,6 @@ class StepDirections:
 
     def _zeros(self) -> dict[str, Array]:
         return {name: array_module(p).zeros_like(p) for name, p in self.params.items()}
-
-
-class _normals:
-    """Standard normals by Box and Muller: from u_1, u_2 uniform in (0, 1), the point at radius
-    √(-2 ln u_1) and angle 2π u_2 has two independent normals as coordinates. NumPy computes these
-    functions on many numbers at once: thrice as fast as its own normals."""
-
-    @staticmethod
-    def host(stream: Any, out: np.ndarray) -> None:
-        half = (out.size + 1) // 2
-        bits = stream.random_raw(half).view(np.uint32)  # each 64 bits are two numbers
-        real = out.dtype.type
-        radius, angle = (scratch(name, (half,), out) for name in ("radius", "angle"))
-        np.multiply(bits[:half], real(2.0**-32), out=radius, casting="unsafe", dtype=out.dtype)
-        radius += real(2.0**-33)  # u_1 > 0
-        np.log(radius, out=radius)
-        radius *= real(-2)
-        np.sqrt(radius, out=radius)
-        np.multiply(bits[half:], real(pi / 2**31), out=angle, casting="unsafe", dtype=out.dtype)
-        x, y = out[:half], out[half:]
-        np.cos(angle, out=x)
-        x *= radius
-        np.sin(angle[: y.size], out=y)
-        y *= radius[: y.size]
-
-    @staticmethod
-    def device(generator: Any, out: Array) -> None:
-        out[...] = generator.standard_normal(out.shape, dtype=out.dtype)
-
-
-class _signs:
-    """±1 with equal chances: one random bit each."""
-
-    @staticmethod
-    def host(stream: Any, out: np.ndarray) -> None:
-        bits = stream.random_raw(-(-out.size // 64)).view(np.uint8)
-        out[...] = np.unpackbits(bits, count=out.size)
-        out *= 2
-        out -= 1
-
-    @staticmethod
-    def device(generator: Any, out: Array) -> None:
-        out[...] = generator.integers(0, 2, size=out.shape)
-        out *= 2
-        out -= 1
-
-
-def _stream(words: np.ndarray) -> Any:
-    """This thread's generator, set to the stream of these three words."""
-    if not hasattr(_kept, "stream"):
-        _kept.stream = np.random.SFC64(0)
-    state = np.array([*words, 1], np.uint64)  # three words of state, and a counter
-    _kept.stream.state = {
-        "bit_generator": "SFC64",
-        "state": {"state": state},
-        "has_uint32": 0,
-        "uinteger": 0,
-    }
-    return _kept.stream
 
 
 def squared_norm(array: Array) -> float:

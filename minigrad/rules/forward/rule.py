@@ -9,7 +9,7 @@ from typing import Any
 
 from minigrad.backend import Array, array_module
 from minigrad.checks import not_negative, positive_int
-from minigrad.kernels.parallel import WORTH_A_THREAD
+from minigrad.kernels.parts import WORTH_A_THREAD
 from minigrad.layers import Layer, holding
 from minigrad.losses import Loss
 from minigrad.rules.base import Rule

@@ -141,7 +141,7 @@ for _name in (
 
 for _name in (
     "reshape transpose ravel sum mean max min argmax argmin all any astype copy dot fill std "
-    "var cumsum squeeze"
+    "var cumsum squeeze view"
 ).split():
     setattr(ndarray, _name, _on_device(getattr(_np.ndarray, _name)))
 

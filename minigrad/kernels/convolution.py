@@ -1,0 +1,293 @@
+"""Convolution as products of matrices: its value, its gradients and its tangent.
+
+With all windows of x as the rows of a matrix `cols` (N·OH·OW, KH·KW·C), and the O kernels as the
+columns of a matrix W' (KH·KW·C, O), every output pixel is one entry of cols W' + b. The plain forms
+are just that. The fast forms never make all of `cols`: they take a few images at a time, one at
+least, so that their share of it stays in the cache.
+
+x, y, dx, dy are (N, C, H, W), W and dW (O, C, KH, KW). `rows` is x as the products read it: padded,
+channels last, (N, H + 2ph, W + 2pw, C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minigrad.backend import Array, Tangent, array_module
+from minigrad.kernels import winograd
+from minigrad.kernels.memory import scratch
+from minigrad.kernels.parts import groups, parts, share
+from minigrad.kernels.switch import kernel
+from minigrad.kernels.windows import (
+    Pair,
+    channels_first,
+    channels_last,
+    col2im,
+    im2col,
+    output_size,
+    windows,
+)
+
+
+@kernel
+def convolve(x: Array, W: Array, b: Tangent, stride: Pair, padding: Pair) -> tuple[Array, Array]:
+    """y = cols(x) W' + b, and `rows`, which the derivatives need."""
+    rows = channels_last(x, padding)
+    return _sum_of_convolutions([(rows, W)], b, stride), rows
+
+
+@convolve.plain
+def convolve_plain(
+    x: Array, W: Array, b: Tangent, stride: Pair, padding: Pair
+) -> tuple[Array, Array]:
+    rows = channels_last(x, padding)
+    cols = all_cols(rows, W.shape[2:], stride)
+    # y = cols W' + b
+    y = cols @ matrix(W)
+    if b is not None:
+        y = y + b
+    return images(y, rows, W.shape[2:], stride), rows
+
+
+@kernel
+def convolve_jvp(
+    rows: Array,
+    x_dot: Tangent,
+    W: Array,
+    W_dot: Tangent,
+    b_dot: Tangent,
+    stride: Pair,
+    padding: Pair,
+) -> Array:
+    """y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot; None stands still."""
+    terms = [] if x_dot is None else [(channels_last(x_dot, padding), W)]
+    if W_dot is not None:
+        terms.append((rows, W_dot))
+    return _sum_of_convolutions(terms, b_dot, stride)
+
+
+@convolve_jvp.plain
+def convolve_jvp_plain(
+    rows: Array,
+    x_dot: Tangent,
+    W: Array,
+    W_dot: Tangent,
+    b_dot: Tangent,
+    stride: Pair,
+    padding: Pair,
+) -> Array:
+    kernel_size = W.shape[2:]
+    terms = []
+    if x_dot is not None:
+        terms.append(all_cols(channels_last(x_dot, padding), kernel_size, stride) @ matrix(W))
+    if W_dot is not None:
+        terms.append(all_cols(rows, kernel_size, stride) @ matrix(W_dot))
+    if b_dot is not None:
+        terms.append(b_dot)
+    return images(sum(terms[1:], terms[0]), rows, kernel_size, stride)
+
+
+@kernel
+def kernel_gradients(
+    dy: Array, rows: Array, kernel_size: Pair, stride: Pair
+) -> tuple[Array, Array]:
+    """dW' = colsᵀ dy and db = Σ dy, added up part by part, then over the groups of parts."""
+    dys = channels_last(dy)
+    xp = array_module(dy, rows)
+    C, O = rows.shape[3], dys.shape[3]
+    K = kernel_size[0] * kernel_size[1] * C
+
+    def work(group: Sequence[slice]) -> tuple[Array, Array]:
+        dW = xp.zeros((K, O), dy.dtype)
+        db = xp.zeros(O, dy.dtype)
+        product = scratch("product", (K, O), dy)
+        for part in group:
+            cols = _cols(rows[part], kernel_size, stride)
+            dy_part = dys[part].reshape(-1, O)
+            dW += xp.matmul(cols.T, dy_part, out=product)
+            db += xp.ones(len(cols), dy.dtype) @ dy_part
+        return dW, db
+
+    cut = groups(_parts(rows, kernel_size, stride, O)) or [[]]
+    dWs, dbs = zip(*share(work, cut, rows), strict=True)
+    return kernels(sum(dWs[1:], dWs[0]), kernel_size), sum(dbs[1:], dbs[0])
+
+
+@kernel_gradients.plain
+def kernel_gradients_plain(
+    dy: Array, rows: Array, kernel_size: Pair, stride: Pair
+) -> tuple[Array, Array]:
+    cols = all_cols(rows, kernel_size, stride)
+    dys = channels_last(dy).reshape(-1, dy.shape[1])
+    # dW' = colsᵀ dy,  db = Σ dy
+    return kernels(cols.T @ dys, kernel_size), dys.sum(axis=0)
+
+
+@kernel
+def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Pair) -> Array:
+    """dcols = dy W'ᵀ; dx: every window of dcols added to the pixels that it was cut from."""
+    dys = channels_last(dy)
+    xp = array_module(dy, W)
+    _, OH, OW, O = dys.shape
+    C, kernel_size = W.shape[1], W.shape[2:]
+    W = matrix(W)
+    dx = xp.zeros_like(rows)
+
+    def work(part: slice) -> None:
+        n = len(dys[part])
+        dcols = scratch("cols", (n * OH * OW, len(W)), dx)
+        xp.matmul(dys[part].reshape(-1, O), W.T, out=dcols)
+        col2im(dcols.reshape(n, OH, OW, *kernel_size, C), stride, dx[part])
+
+    share(work, _parts(rows, kernel_size, stride, O), rows)
+    return channels_first(dx, padding)
+
+
+@image_gradient.plain
+def image_gradient_plain(dy: Array, rows: Array, W: Array, stride: Pair, padding: Pair) -> Array:
+    N, O, OH, OW = dy.shape
+    dx = array_module(dy, W).zeros_like(rows)
+    # dcols = dy W'ᵀ
+    dcols = channels_last(dy).reshape(-1, O) @ matrix(W).T
+    col2im(dcols.reshape(N, OH, OW, *W.shape[2:], W.shape[1]), stride, dx)
+    return channels_first(dx, padding)
+
+
+@kernel
+def convolve_with_tangent(
+    x: Array,
+    x_dot: Tangent,
+    W: Array,
+    W_dot: Array,
+    b: Tangent,
+    b_dot: Tangent,
+    stride: Pair,
+    padding: Pair,
+) -> tuple[Array, Array]:
+    """y = cols(x) W' + b and y_dot = cols(x) W_dot' + cols(x_dot) W' + b_dot: cols(x) made once.
+
+    Where it pays, the products are made of fewer multiplications: see `winograd`.
+    """
+    rows = channels_last(x, padding)
+    rows_dot = None if x_dot is None else channels_last(x_dot, padding)
+    xp = array_module(x, W_dot)
+    kernel_size, O = W.shape[2:], len(W)
+    OH, OW = output_size(rows.shape[1:3], kernel_size, stride)
+    y = xp.empty((len(x), OH, OW, O), x.dtype)
+    y_dot = xp.empty_like(y)
+    m = winograd.rows_at_once(rows.shape[1:3], kernel_size, stride, x.shape[1])
+    W, W_dot = matrix(W), matrix(W_dot)
+    if m:
+        W, W_dot = winograd.kernels(W, m), winograd.kernels(W_dot, m)
+
+    def columns(rows: Array) -> Array:
+        if m:
+            return winograd.columns(rows, m, kernel_size[1], stride[1])
+        return _cols(rows, kernel_size, stride)
+
+    def place(name: str, y: Array) -> Array:
+        """Where the products go. The plain ones are the result already."""
+        return scratch(name, (m + 2, y.size // (m * O), O), y) if m else y.reshape(-1, O)
+
+    def finish(products: Array, b: Tangent, y: Array) -> None:
+        if m:
+            winograd.add_up(products, b, y)
+        elif b is not None:
+            products += b
+
+    def work(part: slice) -> None:
+        own = place("products", y[part])
+        own_dot = place("products_dot", y_dot[part])
+        cols = columns(rows[part])
+        xp.matmul(cols, W, out=own)
+        xp.matmul(cols, W_dot, out=own_dot)
+        if rows_dot is not None:
+            cols = columns(rows_dot[part])
+            own_dot += xp.matmul(cols, W, out=scratch("more", own_dot.shape, y))
+        finish(own, b, y[part])
+        finish(own_dot, b_dot, y_dot[part])
+
+    share(work, _parts(rows, kernel_size, stride, 2 * O, m), rows)
+    return channels_first(y), channels_first(y_dot)
+
+
+@convolve_with_tangent.plain
+def convolve_with_tangent_plain(
+    x: Array,
+    x_dot: Tangent,
+    W: Array,
+    W_dot: Array,
+    b: Tangent,
+    b_dot: Tangent,
+    stride: Pair,
+    padding: Pair,
+) -> tuple[Array, Array]:
+    y, rows = convolve_plain(x, W, b, stride, padding)
+    return y, convolve_jvp_plain(rows, x_dot, W, W_dot, b_dot, stride, padding)
+
+
+def matrix(W: Array) -> Array:
+    """W' (KH·KW·C, O): the kernels as the columns of one matrix."""
+    return W.transpose(2, 3, 1, 0).reshape(-1, len(W))
+
+
+def kernels(matrix: Array, kernel_size: Pair) -> Array:
+    """(O, C, KH, KW) from W' (KH·KW·C, O): a view."""
+    return matrix.reshape(*kernel_size, -1, matrix.shape[1]).transpose(3, 2, 0, 1)
+
+
+def all_cols(rows: Array, kernel_size: Pair, stride: Pair) -> Array:
+    """cols (N·OH·OW, KH·KW·C): every window as one row."""
+    view = windows(rows, kernel_size, stride)
+    N, OH, OW, KH, KW, C = view.shape
+    return view.reshape(N * OH * OW, KH * KW * C)
+
+
+def images(y: Array, rows: Array, kernel_size: Pair, stride: Pair) -> Array:
+    """y (N·OH·OW, O), one row for each window of `rows`, seen as (N, O, OH, OW)."""
+    size = output_size(rows.shape[1:3], kernel_size, stride)
+    return channels_first(y.reshape(len(rows), *size, y.shape[1]))
+
+
+def _cols(rows: Array, kernel_size: Pair, stride: Pair) -> Array:
+    """cols of a few images, in this thread's scratch memory."""
+    OH, OW = output_size(rows.shape[1:3], kernel_size, stride)
+    K = kernel_size[0] * kernel_size[1] * rows.shape[3]
+    cols = scratch("cols", (len(rows) * OH * OW, K), rows)
+    return im2col(rows, kernel_size, stride, cols)
+
+
+def _sum_of_convolutions(terms: list[tuple[Array, Array]], b: Tangent, stride: Pair) -> Array:
+    """Σ cols(rows) W' + b over the terms (rows, W), as (N, O, OH, OW)."""
+    rows, W = terms[0]
+    kernel_size, O = W.shape[2:], len(W)
+    xp = array_module(rows)
+    y = xp.empty((len(rows), *output_size(rows.shape[1:3], kernel_size, stride), O), rows.dtype)
+    products = [(rows, matrix(W)) for rows, W in terms]
+
+    def work(part: slice) -> None:
+        out = y[part].reshape(-1, O)
+        for i, (rows, W) in enumerate(products):
+            cols = _cols(rows[part], kernel_size, stride)
+            if i == 0:
+                xp.matmul(cols, W, out=out)
+            else:
+                out += cols @ W
+        if b is not None:
+            out += b
+
+    share(work, _parts(rows, kernel_size, stride, O), rows)
+    return channels_first(y)
+
+
+def _parts(rows: Array, kernel_size: Pair, stride: Pair, outputs: int, m: int = 0) -> list[slice]:
+    """The batch in parts whose cols, and `outputs` numbers for each window, stay in the cache.
+
+    m: of `winograd`, whose windows have one row, and are m + 2 for each m.
+    """
+    OH, OW = output_size(rows.shape[1:3], kernel_size, stride)
+    KH, KW = kernel_size
+    if m:
+        OH, KH = OH // m * (m + 2), 1
+    numbers = OH * OW * (KH * KW * rows.shape[3] + outputs)
+    return parts(len(rows), numbers * rows.itemsize, rows)

@@ -1,0 +1,118 @@
+"""Products of matrices, their sums, and the value and tangent of x W + b in one go."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.backend import Array, Tangent, array_module
+from minigrad.kernels.parts import SHARES, pieces
+from minigrad.kernels.switch import kernel
+from minigrad.threads import each, local
+
+WORTH_A_PIECE = 2**22  # multiplications: a fraction of a millisecond
+
+
+@kernel
+def matmul(a: Array, b: Array) -> Array:
+    """a b.
+
+    Within `one_blas_thread` a large product is cut into pieces, for threads of our own.
+    """
+    if not local.passes:
+        return a @ b
+    return in_pieces((a, b))[0]
+
+
+@matmul.plain
+def matmul_plain(a: Array, b: Array) -> Array:
+    return a @ b
+
+
+@kernel
+def affine_jvp(x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b_dot: Tangent) -> Array:
+    """y_dot = x_dot W + x W_dot + b_dot; None stands still. Threads get both products at once."""
+    terms = [] if W_dot is None else [(x, W_dot)]
+    if x_dot is not None:
+        terms.append((x_dot, W))
+    y_dot, *others = in_pieces(*terms)
+    for other in others:
+        y_dot += other
+    if b_dot is not None:
+        y_dot += b_dot
+    return y_dot
+
+
+@affine_jvp.plain
+def affine_jvp_plain(x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b_dot: Tangent) -> Array:
+    y_dot: Tangent = 0 if x_dot is None else x_dot @ W
+    if W_dot is not None:
+        y_dot = y_dot + x @ W_dot
+    if b_dot is not None:
+        y_dot = y_dot + b_dot
+    return y_dot
+
+
+@kernel
+def affine_with_tangent(
+    x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b: Tangent, b_dot: Tangent
+) -> tuple[Array, Tangent]:
+    """y = x W + b and y_dot = x_dot W + x W_dot + b_dot; None stands still.
+
+    With one product for two: [y; y_dot] = [x; x_dot] W. Then b, x W_dot and b_dot are added.
+    """
+    both = x if x_dot is None else array_module(x, x_dot).concatenate((x, x_dot))
+    products = [(both, W)]
+    if W_dot is not None:
+        products.append((x, W_dot))
+    y, *moved = in_pieces(*products)
+    y_dot = None if x_dot is None else y[len(x) :]
+    y = y[: len(x)]
+    for term in moved:
+        if b_dot is not None:
+            term += b_dot
+        if y_dot is not None:
+            term += y_dot
+        y_dot = term
+    if b is not None:
+        y += b
+    return y, y_dot
+
+
+@affine_with_tangent.plain
+def affine_with_tangent_plain(
+    x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b: Tangent, b_dot: Tangent
+) -> tuple[Array, Tangent]:
+    y = x @ W if b is None else x @ W + b
+    moving = x_dot is not None or W_dot is not None
+    return y, affine_jvp_plain(x, x_dot, W, W_dot, b_dot) if moving else None
+
+
+def in_pieces(*products: tuple[Array, Array]) -> list[Array]:
+    """[a b for each (a, b)]; within `one_blas_thread`, the large ones in pieces.
+
+    The longest of a product's three sizes is cut. Where that is the inner one, the pieces are added
+    up. The threads get the pieces of all products at once.
+    """
+    if not local.passes or array_module(*products[0]) is not np:
+        return [a @ b for a, b in products]
+    results: list[list[Array]] = []
+    work: list[tuple[Array, Array, Array]] = []
+    for a, b in products:
+        M, K = a.shape
+        N = b.shape[1]
+        count = min(SHARES // len(products), M * K * N // WORTH_A_PIECE)
+        if count < 2:
+            results.append([a @ b])
+        elif max(M, N) <= K:
+            cuts = pieces(K, count)
+            results.append([np.empty((M, N), a.dtype) for _ in cuts])
+            work += [(a[:, c], b[c], y) for c, y in zip(cuts, results[-1], strict=True)]
+        else:
+            y = np.empty((M, N), a.dtype)
+            results.append([y])
+            if M > N:
+                work += [(a[c], b, y[c]) for c in pieces(M, count)]
+            else:
+                work += [(a, b[:, c], y[:, c]) for c in pieces(N, count)]
+    each(lambda item: np.matmul(item[0], item[1], out=item[2]), work)
+    return [sum(summands[1:], summands[0]) for summands in results]

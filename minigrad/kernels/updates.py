@@ -1,0 +1,33 @@
+"""Changes of an array in place: the step of an optimiser."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.backend import Array, array_module
+from minigrad.kernels.memory import in_memory_order, is_dense, scratch
+from minigrad.kernels.parts import WORTH_A_THREAD, parts
+from minigrad.kernels.switch import kernel
+from minigrad.threads import each
+
+
+@kernel
+def add_scaled(y: Array, a: float, x: Array) -> None:
+    """y += a x, part by part in the cache: there is no array for a x."""
+    large = array_module(y, x) is np and y.nbytes >= 2 * WORTH_A_THREAD
+    if not large or y.strides != x.strides or not is_dense(y):
+        y += a * x
+        return
+    a = y.dtype.type(a)
+    y = in_memory_order(y)
+    x = in_memory_order(x)
+
+    def work(part: slice) -> None:
+        y[part] += np.multiply(x[part], a, out=scratch("scaled", x[part].shape, x))
+
+    each(work, parts(y.size, 2 * y.itemsize, y))
+
+
+@add_scaled.plain
+def add_scaled_plain(y: Array, a: float, x: Array) -> None:
+    y += a * x
