@@ -24,6 +24,18 @@ settings.load_profile("minigrad")
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# `python` with these options ends at a warning, as pytest does by setup.cfg. Matplotlib 3.10 calls
+# pyparsing by names that pyparsing 3.3 deprecates; the option -W takes no regular expression.
+OLD_NAMES = "enablePackrat leaveWhitespace oneOf parseString resetCache setName setParseAction"
+OLD_ARGUMENTS = "endQuoteChar parseAll unquoteResults"
+OTHERS = [f"'{name}' deprecated" for name in OLD_NAMES.split()]
+OTHERS += [f"'{name}' argument is deprecated" for name in OLD_ARGUMENTS.split()]
+CALLERS = ["matplotlib._mathtext", "matplotlib._fontconfig_pattern", "pyparsing.util"]
+WARNINGS_ARE_ERRORS = ["-W", "error"]
+for _message in OTHERS:
+    for _module in CALLERS:
+        WARNINGS_ARE_ERRORS += ["-W", f"ignore:{_message}:DeprecationWarning:{_module}"]
+
 
 def python(code, **environment):
     """What a fresh process does, with these variables alone among the limits for threads."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, WARNINGS_ARE_ERRORS
 
 import minigrad as mg
 from minigrad.exercises import grade
@@ -23,7 +23,7 @@ by_name = {"ids": lambda path: path.stem}
 def run(path, *options, timeout=120, **environment):
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("MINIGRAD")}
     return subprocess.run(
-        [sys.executable, "-W", "error", str(path), *options],
+        [sys.executable, *WARNINGS_ARE_ERRORS, str(path), *options],
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -43,7 +43,7 @@ def test_lesson_runs_quickly_and_meets_its_expectations(path, standin, tmp_path)
     environment = {}
     if standin:  # the strict stand-in answers to `import cupy`
         options += ["--backend", "cupy"]
-        environment["PYTHONPATH"] = str(ROOT / "tests" / "standin")
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests" / "standin"), str(ROOT)])
     done = run(path, *options, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.strip().splitlines()[-1]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, WARNINGS_ARE_ERRORS
 
 from minigrad import cli
 
@@ -54,7 +54,7 @@ def test_the_example_runs_and_learns(tmp_path):
     (code,) = (block for block in BLOCKS if "mg.fit" in block)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MINIGRAD")}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, *WARNINGS_ARE_ERRORS, "-c", code],
         capture_output=True,
         text=True,
         check=True,
