@@ -1,8 +1,6 @@
 """Data sets: what is loaded, in which form; bad input; batches; label noise."""
 
-import types
 from dataclasses import replace
-from importlib import metadata
 
 import numpy as np
 import pytest

@@ -388,9 +388,7 @@ def test_a_stream_in_utf8_is_left_as_it_is(tmp_path):
     assert ran.stdout == "strict strict\n"
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_the_lesson(
-    tmp_path, monkeypatch, capsys
-):
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, monkeypatch, capsys):
     from minigrad.lesson import start
 
     blocked = tmp_path / "results"
