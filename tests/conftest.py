@@ -81,6 +81,17 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("device", BACKENDS, indirect=True)
 
 
+ALONE = {"test_asynchronous", "test_parallel", "test_search", "test_threads"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """With xdist, tests that count threads and processes, or interrupt them, run one by one."""
+    for item in items:
+        if item.path.stem in ALONE:
+            item.add_marker(pytest.mark.xdist_group("threads and processes"))
+
+
 @pytest.fixture(autouse=True)
 def device(request, monkeypatch):
     """The backend that this test runs on, by name."""
