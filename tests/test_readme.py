@@ -46,7 +46,7 @@ def test_the_commands_of_minigrad_exist(tmp_path, monkeypatch, capsys):
     """Every `minigrad ...` of the README and of CONTRIBUTING.md is one that it takes."""
     known = {"list", "run", "exercise", "check", "data"}
     for page in (README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")):
-        assert {word for word in re.findall(r"(?:`|^ {4})minigrad ([a-z]+)", page)} <= known
+        assert set(re.findall(r"(?:`|^ {4})minigrad ([a-z]+)", page)) <= known
     monkeypatch.chdir(tmp_path)
     assert cli.main(["exercise", "03"]) == 0
     assert cli.main(["exercise", "03", "--solution"]) == 0
@@ -54,7 +54,7 @@ def test_the_commands_of_minigrad_exist(tmp_path, monkeypatch, capsys):
 
 
 def test_what_ci_runs_is_what_the_pages_say():
-    """.ci/run takes the README's commands from it; the parts that CONTRIBUTING.md names are there."""
+    """.ci/run takes commands from the README; the parts that CONTRIBUTING.md names are there."""
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     for part in ("tests", "lint", "lessons", "floor"):
         assert f"\n{part}() {{" in ci
