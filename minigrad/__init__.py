@@ -14,6 +14,7 @@ from minigrad import (
     models,
     moved,
     optim,
+    printing,
     rules,
     search,
     threads,
@@ -86,3 +87,4 @@ __all__ = [
 ]
 
 moved.install()
+printing.degrade()

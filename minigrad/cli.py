@@ -1,10 +1,12 @@
-"""The command `minigrad`: list and run the lessons, check a layer, get the data."""
+"""The command `minigrad`: list and run lessons, copy exercises, check a layer, get the data."""
 
 from __future__ import annotations
 
 import argparse
 import ast
+import os
 import signal
+import site
 import subprocess
 import sys
 import time
@@ -51,28 +53,63 @@ def list_lessons() -> int:
     print(
         "\nminigrad run 03          runs a lesson (--help says its options)"
         "\nminigrad run all --quick runs all of them, in seconds"
+        "\nminigrad exercise 03     copies a lesson's exercises to my_03.py, to be filled in"
         "\nminigrad check FILE:NAME --input 4,3   checks the gradients of your own layer"
         "\nminigrad data mnist      downloads MNIST"
     )
     return 0
 
 
-def run(which: str, options: list[str]) -> int:
-    """Run one lesson, or "all", each in a process of its own; the exit status is the worst one."""
+def choose(which: str, everything: bool = False) -> list[LessonFile]:
+    """The lessons that a word names: "03", "3", "first_network"; "all" where `everything`."""
     found = lessons()
+    if not found:
+        raise ValueError("there are no lessons beside this copy of minigrad; install it again")
+    if everything and which == "all":
+        return found
     chosen = [
         lesson
         for lesson in found
-        if which in ("all", lesson.number, lesson.path.stem, lesson.path.stem[3:])
-        or (which.isdigit() and int(which) == int(lesson.number))
+        if which in (lesson.number, lesson.path.stem, lesson.path.stem[3:])
+        or (which.isdecimal() and int(which) == int(lesson.number))
     ]
     if not chosen:
         names = ", ".join(lesson.path.stem for lesson in found)
-        return _fail(f"no lesson {which!r}; there are {names} and 'all'")
+        also = " and 'all'" if everything else ""
+        raise ValueError(f"no lesson {which!r}; there are {names}{also}")
+    return chosen
+
+
+def exercise(which: str, solution: bool = False) -> int:
+    """Copy a lesson's exercises to my_03.py, or the answers to solution_03.py; never overwrite."""
+    try:
+        (lesson,) = choose(which)
+        folder = "lessons/solutions" if solution else "lessons/exercises"
+        text = resources.find(folder, lesson.path.name).read_text(encoding="utf-8")
+        copy = Path(f"{'solution' if solution else 'my'}_{lesson.number}.py")
+        with open(copy, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return _fail(f"{copy} is here already and stays as it is; rename it to get a fresh copy")
+    except (OSError, ValueError) as error:
+        return _fail(str(error))
+    todo = "run it" if solution else "fill in what says TODO(you) and run it"
+    print(f"{copy}: {'answers to the ' if solution else ''}exercises of lesson {lesson.title}")
+    print(f"{todo}: python {copy}")
+    return 0
+
+
+def run(which: str, options: list[str]) -> int:
+    """Run one lesson, or "all", each in a process of its own; the exit status is the worst one."""
+    try:
+        chosen = choose(which, everything=True)
+    except ValueError as error:
+        return _fail(str(error))
     splitter = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     splitter.add_argument("--out")
     out, rest = splitter.parse_known_args(options)
-    rows, worst = [], 0
+    rows = []
+    worst = 0
     for i, lesson in enumerate(chosen):
         if len(chosen) > 1 and out.out is not None:  # a folder in it for each
             options = [*rest, "--out", str(Path(out.out) / lesson.path.stem)]
@@ -95,8 +132,8 @@ def run(which: str, options: list[str]) -> int:
 
 
 def _run_script(path: Path, options: list[str]) -> int:
-    """The script's exit status. Ctrl-C reaches the script too, and is the script's to handle."""
-    script = subprocess.Popen([sys.executable, str(path), *options])
+    """Run a script and return its exit status. Ctrl-C reaches the script too, which ends itself."""
+    script = subprocess.Popen([sys.executable, str(path), *options], env=_environment())
     while True:
         try:
             status = script.wait()
@@ -105,12 +142,24 @@ def _run_script(path: Path, options: list[str]) -> int:
         return 130 if status == -signal.SIGINT else abs(status)
 
 
+def _environment() -> dict[str, str]:
+    """The environment of a script that is to find this same package.
+
+    `python -m minigrad` finds the package in the current folder, a script looks beside itself.
+    """
+    home = str(resources.REPOSITORY)
+    if home in (*site.getsitepackages(), site.getusersitepackages()):
+        return dict(os.environ)
+    path = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
+
+
 def get_data(name: str, root: str | None) -> int:
     """Download MNIST to `root` or the user's cache, and say where it is."""
     if name != "mnist":
         return _fail(f"unknown data set {name!r}: only mnist is downloaded; digits are built in")
     try:
-        folder = mnist.find() if root is None else None  # what is there already will do
+        folder = mnist.find() if root is None else None  # nothing to download if it is there
         folder = folder or mnist.download(root)
         for split in ("train", "test"):
             images, _ = mnist.load(folder, split)
@@ -127,18 +176,51 @@ def _fail(message: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="minigrad", description=minigrad.__doc__)
+    top = argparse.ArgumentParser(
+        prog="minigrad",
+        description="See how networks learn: run lessons, do their exercises, check your layers.",
+        epilog="`minigrad COMMAND --help` says more about a command.",
+    )
     top.add_argument("--version", action="version", version=f"minigrad {minigrad.__version__}")
-    commands = top.add_subparsers(dest="command", metavar="command")
-    commands.add_parser("list", help="list the lessons (as without a command)")
-    one = commands.add_parser("run", help="run a lesson, or all of them")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+
+    def add(name: str, help: str, description: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=help, description=description)
+
+    add(
+        "list",
+        "list the lessons (as without a command)",
+        "List the lessons with the time that each takes.",
+    )
+    one = add(
+        "run",
+        "run a lesson, or all of them",
+        "Run a lesson. It prints what it measures, and writes figures and results.json to "
+        "results/<lesson>. Exit status 1 when a measurement is not as the lesson states.",
+    )
     one.add_argument("lesson", help="its number or name, or 'all'")
-    one.add_argument("options", nargs="*", help="the lesson's: see minigrad run 03 --help")
-    check = commands.add_parser("check", help="check the gradients of your own layer")
+    one.add_argument(
+        "options", nargs="*", help="options of the lesson; `minigrad run 03 --help` lists them"
+    )
+    copy = add(
+        "exercise",
+        "copy a lesson's exercises into the current folder",
+        "Copy the exercises of a lesson to my_03.py in the current folder. Fill in what says "
+        "TODO(you) and run the file: it says which answers are right. A file that is there "
+        "already is never overwritten.",
+    )
+    copy.add_argument("lesson", help="the lesson's number or name")
+    copy.add_argument("--solution", action="store_true", help="copy the answers to solution_03.py")
+    check = add("check", "check the gradients of your own layer", "")
     command.add_arguments(check)
-    get = commands.add_parser("data", help="download a data set")
+    get = add(
+        "data",
+        "download a data set",
+        "Download MNIST (11 MB) and check it. The lessons find it in the user's cache and in the "
+        "folder that the environment variable MINIGRAD_DATA names.",
+    )
     get.add_argument("name", help="mnist")
-    get.add_argument("--root", help="where to put it (default: the user's cache)")
+    get.add_argument("--root", metavar="FOLDER", help="where to put it (default: the user's cache)")
     return top
 
 
@@ -148,13 +230,15 @@ def main(argv: list[str] | None = None) -> int:
     if argv[:1] == ["run"] and argv[1:2] not in (["-h"], ["--help"]):
         if len(argv) == 1 or argv[1].startswith("-"):
             return _fail(f"name the lesson first, as in: minigrad run 03 {' '.join(argv[1:])}")
-        return run(argv[1], argv[2:])  # its options are the lesson's to read
+        return run(argv[1], argv[2:])  # the lesson reads its options itself
     arguments = parser().parse_args(argv)
     try:
         if arguments.command == "check":
             return command.check(arguments)
         if arguments.command == "data":
             return get_data(arguments.name, arguments.root)
+        if arguments.command == "exercise":
+            return exercise(arguments.lesson, arguments.solution)
     except backend.BackendError as error:
         return _fail(str(error))
     return list_lessons()

@@ -14,6 +14,7 @@ import argparse
 import json
 import platform
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -42,8 +43,12 @@ class Lesson:
     """One run of a lesson: its options, what it expected and measured, and its figures."""
 
     def __init__(self, slug: str, options: argparse.Namespace, notebook: bool = False):
-        self.slug, self.options, self.notebook = slug, options, notebook
-        self.quick, self.seed, self.long = options.quick, options.seed, options.full
+        self.slug = slug
+        self.options = options
+        self.notebook = notebook
+        self.quick = options.quick
+        self.seed = options.seed
+        self.long = options.full
         self.out = Path(options.out or Path("results") / slug)
         self.expectations: list[Expectation] = []
         self.values: dict[str, Any] = {}
@@ -59,8 +64,10 @@ class Lesson:
         return quick if self.quick else usual
 
     def fit(self, *arguments: Any, by: Callable[..., Any] = fit, **options: Any) -> Any:
-        """`mg.fit`, or another `by`, with the lesson's seed; Ctrl-C in it ends the lesson, with
-        what it measured."""
+        """Call `mg.fit` (or `by`) with the lesson's seed.
+
+        Ctrl-C during the training ends the lesson. It keeps what was measured so far.
+        """
         result = by(*arguments, **({"seed": self.seed} | options))
         history: History = getattr(result, "history", result)
         if history.stopped is not None and history.stopped.startswith("interrupted"):
@@ -77,17 +84,18 @@ class Lesson:
         print(f"\n{self.slug}: interrupted; what was measured is in {self.out}")
 
     def data(self, n_quick: int | None = None, **options: Any) -> tuple[data.Dataset, data.Dataset]:
-        """(train, test) as --data asks, said aloud; with --quick at most `n_quick` of each."""
+        """(train, test) as --data asks, and a line that says which; --quick: `n_quick` of each."""
         try:
             train, test = data.load(self.options.data, **options)
-        except (ValueError, OSError) as error:  # a damaged file, no network: nothing to debug here
+        except (ValueError, OSError) as error:  # a damaged file, no network: no traceback is needed
             if self.notebook:
                 raise
             sys.exit(f"{self.slug}: {error}")
         self.source = train.source
         print(f"data: {train.source}; {len(train):,} to train on, {len(test):,} to test on")
         if self.quick and n_quick is not None:
-            train, test = train.take(min(n_quick, len(train))), test.take(min(n_quick, len(test)))
+            train = train.take(min(n_quick, len(train)))
+            test = test.take(min(n_quick, len(test)))
             print(f"--quick: the first {len(train):,} and {len(test):,} of them")
         return train, test
 
@@ -106,7 +114,10 @@ class Lesson:
         equal: float | None = None,
         tolerance: float = 0.0,
     ) -> bool:
-        """State what must be seen; unmet, the lesson ends with an error, after its last figure."""
+        """State what the measurement must show; returns whether it does.
+
+        A lesson with an unmet expectation goes on to its end and then exits with status 1.
+        """
         value = float(value)
         if equal is not None:
             bound = f"= {equal:g}" + (f" ± {tolerance:g}" if tolerance else "")
@@ -125,7 +136,7 @@ class Lesson:
         self.values[name] = value
 
     def save(self, figure: Any, name: str, keep: Any = None) -> Path:
-        """Write a figure to `--out`; open until --show. keep: what must stay alive too."""
+        """Write a figure to --out as a PNG. keep: a slider or an animation that belongs to it."""
         path = self.out / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110)
@@ -143,7 +154,7 @@ class Lesson:
         return path
 
     def finish(self) -> None:
-        """Print the table, write results.json, show figures if asked; exit 1 if one is unmet."""
+        """Write results.json and print the table of expectations; exit with 1 if one is unmet."""
         seconds = self.write_results()
         unmet = [e for e in self.expectations if not e.met]
         width = max((len(e.name) for e in self.expectations), default=0)
@@ -159,7 +170,7 @@ class Lesson:
             sys.exit(1)
 
     def write_results(self, interrupted: bool = False) -> float:
-        """results.json: what was asked, expected and measured, and on what; returns the seconds."""
+        """Write results.json: the options, the expectations, what was measured. Returns seconds."""
         seconds = time.perf_counter() - self._started
         content = {
             "lesson": self.slug,
@@ -209,9 +220,9 @@ def _integer(least: int) -> Any:
 def start(
     slug: str, doc: str | None = None, argv: list[str] | None = None, on_host: bool = False
 ) -> Lesson:
-    """Read the options (from the command line, unless in a notebook) and set things up.
+    """Read the options from the command line (in a notebook: the defaults) and make the lesson.
 
-    on_host: the lesson works its numbers by hand in NumPy and stays there, whatever --backend says.
+    on_host: the lesson works in NumPy by hand. It stays on the CPU, whatever --backend says.
     """
     notebook = "ipykernel" in sys.modules
     if argv is None:
@@ -241,17 +252,31 @@ def start(
 
 
 def _claim(out: Path, slug: str) -> None:
-    """Make the folder now, not after minutes of training; it must not be another lesson's."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Make the folder and try it before any training; it must not hold another lesson's results."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"cannot write to the folder {out} ({error.strerror}); name one that you may write "
+            f"to, as in --out {Path(tempfile.gettempdir()) / slug}"
+        ) from error
     results = out / "results.json"
-    if results.exists():
+    if not results.exists():
+        return
+    try:
         found = json.loads(results.read_text(encoding="utf-8")).get("lesson")
-        if found != slug:
-            raise ValueError(f"{out} holds the results of {found}; choose another folder")
+    except (ValueError, AttributeError):
+        raise ValueError(
+            f"{results} is not the results of a lesson; choose another folder"
+        ) from None
+    if found != slug:
+        raise ValueError(f"{out} holds the results of {found}; choose another folder")
 
 
 def _show() -> None:
-    """Open the figures' windows; say so where there is no screen to open them on."""
+    """Open a window for each figure, or say that there is no screen for it."""
     import matplotlib
     import matplotlib.pyplot as plt
 
@@ -262,7 +287,7 @@ def _show() -> None:
 
 
 def _interruptible(lesson: Lesson) -> Any:
-    """An excepthook that ends on Ctrl-C with what was measured, instead of a traceback."""
+    """A sys.excepthook: after Ctrl-C it writes what was measured and prints no traceback."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
         if issubclass(kind, KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Modules that have moved: their old names still work, and say where they are now."""
+"""Modules that have moved: their old names still work, with a warning that gives the new one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             f"{spec.name} has moved to {new}; import it from there", DeprecationWarning, 2
         )
         module = importlib.import_module(new)
-        self._spec = module.__spec__  # the import system is about to replace it
+        self._spec = module.__spec__  # Python replaces it after this call; exec_module undoes that
         return module
 
     def exec_module(self, module: ModuleType) -> None:
@@ -58,6 +58,6 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def install() -> None:
-    """Let old names be found, after all that exists was looked for."""
+    """Let Python look for old names, after it has looked for files."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.append(Finder())

@@ -1,32 +1,37 @@
-"""Where the files are that are not code: the lessons and the embedded digits.
+"""Where the files are that are not code: the lessons, their exercises, and the embedded digits.
 
-In the repository they lie beside the package. In an installed package they lie under
-share/minigrad, wherever the installer put that; its record of the installed files knows.
+In the repository they lie beside the package, in lessons/ and data/. The installer puts copies of
+both folders inside the package, as _lessons and _data, so that they come along wherever it goes.
 """
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+REPOSITORY = PACKAGE.parent
 
 
-def files(folder: str) -> list[Path]:
-    """The files in a folder of the repository ("lessons", "data"), or as they were installed."""
-    if (REPOSITORY / "setup.cfg").is_file():
-        return sorted(path for path in (REPOSITORY / folder).iterdir() if path.is_file())
-    try:
-        installed = metadata.files("minigrad") or []
-    except metadata.PackageNotFoundError:
-        installed = []
-    inside = ("share", "minigrad", folder)
-    return sorted(Path(file.locate()) for file in installed if file.parent.parts[-3:] == inside)
+def folder(name: str) -> Path:
+    """The folder of the repository of that name ("lessons/exercises"), or its installed copy."""
+    installed = PACKAGE / f"_{name}"
+    return installed if installed.is_dir() else REPOSITORY / name
 
 
-def find(folder: str, name: str) -> Path:
+def files(name: str) -> list[Path]:
+    """The files in a folder of the repository, or in its installed copy, in order."""
+    found = folder(name)
+    if not found.is_dir():
+        return []
+    return sorted(path for path in found.iterdir() if path.is_file())
+
+
+def find(name: str, file: str) -> Path:
     """One file of a folder; FileNotFoundError says where it was looked for."""
-    for path in files(folder):
-        if path.name == name:
-            return path
-    raise FileNotFoundError(f"{folder}/{name} is neither in {REPOSITORY} nor was it installed")
+    path = folder(name) / file
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{file} is neither in {PACKAGE / f'_{name}'} nor in {REPOSITORY / name}: this copy of "
+            "minigrad is not whole; install it again"
+        )
+    return path

@@ -24,6 +24,18 @@ settings.load_profile("minigrad")
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# `python` with these options ends at a warning, as pytest does by setup.cfg. Matplotlib 3.10 calls
+# pyparsing by names that pyparsing 3.3 deprecates; the option -W takes no regular expression.
+OLD_NAMES = "enablePackrat leaveWhitespace oneOf parseString resetCache setName setParseAction"
+OLD_ARGUMENTS = "endQuoteChar parseAll unquoteResults"
+OTHERS = [f"'{name}' deprecated" for name in OLD_NAMES.split()]
+OTHERS += [f"'{name}' argument is deprecated" for name in OLD_ARGUMENTS.split()]
+CALLERS = ["matplotlib._mathtext", "matplotlib._fontconfig_pattern", "pyparsing.util"]
+WARNINGS_ARE_ERRORS = ["-W", "error"]
+for _message in OTHERS:
+    for _module in CALLERS:
+        WARNINGS_ARE_ERRORS += ["-W", f"ignore:{_message}:DeprecationWarning:{_module}"]
+
 
 def python(code, **environment):
     """What a fresh process does, with these variables alone among the limits for threads."""
@@ -67,6 +79,17 @@ if NO_GPU is None:
 def pytest_generate_tests(metafunc):
     if metafunc.definition.get_closest_marker("on_host") is None:
         metafunc.parametrize("device", BACKENDS, indirect=True)
+
+
+ALONE = {"test_asynchronous", "test_parallel", "test_search", "test_threads"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """With xdist, tests that count threads and processes, or interrupt them, run one by one."""
+    for item in items:
+        if item.path.stem in ALONE:
+            item.add_marker(pytest.mark.xdist_group("threads and processes"))
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from given_directions import NETS, Given, Residual, close, gradients, linear, make, signs
+from reference.given_directions import NETS, Given, Residual, close, gradients, linear, make, signs
 
 import minigrad as mg
 from minigrad.backend import array_module, to_device, to_host

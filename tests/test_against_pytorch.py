@@ -7,7 +7,7 @@ import minigrad as mg
 from minigrad.backend import to_device, to_host
 
 torch = pytest.importorskip("torch")
-from torch_sweep import TorchSweep  # noqa: E402
+from reference.torch_sweep import TorchSweep  # noqa: E402
 
 nn = torch.nn
 

@@ -1,8 +1,6 @@
 """Data sets: what is loaded, in which form; bad input; batches; label noise."""
 
-import types
 from dataclasses import replace
-from importlib import metadata
 
 import numpy as np
 import pytest
@@ -54,18 +52,17 @@ def test_the_embedded_digits_are_shown_as_mnist(name):
 
 
 @pytest.mark.on_host
-def test_the_digits_are_found_beside_an_installed_package_too(monkeypatch, tmp_path):
-    """Installed from a wheel the package has no repository around it, but a record of its files."""
-    home = tmp_path / "share" / "minigrad" / "data"
-    home.mkdir(parents=True)
-    (home / "digits.npz").write_bytes(resources.find("data", "digits.npz").read_bytes())
-    monkeypatch.setattr(resources, "REPOSITORY", tmp_path / "site-packages")
-    with pytest.raises(FileNotFoundError, match="nor was it installed"):
+def test_the_digits_are_found_in_an_installed_package_too(monkeypatch, tmp_path):
+    """An installed package has no repository around it, but copies of its folders inside it."""
+    whole = resources.find("data", "digits.npz").read_bytes()
+    monkeypatch.setattr(resources, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(resources, "PACKAGE", tmp_path / "minigrad")
+    with pytest.raises(FileNotFoundError, match="install it again"):
         resources.find("data", "digits.npz")
-    (tmp_path / "site-packages").mkdir()
-    record = metadata.PackagePath("..", "share", "minigrad", "data", "digits.npz")
-    record.dist = types.SimpleNamespace(locate_file=lambda path: tmp_path / "site-packages" / path)
-    monkeypatch.setattr(resources.metadata, "files", lambda name: [record])
+    assert resources.files("lessons") == []
+    inside = tmp_path / "minigrad" / "_data"
+    inside.mkdir(parents=True)
+    (inside / "digits.npz").write_bytes(whole)
     assert len(data.load("digits")[0]) == 1437
 
 

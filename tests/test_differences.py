@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from given_directions import NETS, close, flat, gradients, make
+from reference.given_directions import NETS, close, flat, gradients, make
 
 import minigrad as mg
 from minigrad import threads

@@ -235,6 +235,17 @@ def test_very_long_ones_are_orthogonal_too(n, count):
     assert correlation(v[0, : n // 2], normal) == pytest.approx(math.sqrt(n // 2), rel=1e-3)
 
 
+@pytest.mark.on_host
+def test_rows_too_close_for_cholesky_are_made_orthogonal_too(monkeypatch):
+    """Which products of nearly dependent rows stay positive definite depends on the BLAS."""
+
+    def refuses(gram):
+        raise np.linalg.LinAlgError("Matrix is not positive definite")
+
+    monkeypatch.setattr(np.linalg, "cholesky", refuses)
+    test_very_long_ones_are_orthogonal_too(1050, 1050)
+
+
 # ------------------------------------------------------------------ drawn again
 
 

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from given_directions import NETS, Given, basis, close, flat, gradients, make, signs
+from reference.given_directions import NETS, Given, basis, close, flat, gradients, make, signs
 
 import minigrad as mg
 from minigrad import threads

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from given_directions import NETS, close, flat, gradients, make
 from hypothesis import given
 from hypothesis import strategies as st
+from reference.given_directions import NETS, close, flat, gradients, make
 
 import minigrad as mg
 from minigrad.backend import array_module, to_device, to_host

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from reference.plain_modules import CLASSES, plain
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
@@ -12,7 +13,7 @@ from minigrad.rules import GradientModule, InputModule, Module, SyntheticGradien
 from minigrad.rules.synthetic.blocks import Block, split
 from minigrad.rules.synthetic.interfaces import r_squared
 
-N, CLASSES = 6, 3
+N = 6
 FEATURES, IMAGES = (5,), (2, 3, 4)
 KINDS = [
     (shape, classes, hidden)
@@ -49,42 +50,6 @@ def predict(made, h, y):
 
 def on_host(arrays):
     return {key: to_host(array).copy() for key, array in arrays.items()}
-
-
-# References in plain NumPy
-
-
-def batch_norm(z, axes):
-    return (z - z.mean(axes, keepdims=True)) / np.sqrt(z.var(axes, keepdims=True) + 1e-5)
-
-
-def convolve(x, W, b):
-    """Every pixel by itself, from an image with a border of zeros."""
-    _, _, KH, KW = W.shape
-    (n, _, H, width), padded = x.shape, np.pad(x, ((0, 0), (0, 0), (KH // 2,) * 2, (KW // 2,) * 2))
-    y = np.empty((n, len(W), H, width))
-    for i in range(H):
-        for j in range(width):
-            y[:, :, i, j] = np.einsum("nckl,ockl->no", padded[:, :, i : i + KH, j : j + KW], W) + b
-    return y
-
-
-def plain(weights, h, y, classes, hidden):
-    """M(h, label) from the module's weights, in order."""
-    w, images = list(weights), h.ndim == 4
-    told = np.eye(CLASSES)[y]
-    if classes and images:
-        told = (told @ w.pop(0) + w.pop(0)).reshape(len(h), 1, *h.shape[2:])
-    z = np.concatenate([h, told], axis=1) if classes else h
-    act = convolve if images else lambda x, W, b: x @ W + b
-    z = act(z, w.pop(0), w.pop(0))
-    for _ in hidden:
-        shape = (1, -1, 1, 1) if images else (1, -1)
-        z = batch_norm(z, (0, 2, 3) if images else 0) * w.pop(0).reshape(shape)
-        z = np.maximum(z + w.pop(0).reshape(shape), 0)
-        z = act(z, w.pop(0), w.pop(0))
-    assert not w
-    return z
 
 
 def differences(loss, params, step=1e-5):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, WARNINGS_ARE_ERRORS
 
 from minigrad import cli
 
@@ -39,6 +39,27 @@ def test_the_two_commands_stand_as_they_are_run():
     commands = re.findall(r"^    (.*)$", README, re.MULTILINE)
     assert "python -m pip install -e . && minigrad run all --quick" in commands
     assert 'python -m pip install -e ".[test]" && python -m pytest' in commands
+    assert "python -m pytest -m quick" in commands
+
+
+def test_the_commands_of_minigrad_exist(tmp_path, monkeypatch, capsys):
+    """Every `minigrad ...` of the README and of CONTRIBUTING.md is one that it takes."""
+    known = {"list", "run", "exercise", "check", "data"}
+    for page in (README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")):
+        assert set(re.findall(r"(?:`|^ {4})minigrad ([a-z]+)", page)) <= known
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["exercise", "03"]) == 0
+    assert cli.main(["exercise", "03", "--solution"]) == 0
+    capsys.readouterr()
+
+
+def test_what_ci_runs_is_what_the_pages_say():
+    """.ci/run takes commands from the README; the parts that CONTRIBUTING.md names are there."""
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for part in ("tests", "lint", "lessons", "floor"):
+        assert f"\n{part}() {{" in ci
+    for pattern in re.findall(r"readme_command '([^']*)'", ci):
+        assert re.search(rf"^    .*{pattern}", README, re.MULTILINE)
 
 
 def test_the_layer_passes_the_command_that_follows_it(tmp_path, monkeypatch, capsys):
@@ -54,7 +75,7 @@ def test_the_example_runs_and_learns(tmp_path):
     (code,) = (block for block in BLOCKS if "mg.fit" in block)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MINIGRAD")}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, *WARNINGS_ARE_ERRORS, "-c", code],
         capture_output=True,
         text=True,
         check=True,

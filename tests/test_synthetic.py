@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from plain_sweep import CLASSES, Plain
+from reference.plain_sweep import CLASSES, Plain
 
 import minigrad as mg
 from minigrad import data

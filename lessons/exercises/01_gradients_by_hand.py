@@ -1,6 +1,6 @@
 """Exercises of lesson 01. Copy this file, fill in what says TODO(you), and run your copy:
 
-    cp lessons/exercises/01_gradients_by_hand.py my_01.py
+    minigrad exercise 01        (copies this file to my_01.py)
     python my_01.py
     minigrad check my_01.py:LeakyReLU --input 4,3      shows what is wrong with a layer, and where
 

@@ -1,6 +1,6 @@
 """Exercises of lesson 02. Copy this file, fill in what says TODO(you), and run your copy:
 
-    cp lessons/exercises/02_gradient_descent.py my_02.py
+    minigrad exercise 02        (copies this file to my_02.py)
     python my_02.py
 
 Answers: lessons/solutions/02_gradient_descent.py

@@ -1,6 +1,6 @@
 """Exercises of lesson 03. Copy this file, fill in what says TODO(you), and run your copy:
 
-    cp lessons/exercises/03_first_network.py my_03.py
+    minigrad exercise 03        (copies this file to my_03.py)
     python my_03.py
 
 Answers: lessons/solutions/03_first_network.py

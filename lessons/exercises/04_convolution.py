@@ -1,6 +1,6 @@
 """Exercises of lesson 04. Copy this file, fill in what says TODO(you), and run your copy:
 
-    cp lessons/exercises/04_convolution.py my_04.py
+    minigrad exercise 04        (copies this file to my_04.py)
     python my_04.py
     minigrad check "my_04.py:MeanPool2d(2)" --input 2,3,6,4     shows what is wrong with a layer
 

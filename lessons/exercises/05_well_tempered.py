@@ -1,6 +1,6 @@
 """Exercises of lesson 05. Copy this file, fill in what says TODO(you), and run your copy:
 
-    cp lessons/exercises/05_well_tempered.py my_05.py
+    minigrad exercise 05        (copies this file to my_05.py)
     python my_05.py
 
 Answers: lessons/solutions/05_well_tempered.py

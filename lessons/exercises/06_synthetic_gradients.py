@@ -1,6 +1,6 @@
 """Exercises of lesson 06. Copy this file, fill in what says TODO(you), and run your copy:
 
-    cp lessons/exercises/06_synthetic_gradients.py my_06.py
+    minigrad exercise 06        (copies this file to my_06.py)
     python my_06.py
 
 Answers: lessons/solutions/06_synthetic_gradients.py

@@ -1,6 +1,6 @@
 """Exercises of lesson 07. Copy this file, fill in what says TODO(you), and run your copy:
 
-    cp lessons/exercises/07_decoupled_interfaces.py my_07.py
+    minigrad exercise 07        (copies this file to my_07.py)
     python my_07.py
 
 Answers: lessons/solutions/07_decoupled_interfaces.py

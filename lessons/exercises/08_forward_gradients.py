@@ -1,6 +1,6 @@
 """Exercises of lesson 08. Copy this file, fill in what says TODO(you), and run your copy:
 
-    cp lessons/exercises/08_forward_gradients.py my_08.py
+    minigrad exercise 08        (copies this file to my_08.py)
     python my_08.py
 
 Answers: lessons/solutions/08_forward_gradients.py

@@ -1,6 +1,6 @@
 """Exercises of lesson 09. Copy this file, fill in what says TODO(you), and run your copy:
 
-    cp lessons/exercises/09_forward_networks.py my_09.py
+    minigrad exercise 09        (copies this file to my_09.py)
     python my_09.py
 
 Answers: lessons/solutions/09_forward_networks.py

@@ -3,8 +3,9 @@
     bytes 0-1  zero        byte 2  the type: 0x08, unsigned bytes      byte 3  number of axes
     then one big-endian 32-bit integer for each axis, then the data, last axis fastest
 
-A file that is cut short, too long or not IDX at all is a ValueError that says so; nothing is
-allocated on the word of a header, and a gzip file cannot grow beyond what was expected.
+A file that is cut short, too long or not IDX at all is a ValueError that says so. The header's
+sizes are checked against the file before any memory is taken. Of a gzip file no more is unpacked
+than is expected.
 """
 
 from __future__ import annotations

@@ -23,11 +23,13 @@ def load(
 ) -> tuple[Dataset, Dataset]:
     """(train, test): images x (N, 1, 28, 28) float32 in [0, 1], labels y (N,) int64.
 
-    name: "mnist" (downloaded when it is not on disk), "digits" (embedded), or "auto": MNIST if it
-    is on disk, else the digits; `train.source` says which. root: the one folder to look for
-    MNIST in, instead of MINIGRAD_DATA, data/ and the user's cache.
-    normalize: (mean, std), for (x - mean) / std. label_noise: the fraction of labels, of both
-    sets, that is redrawn uniformly (a tenth of those stays right by chance); drawn from `seed`.
+    name         "mnist" (downloaded when it is not on disk), "digits" (embedded), or "auto": MNIST
+                 if it is on disk, else the digits. `train.source` says which.
+    root         the one folder to look for MNIST in; None: MINIGRAD_DATA, data/, the user's cache
+    normalize    (mean, std): the images are then (x - mean) / std
+    label_noise  the fraction of labels, of both sets, that are redrawn uniformly. A tenth of
+                 them stays right by chance.
+    seed         of the redrawn labels
     """
     if name not in NAMES:
         raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}")
@@ -36,24 +38,30 @@ def load(
     folder = mnist.find(root) if name != "digits" else None
     if folder is None and name == "mnist":
         folder = mnist.download(root)
-    if folder is None:
-        sets = load_digits()
+    if folder is not None:
+        train = _dataset(*mnist.load(folder, "train"), f"MNIST, train, from {folder}")
+        test = _dataset(*mnist.load(folder, "test"), f"MNIST, test, from {folder}")
+    else:
+        train, test = load_digits()
         if name == "auto":
             why = mnist.why_none(root)
-            sets = tuple(replace(d, source=f"{d.source} ({why})") for d in sets)
-    else:
-        sets = tuple(
-            _dataset(*mnist.load(folder, split), f"MNIST, {split}, from {folder}")
-            for split in ("train", "test")
-        )
+            train = replace(train, source=f"{train.source} ({why})")
+            test = replace(test, source=f"{test.source} ({why})")
     if normalize is not None:
-        mean, std = normalize
-        if not std > 0:
-            raise ValueError(f"normalize=(mean, std) needs std > 0, got {normalize}")
-        sets = tuple(replace(d, x=(d.x - np.float32(mean)) / np.float32(std)) for d in sets)
+        train = _normalized(train, normalize)
+        test = _normalized(test, normalize)
     rng = np.random.default_rng(seed)
-    train, test = (redraw_labels(d, label_noise, rng) for d in sets)
+    train = redraw_labels(train, label_noise, rng)
+    test = redraw_labels(test, label_noise, rng)
     return train, test
+
+
+def _normalized(dataset: Dataset, normalize: tuple[float, float]) -> Dataset:
+    """(x - mean) / std, in float32."""
+    mean, std = normalize
+    if not std > 0:
+        raise ValueError(f"normalize=(mean, std) needs std > 0, got {normalize}")
+    return replace(dataset, x=(dataset.x - np.float32(mean)) / np.float32(std))
 
 
 def _dataset(images: np.ndarray, labels: np.ndarray, source: str) -> Dataset:

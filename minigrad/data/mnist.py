@@ -60,27 +60,34 @@ def folders(root: str | Path | None = None) -> list[Path]:
     if root is not None:
         return [Path(root)]
     named = os.environ.get("MINIGRAD_DATA")
-    return [*([Path(named)] if named else []), resources.REPOSITORY / "data", cache_folder()]
+    places = [Path(named) if named else None, resources.folder("data"), cache_folder()]
+    return [place for place in places if place is not None]
 
 
-def cache_folder() -> Path:
-    """The user's cache, where downloads land unless a root is given."""
+def cache_folder() -> Path | None:
+    """The user's cache, where downloads land unless a root is given; None without a home folder.
+
+    A user of a container may have neither HOME nor an entry in the list of users.
+    """
     try:
         import pooch
     except ImportError:  # NumPy alone is installed: then nothing was downloaded either
-        return Path.home() / ".cache" / "minigrad"
-    return Path(pooch.os_cache("minigrad"))
+        return None
+    try:
+        return Path(pooch.os_cache("minigrad")).expanduser()
+    except RuntimeError:  # from platformdirs or from expanduser: there is no home folder
+        return None
 
 
 def why_none(root: str | Path | None = None) -> str:
-    """Why `find` found nothing, in words: what the named folder lacks, or that none was named."""
+    """Why `find` found nothing: what the named folder lacks, or that none was named."""
     named = root if root is not None else os.environ.get("MINIGRAD_DATA")
     if not named:
         return "no MNIST on disk; `minigrad data mnist` downloads it"
     folder = Path(named)
     lacks = ", ".join(f"{file.name}[.gz]" for file in FILES.values() if not _path(folder, file))
     what = f"lacks {lacks}" if folder.is_dir() else "is no folder"
-    return f"{folder} {what}; `minigrad data mnist` downloads MNIST"
+    return f"{folder} {what}; `minigrad data mnist --root {folder}` downloads MNIST there"
 
 
 def find(root: str | Path | None = None) -> Path | None:
@@ -121,7 +128,7 @@ def _read(folder: Path, file: IdxFile) -> np.ndarray:
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise ValueError(
             f"{path}: the content is not MNIST's (its SHA-256 differs): damaged or another data "
-            "set under MNIST's name; delete the file and run `minigrad data mnist`"
+            f"set under MNIST's name. Delete the file and run `minigrad data mnist --root {folder}`"
         )
     return array
 
@@ -134,6 +141,11 @@ def download(root: str | Path | None = None) -> Path:
     import pooch
 
     folder = Path(root) if root is not None else cache_folder()
+    if folder is None:
+        raise FileNotFoundError(
+            "there is no home folder to keep MNIST in (HOME is not set): name a folder, as in "
+            "`minigrad data mnist --root FOLDER`, and let MINIGRAD_DATA name it too"
+        )
     for file in FILES.values():
         if (folder / f"{file.name}.gz").is_file():
             continue  # put there by hand; `load` checks it. An unzipped one is checked by pooch

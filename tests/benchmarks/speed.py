@@ -48,9 +48,9 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from reference.torch_sweep import TorchSweep  # noqa: E402
 from threadpoolctl import threadpool_info  # noqa: E402
 from torch import nn  # noqa: E402
-from torch_sweep import TorchSweep  # noqa: E402
 
 import minigrad as mg  # noqa: E402
 

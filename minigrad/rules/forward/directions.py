@@ -187,11 +187,20 @@ def _orthogonalise(rows: Array) -> None:
     products over all numbers; and once more, for what rounding has left.
     """
     if rows.size <= SMALL:
-        q, r = np.linalg.qr(to_host(rows).astype("float64").T)
-        q *= np.where(np.diag(r) < 0, -1, 1)  # LAPACK's own signs give v_1 a mean
-        rows[...] = to_device(np.ascontiguousarray(q.T).astype(rows.dtype), like=rows)
+        _orthogonalise_by_qr(rows)
         return
     for _ in range(2):
         gram = to_host(rows @ rows.T).astype("float64")
-        inverse = np.linalg.inv(np.linalg.cholesky(gram)).astype(rows.dtype)
+        try:
+            factor = np.linalg.cholesky(gram)
+        except np.linalg.LinAlgError:  # as many rows as dimensions: float32 products are too rough
+            _orthogonalise_by_qr(rows)
+            return
+        inverse = np.linalg.inv(factor).astype(rows.dtype)
         rows[...] = to_device(inverse, like=rows) @ rows
+
+
+def _orthogonalise_by_qr(rows: Array) -> None:
+    q, r = np.linalg.qr(to_host(rows).astype("float64").T)
+    q *= np.where(np.diag(r) < 0, -1, 1)  # LAPACK's own signs give v_1 a mean
+    rows[...] = to_device(np.ascontiguousarray(q.T).astype(rows.dtype), like=rows)
