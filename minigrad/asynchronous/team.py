@@ -69,7 +69,7 @@ class Team:
 
     def _kit(self, i: int) -> dict[str, Any]:
         """What block i's process works with."""
-        block, net = self.blocks[i], getattr(self.rule, "net", None)
+        block, net = self.blocks[i], getattr(self.rule, "decoupled", None)
         optimizer, names = self.optimizer.twin(block), block.keys()
         state = self.optimizer.state_dict()
         optimizer.load_state_dict(
@@ -249,7 +249,7 @@ class Team:
                 }
         self.optimizer.load_state_dict(flat)
         if isinstance(self.rule, SyntheticGradients):
-            net, steps = self.rule.net, len(results[-1]["losses"])
+            net, steps = self.rule.decoupled, len(results[-1]["losses"])
             for i, result in enumerate(results):
                 if i < net.top:
                     net.modules[i].load_state_dict(result["module"])

@@ -21,6 +21,7 @@ class ReLU(Layer):
     """
 
     monotone = True
+    is_activation = True
 
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)
@@ -67,6 +68,7 @@ class Sigmoid(Layer):
     """
 
     monotone = True
+    is_activation = True
 
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)
@@ -99,6 +101,7 @@ class Tanh(Layer):
     """
 
     monotone = True
+    is_activation = True
 
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)

@@ -39,6 +39,7 @@ class Layer:
     unit_axis: Mapping[str, int] = {}  # along which axis of a parameter the units lie; else 0
     mixes_examples = False  # an example's output depends on the other examples of the batch
     monotone = False  # no output falls when an input rises: the Jacobian has no entry below 0
+    is_activation = False  # the non-linearity that follows a layer of weights
     _kept: dict[str, Any] | None = None  # within `holding`: what `once` has made so far
 
     def __init__(self, dtype: Any = None):

@@ -16,7 +16,9 @@ from minigrad.rules.synthetic import (
     GradientModule,
     InputModule,
     Module,
+    StaleGradients,
     SyntheticGradients,
+    TopLayerOnly,
     split,
 )
 from minigrad.rules.well_tempered import WellTempered, null_fraction
@@ -32,7 +34,9 @@ __all__ = [
     "InputModule",
     "Module",
     "Rule",
+    "StaleGradients",
     "SyntheticGradients",
+    "TopLayerOnly",
     "WeightPerturbation",
     "WellTempered",
     "Wrapper",
