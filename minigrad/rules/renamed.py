@@ -10,11 +10,11 @@ def renamed(owner: str, old: str, new: str, old_value: Any, new_value: Any) -> A
     """The value of an argument that was given by its new name or by its old one."""
     if old_value is None:
         return new_value
+    if new_value is not None:
+        raise TypeError(f"{owner}: {old} is the old name of {new}; give {new} alone")
     warnings.warn(
         f"{owner}({old}=...) is called {owner}({new}=...) now", DeprecationWarning, stacklevel=3
     )
-    if new_value is not None:
-        raise TypeError(f"{owner}: {old} is the old name of {new}; give {new} alone")
     return old_value
 
 
