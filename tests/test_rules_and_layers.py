@@ -19,7 +19,9 @@ from minigrad.rules import (
     WeightPerturbation,
     WellTempered,
 )
-from minigrad.rules.chain import chain, frozen, may_be_frozen, shared
+from minigrad.rules.chain import chain
+from minigrad.rules.frozen import frozen, may_be_frozen
+from minigrad.rules.sharing import shared
 
 every_rule = pytest.mark.parametrize("case", **rule_cases)
 

@@ -10,9 +10,9 @@ from minigrad.backend import Array, array_module
 from minigrad.layers import Layer, holding
 from minigrad.losses import Loss
 from minigrad.rules.base import Rule
-from minigrad.rules.chain import shared, summed
 from minigrad.rules.forward.base import ForwardRule
 from minigrad.rules.forward.directions import squared_norm
+from minigrad.rules.sharing import shared, summed
 from minigrad.rules.wrapper import Wrapper, a_rule
 
 

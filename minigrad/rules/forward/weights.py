@@ -9,10 +9,11 @@ from functools import partial
 from minigrad.backend import Array
 from minigrad.layers import Layer, holding
 from minigrad.losses import Loss
-from minigrad.rules.chain import chain, frozen, may_be_frozen, replaced
+from minigrad.rules.chain import chain, replaced
 from minigrad.rules.forward.base import Perturbation
 from minigrad.rules.forward.directions import StepDirections
 from minigrad.rules.forward.finite_differences import default_epsilon, quotient
+from minigrad.rules.frozen import frozen, may_be_frozen
 
 Share = Callable[[list[str]], Mapping[str, Array]]  # a direction's arrays for these names
 

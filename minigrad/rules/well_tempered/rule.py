@@ -16,8 +16,8 @@ from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
-from minigrad.rules.chain import shared, summed
 from minigrad.rules.renamed import old_attribute, renamed
+from minigrad.rules.sharing import shared, summed
 from minigrad.rules.well_tempered.gates import GATES, Gate
 from minigrad.rules.well_tempered.moments import Moments
 from minigrad.rules.well_tempered.signal_to_noise import PER, SignalToNoise

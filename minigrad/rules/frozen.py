@@ -1,0 +1,32 @@
+"""Frozen layers: those whose backward leaves no gradient for their parameters."""
+
+from __future__ import annotations
+
+from minigrad.backend import Array, array_module
+from minigrad.layers import Layer, Sequential, holding
+
+
+def may_be_frozen(model: Layer) -> bool:
+    """Whether a class changes `backward` alone, and inherits forward and jvp.
+
+    Such a `backward` may empty `grads`, which freezes the layer. Rules that never call backward
+    cannot see that, and must ask `frozen`.
+    """
+    if isinstance(model, Sequential) and any(may_be_frozen(layer) for layer in model.layers):
+        return True
+    forward, backward, jvp = (
+        next(i for i, base in enumerate(type(model).__mro__) if name in vars(base))
+        for name in ("forward", "backward", "jvp")
+    )
+    return backward < min(forward, jvp)
+
+
+def frozen(model: Layer, x: Array) -> set[str]:
+    """The prefixes of the layers whose parameters have no gradient after a backward pass.
+
+    The pass is for dy = 0 and is made within `holding`, so the next forward is the same function.
+    """
+    with holding(model):
+        y = model.forward(x, train=True)
+        model.backward(array_module(y).zeros_like(y))
+    return {prefix for prefix, leaf in model.leaves() if leaf.params and not leaf.grads}
