@@ -227,6 +227,22 @@ def test_a_frozen_layer_is_known_from_its_class_and_one_pass():
     assert [type(layer).__name__ for _, layer in chain(model)][5] == "FrozenBlock"
 
 
+def test_a_layer_that_is_frozen_by_a_method_of_its_own():
+    model, *batch = teacher(linear(2, 2, 2))
+    still = model.layers[5]
+    backward = still.backward
+
+    def without(dy):
+        dx = backward(dy)
+        still.grads = {}
+        return dx
+
+    still.backward = without
+    for rule in (WeightPerturbation(), WeightPerturbation(3, regenerate=True)):
+        _, grads = gradients(rule, model, *batch)
+        assert not any(key.startswith("5.") for key in grads)
+
+
 @every_frozen
 def test_stale_gradients_of_a_frozen_layer_are_saved_and_loaded(kind):
     model, loss, x, target = teacher(FROZEN[kind]())

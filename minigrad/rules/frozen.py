@@ -7,12 +7,14 @@ from minigrad.layers import Layer, Sequential, holding
 
 
 def may_be_frozen(model: Layer) -> bool:
-    """Whether a class changes `backward` alone, and inherits forward and jvp.
+    """Whether a layer has a `backward` of its own, but inherits forward and jvp.
 
     Such a `backward` may empty `grads`, which freezes the layer. Rules that never call backward
     cannot see that, and must ask `frozen`.
     """
     if isinstance(model, Sequential) and any(may_be_frozen(layer) for layer in model.layers):
+        return True
+    if callable(vars(model).get("backward")):  # set on this object alone
         return True
     forward, backward, jvp = (
         next(i for i, base in enumerate(type(model).__mro__) if name in vars(base))
@@ -26,6 +28,8 @@ def frozen(model: Layer, x: Array) -> set[str]:
 
     The pass is for dy = 0 and is made within `holding`, so the next forward is the same function.
     """
+    for _, leaf in model.leaves():
+        leaf.grads = {}
     with holding(model):
         y = model.forward(x, train=True)
         model.backward(array_module(y).zeros_like(y))
