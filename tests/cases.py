@@ -153,60 +153,6 @@ LAYERS = [
 
 
 @dataclass(frozen=True)
-class LossCase:
-    """How to make a loss, its output and target, and PyTorch's loss of the same name."""
-
-    name: str
-    make: Callable[[], mg.Loss]
-    output: Callable[..., np.ndarray]
-    target: Callable[..., np.ndarray]
-
-    def batch(self, rng, dtype="float64", n=4):
-        output, target = self.output(rng, n).astype(dtype), self.target(rng, n)
-        if target.dtype.kind == "f":
-            target = target.astype(dtype)
-        return mg.backend.to_device(output), mg.backend.to_device(target)
-
-    def twin(self):
-        from torch import nn
-
-        return getattr(nn, type(self.make()).__name__)()
-
-
-def _log_softmax(rng, n):
-    z = rng.standard_normal((n, 3))
-    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-
-
-def _labels(rng, n):
-    return rng.integers(0, 3, n)
-
-
-def _targets(rng, n):
-    return rng.random((n, 3))
-
-
-LOSSES = [
-    LossCase(
-        "CrossEntropyLoss", mg.CrossEntropyLoss, lambda r, n: r.standard_normal((n, 3)), _labels
-    ),
-    LossCase("NLLLoss", mg.NLLLoss, _log_softmax, _labels),
-    LossCase(
-        "BCELoss",
-        mg.BCELoss,
-        lambda r, n: r.uniform(0.1, 0.9, (n, 3)),
-        lambda r, n: r.random((n, 3)),
-    ),
-    LossCase(
-        "MSELoss",
-        mg.MSELoss,
-        lambda r, n: r.standard_normal((n, 3)),
-        lambda r, n: r.standard_normal((n, 3)),
-    ),
-]
-
-
-@dataclass(frozen=True)
 class RuleCase:
     """How to make a learning rule for a model.
 
@@ -305,6 +251,61 @@ RULES = [
     RuleCase("TopLayerOnly", lambda m: mg.rules.TopLayerOnly(m)),
 ]
 
+rule_cases = {"argvalues": RULES, "ids": lambda case: case.name.replace(" ", "-")}
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """How to make a loss, its output and target, and PyTorch's loss of the same name."""
+
+    name: str
+    make: Callable[[], mg.Loss]
+    output: Callable[..., np.ndarray]
+    target: Callable[..., np.ndarray]
+
+    def batch(self, rng, dtype="float64", n=4):
+        output, target = self.output(rng, n).astype(dtype), self.target(rng, n)
+        if target.dtype.kind == "f":
+            target = target.astype(dtype)
+        return mg.backend.to_device(output), mg.backend.to_device(target)
+
+    def twin(self):
+        from torch import nn
+
+        return getattr(nn, type(self.make()).__name__)()
+
+
+def _log_softmax(rng, n):
+    z = rng.standard_normal((n, 3))
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+def _labels(rng, n):
+    return rng.integers(0, 3, n)
+
+
+def _targets(rng, n):
+    return rng.random((n, 3))
+
+
+LOSSES = [
+    LossCase(
+        "CrossEntropyLoss", mg.CrossEntropyLoss, lambda r, n: r.standard_normal((n, 3)), _labels
+    ),
+    LossCase("NLLLoss", mg.NLLLoss, _log_softmax, _labels),
+    LossCase(
+        "BCELoss",
+        mg.BCELoss,
+        lambda r, n: r.uniform(0.1, 0.9, (n, 3)),
+        lambda r, n: r.random((n, 3)),
+    ),
+    LossCase(
+        "MSELoss",
+        mg.MSELoss,
+        lambda r, n: r.standard_normal((n, 3)),
+        lambda r, n: r.standard_normal((n, 3)),
+    ),
+]
+
 layer_cases = {"argvalues": LAYERS, "ids": lambda case: case.name.replace(" ", "-")}
 loss_cases = {"argvalues": LOSSES, "ids": lambda case: case.name}
-rule_cases = {"argvalues": RULES, "ids": lambda case: case.name.replace(" ", "-")}
