@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from minigrad.backend import Array
 from minigrad.layers import Layer
 from minigrad.losses import Loss
@@ -63,6 +65,8 @@ class Rule:
 
 def _said(value: Any) -> str:
     """An argument as it is typed; "..." for an array, a network or a function without a name."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, tuple):
         inside = [_said(item) for item in value]
         return f"({inside[0]},)" if len(inside) == 1 else f"({', '.join(inside)})"

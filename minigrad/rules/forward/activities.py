@@ -63,9 +63,11 @@ class ActivityPerturbation(Perturbation):
         self.layerwise = bool(layerwise)
         self.active = bool(active)
         if method == "jvp":
-            self.cost = 2.0 + directions
-        else:  # if layerwise: at least
-            self.cost = 2.0 * directions + 2 if scheme == "central" else 2.0 + directions
+            self.cost = 2.0 + self.directions
+        elif scheme == "central":  # if layerwise: at least
+            self.cost = 2.0 + 2 * self.directions
+        else:
+            self.cost = 2.0 + self.directions
 
     def _estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         _check_examples_are_alone(model)
@@ -77,9 +79,9 @@ class ActivityPerturbation(Perturbation):
             epsilon = self._epsilon(evaluation)
             sites = evaluation.sites
             groups = [[site] for site in sites] if self.layerwise else [sites]
-            directions = self.directions_for(evaluation.outputs)
+            sample = self.sample_for(evaluation.outputs)
             for k in range(self.directions):
-                noise = directions.part(k, sites)
+                noise = sample.part(k, sites)
                 for site, mask in masks.items():
                     noise[site] *= mask
                 for group in groups:

@@ -108,7 +108,7 @@ class Perturbation(ForwardRule):
 
     step = old_attribute("step", "epsilon")
 
-    def directions_for(self, arrays: Mapping[Any, Array]) -> StepDirections:
+    def sample_for(self, arrays: Mapping[Any, Array]) -> StepDirections:
         """This step's K directions, for arrays like these."""
         return StepDirections(self.sampler, self.steps, arrays, self.directions, self.antithetic)
 

@@ -69,9 +69,11 @@ class WeightPerturbation(Perturbation):
                 'would: use "normal" or "rademacher"'
             )
         if method == "jvp":
-            self.cost = 1.0 + 2 * directions
+            self.cost = 1.0 + 2 * self.directions
+        elif scheme == "central":
+            self.cost = 2.0 * self.directions
         else:
-            self.cost = 2.0 * directions if scheme == "central" else 1.0 + directions
+            self.cost = 1.0 + self.directions
 
     def _estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         ask = may_be_frozen(model)
@@ -87,17 +89,17 @@ class WeightPerturbation(Perturbation):
                 way = self._one
             else:
                 way = self._layer_by_layer if self.regenerate else self._one_by_one
-            value, grads = way(self.directions_for(params), model, loss, x, target)
+            value, grads = way(self.sample_for(params), model, loss, x, target)
         for prefix, leaf in model.leaves():
             names = {} if prefix in still else leaf.params
             leaf.grads = {name: grads[prefix + name] for name in names}
         return value
 
     def _one(
-        self, directions: StepDirections, model: Layer, loss: Loss, x: Array, target: Array
+        self, sample: StepDirections, model: Layer, loss: Loss, x: Array, target: Array
     ) -> tuple[float, dict[str, Array]]:
         """K = 1. Loss and slope go through the net together; v d is written in the place of v."""
-        (v,) = directions
+        (v,) = sample
         output, output_dot = model.forward_jvp(x, None, v)
         value = loss.forward(output, target)
         slope = self.clipped(loss.jvp(output_dot))
@@ -106,16 +108,16 @@ class WeightPerturbation(Perturbation):
         return value, v
 
     def _one_by_one(
-        self, directions: StepDirections, model: Layer, loss: Loss, x: Array, target: Array
+        self, sample: StepDirections, model: Layer, loss: Loss, x: Array, target: Array
     ) -> tuple[float, dict[str, Array]]:
         """K slopes at one point, by K jvps. One direction is in memory at a time."""
         value = loss.forward(model.forward(x, train=True), target)
-        grads = directions.mean_along(lambda v: self.clipped(loss.jvp(model.jvp(None, v))))
+        grads = sample.mean_along(lambda v: self.clipped(loss.jvp(model.jvp(None, v))))
         model.drop_cache()
         return value, grads
 
     def _layer_by_layer(
-        self, directions: StepDirections, model: Layer, loss: Loss, x: Array, target: Array
+        self, sample: StepDirections, model: Layer, loss: Loss, x: Array, target: Array
     ) -> tuple[float, dict[str, Array]]:
         """K tangents go up through one layer after the other.
 
@@ -126,18 +128,18 @@ class WeightPerturbation(Perturbation):
         tangents: list[Array | None] = [None] * self.directions
         for prefix, layer in chain(model):
             h = layer.forward(h, train=True)
-            names = _names(layer, prefix, directions)
+            names = _names(layer, prefix, sample)
             for k, h_dot in enumerate(tangents):
-                v = {key[len(prefix) :]: a for key, a in directions.part(k, names).items()}
+                v = {key[len(prefix) :]: a for key, a in sample.part(k, names).items()}
                 if h_dot is not None or v:
                     tangents[k] = layer.jvp(h_dot, v or None)
                 del v  # before the next is drawn
             layer.drop_cache()
         value = loss.forward(h, target)
-        return value, directions.mean([self.clipped(loss.jvp(h_dot)) for h_dot in tangents])
+        return value, sample.mean([self.clipped(loss.jvp(h_dot)) for h_dot in tangents])
 
     def _by_differences(
-        self, directions: StepDirections, model: Layer, loss: Loss, x: Array, target: Array
+        self, sample: StepDirections, model: Layer, loss: Loss, x: Array, target: Array
     ) -> tuple[float, dict[str, Array]]:
         r"""The loss: L(θ), or for central differences the mean of all L(θ ± εv).
 
@@ -145,7 +147,7 @@ class WeightPerturbation(Perturbation):
         regenerate=True: v is not kept either, it is drawn again from its seed (Malladi et al. 2023,
         "MeZO". MeZO moves θ itself there and back, and so keeps the rounding).
         """
-        params = directions.params
+        params = sample.params
         epsilon = self.epsilon or default_epsilon(list(params.values()), self.scheme)
         values: list[float] = []
 
@@ -153,7 +155,7 @@ class WeightPerturbation(Perturbation):
             """L(θ + offset v)."""
             h = x
             for prefix, layer in chain(model):
-                names = _names(layer, prefix, directions)
+                names = _names(layer, prefix, sample)
                 v = share(names) if offset else {}
                 moved = {name: params[name] + offset * v[name] for name in v}
                 del v
@@ -170,15 +172,15 @@ class WeightPerturbation(Perturbation):
         with holding(model):
             here = at(0.0, lambda names: {}) if self.scheme == "one-sided" else None
             if self.regenerate:
-                slopes = [slope(partial(directions.part, k)) for k in range(self.directions)]
-                grads = directions.mean(slopes)
+                slopes = [slope(partial(sample.part, k)) for k in range(self.directions)]
+                grads = sample.mean(slopes)
             else:
-                grads = directions.mean_along(
+                grads = sample.mean_along(
                     lambda v: slope(lambda names: {name: v[name] for name in names})
                 )
         return sum(values) / len(values) if here is None else here, grads
 
 
-def _names(layer: Layer, prefix: str, directions: StepDirections) -> list[str]:
+def _names(layer: Layer, prefix: str, sample: StepDirections) -> list[str]:
     """The names of a layer's parameters that move."""
-    return [prefix + name for name in layer.params if prefix + name in directions.params]
+    return [prefix + name for name in layer.params if prefix + name in sample.params]
