@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from minigrad.backend import Array, array_module
 from minigrad.layers import Layer, Sequential, holding
 
@@ -16,8 +18,14 @@ def may_be_frozen(model: Layer) -> bool:
         return True
     if callable(vars(model).get("backward")):  # set on this object alone
         return True
+    return _changes_backward_alone(type(model))
+
+
+@lru_cache(maxsize=256)
+def _changes_backward_alone(kind: type[Layer]) -> bool:
+    """Whether `backward` is from a class further down than forward and jvp are."""
     forward, backward, jvp = (
-        next(i for i, base in enumerate(type(model).__mro__) if name in vars(base))
+        next(i for i, base in enumerate(kind.__mro__) if name in vars(base))
         for name in ("forward", "backward", "jvp")
     )
     return backward < min(forward, jvp)
