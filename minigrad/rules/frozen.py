@@ -18,11 +18,12 @@ def may_be_frozen(model: Layer) -> bool:
         return True
     if callable(vars(model).get("backward")):  # set on this object alone
         return True
-    return _changes_backward_alone(type(model))
+    kind: type = type(model)
+    return _changes_backward_alone(kind)
 
 
 @lru_cache(maxsize=256)
-def _changes_backward_alone(kind: type[Layer]) -> bool:
+def _changes_backward_alone(kind: type) -> bool:
     """Whether `backward` is from a class further down than forward and jvp are."""
     forward, backward, jvp = (
         next(i for i, base in enumerate(kind.__mro__) if name in vars(base))
