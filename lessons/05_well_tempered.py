@@ -174,7 +174,7 @@ def clean(dataset):
 accuracy = {}
 for name, gate in (("tempered", "linear"), ("plain", "none")):
     net = mg.models.wtb_mlp(seed=lesson.seed)
-    rule = mg.rules.WellTempered(gate=gate, mini_batch=10)
+    rule = mg.rules.WellTempered(gate=gate, micro_batch_size=10)
     history = lesson.fit(
         net,
         loss,

@@ -37,7 +37,7 @@ from minigrad.backend import to_device, to_host
 from minigrad.functions import Beale, Height, Ravine, Rosenbrock, at, descend
 from minigrad.lesson import start
 from minigrad.rules import Backprop, ForwardGradient, SyntheticGradients
-from minigrad.rules.forward.finite_differences import step_size
+from minigrad.rules.forward.finite_differences import default_epsilon
 
 lesson = start("08_forward_gradients", __doc__)
 loss = mg.CrossEntropyLoss()
@@ -514,7 +514,7 @@ lesson.save(figure, "heights")
 
 epsilons = np.geomspace(1e-11, 1e-1, 11 if lesson.quick else 31)
 lines, dots = {}, {}
-print("\nmedian relative error of the slope along 8 directions, at the automatic step")
+print("\nmedian relative error of the slope along 8 directions, at the automatic ε")
 for dtype in ("float32", "float64"):
     net, inputs = network(dtype), to_device(images.astype(dtype))
 
@@ -527,11 +527,11 @@ for dtype in ("float32", "float64"):
     for scheme in ("one-sided", "central"):
         how, name = {"mode": "finite-difference", "scheme": scheme}, f"{dtype}, {scheme}"
         *errors, automatic = (
-            float(np.median(abs(slopes(step=epsilon, **how) / exact - 1)))
+            float(np.median(abs(slopes(epsilon=epsilon, **how) / exact - 1)))
             for epsilon in [*epsilons, None]
         )
         lines[name] = epsilons, errors
-        dots[name] = step_size(list(net.params.values()), scheme), automatic
+        dots[name] = default_epsilon(list(net.params.values()), scheme), automatic
         print(f"{name:>19}: ε = {dots[name][0]:.1e}, error {automatic:.1e}, best {min(errors):.1e}")
         lesson.record(f"error of {name} differences", {"step": epsilons.tolist(), "error": errors})
         bound = {"float32": 0.05, "float64": 1e-4 if scheme == "one-sided" else 1e-6}[dtype]

@@ -37,7 +37,7 @@ from minigrad import plots, threads
 from minigrad.backend import array_module, to_device, to_host
 from minigrad.lesson import start
 from minigrad.optim import Schedule
-from minigrad.rules import Backprop, Directions, ForwardGradient
+from minigrad.rules import Backprop, DirectionSampler, ForwardGradient
 
 lesson = start("09_forward_networks", __doc__)
 everything, test = lesson.data(n_quick=600)
@@ -93,7 +93,7 @@ def slopes(own):
 def drawn(arrays):
     """Noise of these shapes, as the rule draws it in its first step."""
     noise = [to_device(np.empty_like(a)) for a in arrays]
-    Directions("normal", lesson.seed).fill(noise, step=1, k=0)
+    DirectionSampler("normal", lesson.seed).fill(noise, step=1, k=0)
     return [to_host(a) for a in noise]
 
 

@@ -153,6 +153,108 @@ LAYERS = [
 
 
 @dataclass(frozen=True)
+class RuleCase:
+    """How to make a learning rule for a model.
+
+    batch_norm   whether it takes a model with batch norm; else it refuses with a sentence
+    drops_cache  whether it leaves no layer's cache behind: it never needs a whole backward pass
+    exact        whether repr(rule), evaluated, makes the rule: no argument is an object
+    """
+
+    name: str
+    make: Callable[[mg.Layer], mg.rules.Rule]
+    batch_norm: bool = True
+    drops_cache: bool = False
+    exact: bool = False
+
+
+RULES = [
+    RuleCase("Backprop", lambda m: mg.rules.Backprop(), exact=True),
+    RuleCase("Wrapper", lambda m: mg.rules.Wrapper(mg.rules.Backprop()), exact=True),
+    RuleCase("WellTempered", lambda m: mg.rules.WellTempered(window=2), exact=True),
+    RuleCase(
+        "WellTempered decay",
+        lambda m: mg.rules.WellTempered(
+            mg.rules.WeightPerturbation(seed=1), decay=0.7, gate="wiener", per="neuron"
+        ),
+        drops_cache=True,
+        exact=True,
+    ),
+    RuleCase(
+        "WellTempered micro-batches",
+        lambda m: mg.rules.WellTempered(micro_batch_size=2, per="layer", unbiased=True),
+        exact=True,
+    ),
+    RuleCase(
+        "WeightPerturbation",
+        lambda m: mg.rules.WeightPerturbation(seed=1),
+        drops_cache=True,
+        exact=True,
+    ),
+    RuleCase(
+        "WeightPerturbation several",
+        lambda m: mg.rules.WeightPerturbation(3, "orthonormal", clip=0.5),
+        drops_cache=True,
+        exact=True,
+    ),
+    RuleCase(
+        "WeightPerturbation differences",
+        lambda m: mg.rules.WeightPerturbation(
+            2,
+            "rademacher",
+            "finite-difference",
+            scheme="one-sided",
+            epsilon=1e-3,
+            antithetic=True,
+            regenerate=True,
+        ),
+        drops_cache=True,
+        exact=True,
+    ),
+    RuleCase(
+        "ActivityPerturbation",
+        lambda m: mg.rules.ActivityPerturbation(2, seed=1),
+        batch_norm=False,
+        drops_cache=True,
+        exact=True,
+    ),
+    RuleCase(
+        "ActivityPerturbation differences",
+        lambda m: mg.rules.ActivityPerturbation(
+            method="finite-difference", layerwise=True, active=False
+        ),
+        batch_norm=False,
+        drops_cache=True,
+        exact=True,
+    ),
+    RuleCase(
+        "GuidedForwardGradient",
+        lambda m: mg.rules.GuidedForwardGradient(mg.rules.WeightPerturbation(2), clip=0.5),
+        drops_cache=True,
+        exact=True,
+    ),
+    RuleCase("SyntheticGradients", lambda m: mg.rules.SyntheticGradients(m, lr=0.01)),
+    RuleCase(
+        "SyntheticGradients half",
+        lambda m: mg.rules.SyntheticGradients(m, hidden=(7,), update_probability=0.5, seed=3),
+    ),
+    RuleCase(
+        "SyntheticGradients unlocked",
+        lambda m: mg.rules.SyntheticGradients(m, False, mode="unlocked", input_hidden=(8,)),
+    ),
+    RuleCase("SyntheticGradients locked", lambda m: mg.rules.SyntheticGradients(m, mode="locked")),
+    RuleCase(
+        "SyntheticGradients bp-lambda",
+        lambda m: mg.rules.SyntheticGradients(m, mode="bp-lambda", mixture=0.3, warm_up=2),
+    ),
+    RuleCase("StaleGradients", lambda m: mg.rules.StaleGradients(m, every=2)),
+    RuleCase("TopLayerOnly", lambda m: mg.rules.TopLayerOnly(m)),
+]
+
+rule_cases = {"argvalues": RULES, "ids": lambda case: case.name.replace(" ", "-")}
+
+
+@dataclass(frozen=True)
 class LossCase:
     """How to make a loss, its output and target, and PyTorch's loss of the same name."""
 

@@ -7,9 +7,9 @@ from reference.given_directions import NETS, Given, Residual, close, gradients, 
 import minigrad as mg
 from minigrad.backend import array_module, to_device, to_host
 from minigrad.layers import Layer, holding
-from minigrad.rules import Backprop, Directions, ForwardGradient
+from minigrad.rules import Backprop, DirectionSampler, ForwardGradient
 from minigrad.rules.chain import chain
-from minigrad.rules.forward.activities import Net
+from minigrad.rules.forward.evaluation import Evaluation
 
 
 def images():
@@ -66,7 +66,7 @@ def exactly(build, **options):
     _, shapes = sites(model, x)
     table = signs(sum(int(np.prod(shape)) for shape in shapes))
     rule = ForwardGradient(len(table), perturb="activities", **options)
-    rule._draws = Given(table, shapes, len(table), per_example=True)
+    rule.sampler = Given(table, shapes, len(table), per_example=True)
     ours, grads = gradients(rule, model, loss, x, target)
     assert ours == pytest.approx(value, rel=1e-12)
     return grads, expected, rule
@@ -96,12 +96,12 @@ def test_it_is_so_for_each_example_alone(name, layerwise):
     for layer in model.layers:
         if isinstance(layer, mg.Dropout):
             layer.p = 0.0
-    rule._draws = Given(rows, shapes, 0, per_example=True)
+    rule.sampler = Given(rows, shapes, 0, per_example=True)
     _, whole = gradients(rule, model, loss, x, target)
     slopes = [to_host(d) for d in rule.derivatives]
     total = dict.fromkeys(whole, 0)
     for i in range(6):
-        rule._draws = Given(np.roll(rows, -i, axis=0), shapes, 0, per_example=True)
+        rule.sampler = Given(np.roll(rows, -i, axis=0), shapes, 0, per_example=True)
         _, alone = gradients(rule, model, loss, x[i : i + 1], target[i : i + 1])
         total = {key: total[key] + grad / 6 for key, grad in alone.items()}
         for ours, all_of_them in zip(rule.derivatives, slopes, strict=True):
@@ -119,7 +119,7 @@ def test_slopes_are_those_of_the_outputs_gradient():
     dz, seen = 0, []
     for k in range(2):
         noise = array_module(x).empty((N, 2))
-        Directions(seed=9).fill([noise], 1, k)
+        DirectionSampler(seed=9).fill([noise], 1, k)
         d = (delta * to_host(noise)).sum(axis=1)
         np.testing.assert_allclose(to_host(rule.derivatives[k]), d, rtol=1e-12)
         seen += list(abs(d))
@@ -149,7 +149,7 @@ def test_active_units_are_those_that_the_next_layers_depend_on(name):
     """Found one by one: the tangent of each unit alone, up to the next layer with parameters or
     to one that is not monotone."""
     model, loss, x, target = BATCHES[name]()
-    net, checked = Net(model, loss, target), 0
+    net, checked = Evaluation(model, loss, target), 0
     with holding(model):
         net.forward(x)
     masks = {site: to_host(mask) for site, mask in net.active().items()}
@@ -282,7 +282,7 @@ def test_finite_differences_are_the_slopes(name, directions, layerwise):
 
 @pytest.mark.parametrize("name", ["mlp", "convolutions"])
 def test_antithetic_pairs_are_central_differences(name):
-    options = {"mode": "finite-difference", "perturb": "activities", "step": 1e-3}
+    options = {"mode": "finite-difference", "perturb": "activities", "epsilon": 1e-3}
     pairs = ForwardGradient(4, scheme="one-sided", antithetic=True, **options)
     central = ForwardGradient(2, **options)
     model, *batch = BATCHES[name]()
@@ -296,11 +296,11 @@ def test_the_step_of_a_difference_is_as_given(dtype, rng):
     model, loss = mg.Linear(4, 3, dtype=dtype, seed=0), mg.MSELoss()
     x, target = (to_device(rng.standard_normal((5, m)).astype(dtype)) for m in (4, 3))
     rule = ForwardGradient(
-        mode="finite-difference", perturb="activities", step=0.5, scheme="one-sided"
+        mode="finite-difference", perturb="activities", epsilon=0.5, scheme="one-sided"
     )
     rule.estimate(model, loss, x, target)
     noise = array_module(x).empty((5, 3), dtype)
-    Directions().fill([noise], 1, 0)
+    DirectionSampler().fill([noise], 1, 0)
     z = model.forward(x)
     d = (loss.each(z + 0.5 * noise, target) - loss.each(z, target)) / 0.5
     np.testing.assert_allclose(to_host(rule.derivatives[0]), to_host(d), rtol=1e-4)
@@ -312,12 +312,12 @@ def test_each_layers_input_is_that_of_the_point_itself(scheme):
     """dW = hᵀ dz with h as it is without noise, however large the difference's step is."""
     model, loss, x, target = make("mlp", 6)
     rule = ForwardGradient(
-        2, mode="finite-difference", perturb="activities", step=0.5, scheme=scheme, seed=4
+        2, mode="finite-difference", perturb="activities", epsilon=0.5, scheme=scheme, seed=4
     )
     rule.estimate(model, loss, x, target)
     grads = {key: to_host(grad).copy() for key, grad in model.grads.items()}
     h = to_host(model.layers[1].forward(model.layers[0].forward(x)))
-    dz, draws = [0, 0], Directions(seed=4)
+    dz, draws = [0, 0], DirectionSampler(seed=4)
     for k, d in enumerate(rule.derivatives):
         noise = [array_module(x).empty(shape) for shape in ((6, 2), (6, 1))]
         draws.fill(noise, 1, k)

@@ -9,8 +9,8 @@ from reference.given_directions import NETS, close, flat, gradients, make
 import minigrad as mg
 from minigrad import threads
 from minigrad.backend import to_device, to_host
-from minigrad.rules import Backprop, Directions, ForwardGradient
-from minigrad.rules.forward.finite_differences import step_size
+from minigrad.rules import Backprop, DirectionSampler, ForwardGradient
+from minigrad.rules.forward.finite_differences import default_epsilon
 
 ONE_SIDED = {"mode": "finite-difference", "scheme": "one-sided"}
 CENTRAL = {"mode": "finite-difference"}
@@ -73,11 +73,11 @@ def test_one_sided_ones_in_float64():
     ],
 )
 def test_the_automatic_step_is_better_than_much_larger_and_smaller_ones(activation, dtype, options):
-    step = step_size(
+    step = default_epsilon(
         list(network(activation, dtype)[0].params.values()), options.get("scheme", "central")
     )
     own, larger, smaller = (
-        np.median(errors(activation, dtype, **options, step=step * factor))
+        np.median(errors(activation, dtype, **options, epsilon=step * factor))
         for factor in (1, 100, 0.01)
     )
     assert own == np.median(errors(activation, dtype, **options))  # None is this step
@@ -94,9 +94,9 @@ def test_the_automatic_step_is_that_of_the_formula(dtype, scheme, rng):
     theta = np.sqrt(sum((a.astype("float64") ** 2).sum() for a in arrays))
     u = 2.0**-24 if dtype == "float32" else 2.0**-53
     power = 1 / 3 if (dtype, scheme) == ("float64", "central") else 1 / 2
-    found = step_size([to_device(a) for a in arrays], scheme)
+    found = default_epsilon([to_device(a) for a in arrays], scheme)
     assert found == pytest.approx(u**power * theta / np.sqrt(32), rel=1e-12)
-    assert step_size([to_device(0 * a) for a in arrays], scheme) == pytest.approx(
+    assert default_epsilon([to_device(0 * a) for a in arrays], scheme) == pytest.approx(
         u**power / np.sqrt(32), rel=1e-12
     )
 
@@ -122,9 +122,11 @@ def test_it_is_the_difference_of_the_loss_at_two_points(name, scheme, regenerate
     """Also with dropout, all evaluations with one mask; the value is the schemes' own."""
     model, *batch = make(name)
     epsilon, K = 1e-3, 3
-    rule = ForwardGradient(K, **CENTRAL, scheme=scheme, step=epsilon, regenerate=regenerate, seed=8)
+    rule = ForwardGradient(
+        K, **CENTRAL, scheme=scheme, epsilon=epsilon, regenerate=regenerate, seed=8
+    )
     value, grads = gradients(rule, model, *batch)
-    params, draws = list(model.params.values()), Directions(seed=8)
+    params, draws = list(model.params.values()), DirectionSampler(seed=8)
     slopes, values, rows = [], [], []
     for k in range(K):
         v = [mg.backend.array_module(p).empty_like(p) for p in params]
@@ -143,7 +145,7 @@ def test_it_is_the_difference_of_the_loss_at_two_points(name, scheme, regenerate
 @pytest.mark.parametrize("options", [CENTRAL, ONE_SIDED], ids=["central", "one-sided"])
 def test_dropouts_mask_is_another_in_the_next_step(options):
     model, loss, x, target = make("dropout", n=40)
-    rule = ForwardGradient(**options, step=1e-12)
+    rule = ForwardGradient(**options, epsilon=1e-12)
     model.reseed(3)
     first, second = (rule.estimate(model, loss, x, target) for _ in range(2))
     model.reseed(3)
@@ -166,7 +168,7 @@ def test_dropouts_mask_is_another_in_the_next_step(options):
 @pytest.mark.parametrize("name", ["mlp", "images", "dropout"])
 def test_antithetic_pairs_are_central_differences(name, distribution, regenerate):
     """K one-sided ones along v and -v have the mean of K/2 central ones; the same draws."""
-    given = {"distribution": distribution, "step": 1e-3, "regenerate": regenerate}
+    given = {"distribution": distribution, "epsilon": 1e-3, "regenerate": regenerate}
     model, *batch = make(name)
     pairs = ForwardGradient(4, **ONE_SIDED, **given, antithetic=True)
     central = ForwardGradient(2, **CENTRAL, **given)
@@ -267,5 +269,5 @@ def test_pairs_along_as_many_orthonormal_directions_as_parameters_are_the_gradie
     """18 differences along 9 directions and back."""
     model, *batch = make("mlp")
     _, expected = gradients(Backprop(), model, *batch)
-    rule = ForwardGradient(18, "orthonormal", **ONE_SIDED, antithetic=True, step=1e-5)
+    rule = ForwardGradient(18, "orthonormal", **ONE_SIDED, antithetic=True, epsilon=1e-5)
     close(gradients(rule, model, *batch)[1], expected, 1e-6, 1e-8)

@@ -11,7 +11,7 @@ from minigrad.backend import to_device, to_host
 from minigrad.kernels import draws
 from minigrad.kernels.memory import in_memory_order
 from minigrad.kernels.updates import add_scaled
-from minigrad.rules import Directions
+from minigrad.rules import DirectionSampler
 from minigrad.rules.forward.directions import (
     BLOCK,
     DISTRIBUTIONS,
@@ -31,7 +31,7 @@ def empty(xp, shapes=SHAPES, dtype="float64"):
 def drawn(xp, distribution, step=1, k=0, seed=0, shapes=SHAPES, dtype="float64"):
     """A direction on the host, parameter by parameter."""
     arrays = empty(xp, shapes, dtype)
-    Directions(distribution, seed).fill(arrays, step, k)
+    DirectionSampler(distribution, seed).fill(arrays, step, k)
     return [to_host(array).copy() for array in arrays]
 
 
@@ -157,7 +157,7 @@ def test_rademacher_is_half_and_half():
 def test_the_mean_is_zero_and_the_covariance_one(distribution, xp):
     """Within 5 standard deviations, over parameters and parts of one; also orthonormal v_1."""
     n, count, rows = 4, 1000, []
-    draws, arrays = Directions(distribution, 5), empty(xp, [(1, 2), (), (1,)])
+    draws, arrays = DirectionSampler(distribution, 5), empty(xp, [(1, 2), (), (1,)])
     for step in range(count):
         if distribution == "orthonormal":
             arrays = draws.orthonormal(arrays, step, 3)[step % 3]
@@ -193,20 +193,20 @@ def test_the_sphere_has_one_radius_over_all_parameters(dtype, xp):
 @pytest.mark.parametrize("count", [1, 2, 7, 14])
 def test_orthonormal_directions_are_orthogonal_and_of_length_root_n(count, dtype, xp):
     like = empty(xp, dtype=dtype)
-    found = Directions("orthonormal").orthonormal(like, 1, count)
+    found = DirectionSampler("orthonormal").orthonormal(like, 1, count)
     v = np.array([np.concatenate([to_host(a).ravel() for a in one]) for one in found])
     assert [[a.shape for a in one] for one in found] == [SHAPES] * count
     assert v.dtype == dtype
     atol = 1e-5 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(v @ v.T, 14 * np.eye(count), atol=14 * atol)
-    other = Directions("orthonormal").orthonormal(like, 2, count)
+    other = DirectionSampler("orthonormal").orthonormal(like, 2, count)
     assert not np.allclose(to_host(other[0][0]), to_host(found[0][0]))
 
 
 @pytest.mark.parametrize("count", [2, 5])
 def test_they_span_what_the_normals_span(count, xp):
     """v_1 is the first normal one but for its length, and so on: Gram and Schmidt."""
-    found = Directions("orthonormal", 3).orthonormal(empty(xp, [(9,)]), 4, count)
+    found = DirectionSampler("orthonormal", 3).orthonormal(empty(xp, [(9,)]), 4, count)
     v = np.array([to_host(one[0]) for one in found])
     normal = np.array([drawn(xp, "normal", 4, k, 3, [(9,)])[0] for k in range(count)])
     share = normal @ v.T / 9
@@ -219,14 +219,14 @@ def test_there_are_no_more_of_them_than_dimensions(xp):
     with pytest.raises(
         ValueError, match=r"no 15 orthogonal directions in 14 dimensions.*at most 14"
     ):
-        Directions("orthonormal").orthonormal(empty(xp), 1, 15)
+        DirectionSampler("orthonormal").orthonormal(empty(xp), 1, 15)
 
 
 @pytest.mark.on_host
 @pytest.mark.parametrize(("n", "count"), [(2**18 + 1, 4), (70_000, 16), (1050, 1050)])
 def test_very_long_ones_are_orthogonal_too(n, count):
     assert n * count > SMALL
-    found = Directions("orthonormal").orthonormal(
+    found = DirectionSampler("orthonormal").orthonormal(
         [np.empty(n - 6, "float32"), *empty(np, [(6,)])], 1, count
     )
     v = np.array([np.concatenate([a.ravel() for a in one]) for one in found], "float64")
@@ -252,7 +252,7 @@ def test_rows_too_close_for_cholesky_are_made_orthogonal_too(monkeypatch):
 @pytest.mark.parametrize("distribution", ["normal", "rademacher", "sphere"])
 def test_a_direction_depends_on_seed_step_and_number_alone(distribution, xp):
     first = drawn(xp, distribution, 3, 2, 7)
-    draws, arrays = Directions(distribution, 7), empty(xp)
+    draws, arrays = DirectionSampler(distribution, 7), empty(xp)
     for step, k in ((5, 0), (3, 1), (3, 2)):
         draws.fill(arrays, step, k)
     for a, b in zip(arrays, first, strict=True):
@@ -264,7 +264,7 @@ def test_a_direction_depends_on_seed_step_and_number_alone(distribution, xp):
 @pytest.mark.parametrize("distribution", ["normal", "rademacher"])
 def test_any_part_can_be_drawn_alone(distribution, xp):
     whole, arrays = drawn(xp, distribution, 3, 1), empty(xp)
-    Directions(distribution).fill_part([(3, arrays[3]), (1, arrays[1])], 3, 1)
+    DirectionSampler(distribution).fill_part([(3, arrays[3]), (1, arrays[1])], 3, 1)
     for i in (1, 3):
         np.testing.assert_array_equal(to_host(arrays[i]), whole[i])
 
@@ -277,7 +277,9 @@ def test_threads_draw_the_same_bits(distribution):
     for n in (1, 2, 3):
         threads.set_threads(n)
         if distribution == "orthonormal":
-            (arrays,) = Directions(distribution).orthonormal(empty(np, shapes, "float32"), 1, 1)
+            (arrays,) = DirectionSampler(distribution).orthonormal(
+                empty(np, shapes, "float32"), 1, 1
+            )
             found.append(arrays)
         else:
             found.append(drawn(np, distribution, shapes=shapes, dtype="float32"))
@@ -306,7 +308,7 @@ def test_float32_and_float64_are_the_same_numbers(distribution, n):
 def test_a_kernel_that_lies_otherwise_than_it_looks_is_filled_where_it_lies():
     plain = np.empty((4, 3, 3, 2))  # as Conv2d keeps W (O, C, KH, KW): in the order O, KH, KW, C
     kernel = plain.transpose(0, 3, 1, 2)
-    Directions().fill([kernel], 1, 0)
+    DirectionSampler().fill([kernel], 1, 0)
     np.testing.assert_array_equal(plain.ravel(), many(plain.size, dtype="float64"))
     flat = in_memory_order(kernel)
     assert np.shares_memory(flat, plain)
@@ -385,7 +387,7 @@ def rows_of(step):
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_the_directions_of_a_step(distribution, antithetic, xp):
     params = dict(zip("abcd", empty(xp), strict=True))
-    step = StepDirections(Directions(distribution, 2), 5, params, 6, antithetic)
+    step = StepDirections(DirectionSampler(distribution, 2), 5, params, 6, antithetic)
     rows = rows_of(step)
     assert len(rows) == 6
     assert [list(row) for row in rows] == [list("abcd")] * 6
@@ -402,7 +404,7 @@ def test_the_directions_of_a_step(distribution, antithetic, xp):
     else:
         arrays = empty(xp)
         for k, row in enumerate(rows):
-            Directions(distribution, 2).fill(arrays, 5, k // 2 if antithetic else k)
+            DirectionSampler(distribution, 2).fill(arrays, 5, k // 2 if antithetic else k)
             sign = -1 if antithetic and k % 2 else 1
             for a, b in zip(arrays, row.values(), strict=True):
                 np.testing.assert_array_equal(sign * to_host(a), b)
@@ -412,7 +414,7 @@ def test_the_directions_of_a_step(distribution, antithetic, xp):
 @pytest.mark.parametrize("distribution", ["normal", "rademacher"])
 def test_parts_and_means_are_those_of_the_whole(distribution, antithetic, xp):
     params = dict(zip("abcd", empty(xp), strict=True))
-    step = StepDirections(Directions(distribution, 2), 5, params, 4, antithetic)
+    step = StepDirections(DirectionSampler(distribution, 2), 5, params, 4, antithetic)
     rows, slopes = rows_of(step), [2.0, -1.0, 0.5, 3.0]
     for k, row in enumerate(rows):
         part = step.part(k, ["d", "b"])
@@ -431,7 +433,7 @@ def test_what_is_no_distribution_or_seed_is_refused():
     with pytest.raises(
         ValueError, match="one of normal, rademacher, sphere, orthonormal, got 'cauchy'"
     ):
-        Directions("cauchy")
+        DirectionSampler("cauchy")
     for seed in (-1, 0.5, None, True):
         with pytest.raises(ValueError, match="seed must be an integer of at least 0"):
-            Directions(seed=seed)
+            DirectionSampler(seed=seed)

@@ -13,7 +13,15 @@ from minigrad.backend import to_device, to_host
 from minigrad.functions import Beale, Height, Ravine, Rosenbrock, at, descend
 from minigrad.kernels import products
 from minigrad.layers import linear
-from minigrad.rules import Backprop, Directions, ForwardGradient, WellTempered
+from minigrad.rules import (
+    ActivityPerturbation,
+    Backprop,
+    DirectionSampler,
+    ForwardGradient,
+    GuidedForwardGradient,
+    WeightPerturbation,
+    WellTempered,
+)
 
 NOTHING = np.zeros((1, 0))
 
@@ -44,7 +52,7 @@ def test_the_mean_over_all_directions_is_the_gradient(name, table, regenerate):
     shapes = [p.shape for p in model.params.values()]
     rows = table(sum(p.size for p in model.params.values()))
     rule = ForwardGradient(directions=len(rows), regenerate=regenerate)
-    rule._draws = Given(rows, shapes, len(rows))
+    rule.sampler = Given(rows, shapes, len(rows))
     ours, grads = gradients(rule, model, *batch)
     close(grads, expected)
     assert ours == pytest.approx(value, rel=1e-12)
@@ -61,7 +69,7 @@ def test_one_direction_a_step_has_the_same_mean(name):
     shapes = [p.shape for p in model.params.values()]
     rows = basis(sum(p.size for p in model.params.values()))
     rule, total = ForwardGradient(), dict.fromkeys(expected, 0)
-    rule._draws = Given(rows, shapes, 1)
+    rule.sampler = Given(rows, shapes, 1)
     for row in rows:
         ours, grads = gradients(rule, model, *batch)
         assert ours == pytest.approx(value, rel=1e-12)
@@ -76,7 +84,7 @@ def test_a_gradient_not_of_length_one_over_k_is_found(options):
     model, *batch = make("mlp")
     _, expected = gradients(Backprop(), model, *batch)
     rule = ForwardGradient(**options | {"directions": 9})
-    rule._draws = Given(1.01 * basis(9), [p.shape for p in model.params.values()], 9)
+    rule.sampler = Given(1.01 * basis(9), [p.shape for p in model.params.values()], 9)
     with pytest.raises(AssertionError):
         close(gradients(rule, model, *batch)[1], expected)
 
@@ -97,7 +105,7 @@ def test_the_estimate_is_the_mean_of_slope_times_direction(name, directions, dis
     model, *batch = make(name)
     value, gradient = gradients(Backprop(), model, *batch)
     rule = ForwardGradient(directions, distribution, seed=4)
-    draws, like = Directions(distribution, 4), list(model.params.values())
+    draws, like = DirectionSampler(distribution, 4), list(model.params.values())
     for step in (1, 2):
         ours, grads = gradients(rule, model, *batch)
         arrays = [mg.backend.array_module(p).empty_like(p) for p in like]
@@ -154,7 +162,7 @@ def test_each_coordinates_spread_at_a_point_of_beales():
     """std_i = √(|∇|² + ∇_i²) for normal directions: 10^5 of them at (1.5, -0.1)."""
     surface, n = Beale(), 100_000
     v = np.empty((n, 2))
-    Directions(seed=3).fill([v], 1, 0)
+    DirectionSampler(seed=3).fill([v], 1, 0)
     surface.forward(np.broadcast_to([1.5, -0.1], (n, 2)))
     g = surface.jvp(v)[:, None] * v
     gradient, spread = np.array([-3.433947, -0.807885]), np.array([4.923, 3.619])
@@ -276,7 +284,7 @@ def test_a_loaded_rule_goes_on_bit_for_bit(options, tmp_path):
 def test_a_state_that_does_not_fit_is_refused():
     model, rule = make("mlp")[0], ForwardGradient(seed=1)
     assert rule.state_dict() == {"seed": 1, "steps": 0}
-    with pytest.raises(KeyError, match=r"no state of a ForwardGradient: \['seed'\] missing"):
+    with pytest.raises(KeyError, match=r"no state of a WeightPerturbation: \['seed'\] missing"):
         rule.load_state_dict(model, {"steps": 1})
     with pytest.raises(ValueError, match="of seed 2, this rule of 1"):
         rule.load_state_dict(model, {"seed": 2, "steps": 1})
@@ -315,7 +323,7 @@ def test_each_slope_is_clipped_and_known_as_it_was(mode, directions, regenerate)
     slopes = rows @ flat(expected)
     clip = float(np.sort(abs(slopes[:directions]))[directions // 2]) * 0.9
     rule = ForwardGradient(clip=clip, **options)
-    rule._draws = Given(rows, [p.shape for p in model.params.values()], directions)
+    rule.sampler = Given(rows, [p.shape for p in model.params.values()], directions)
     _, grads = gradients(rule, model, *batch)
     mean = (np.clip(slopes, -clip, clip)[:, None] * rows)[:directions].mean(axis=0)
     np.testing.assert_allclose(flat(grads), mean, rtol=1e-7, atol=1e-8)
@@ -531,7 +539,7 @@ def test_what_comes_to_the_host(device):
         ({"directions": 3}, 4),
         ({"directions": 3, "distribution": "rademacher", "regenerate": True}, 4),
         ({"directions": 3, "perturb": "activities", "clip": 1.0}, 1),
-        ({"directions": 3, "mode": "finite-difference", "step": 1e-4}, 6),
+        ({"directions": 3, "mode": "finite-difference", "epsilon": 1e-4}, 6),
     ):
         before = cupy.transfers
         ForwardGradient(**options).estimate(model, *batch)
@@ -549,11 +557,15 @@ REFUSED = [
     ({"perturb": "inputs"}, ValueError, "perturb must be one of weights, activities"),
     ({"scheme": "forward"}, ValueError, "scheme must be one of central, one-sided"),
     ({"clip": -1}, ValueError, "clip must be a number >= 0"),
-    ({"clip": 0}, ValueError, "step and clip must be above 0"),
-    ({"step": 0}, ValueError, "step and clip must be above 0"),
-    ({"step": math.nan}, ValueError, "step must be a number >= 0"),
-    ({"step": 1e-3}, ValueError, 'step and scheme are for mode="finite-difference"'),
-    ({"scheme": "one-sided"}, ValueError, 'step and scheme are for mode="finite-difference"'),
+    ({"clip": 0}, ValueError, "clip must be above 0"),
+    ({"epsilon": 0}, ValueError, "epsilon must be above 0"),
+    ({"epsilon": math.nan}, ValueError, "epsilon must be a number >= 0"),
+    ({"epsilon": 1e-3}, ValueError, 'epsilon and scheme are for method="finite-difference"'),
+    (
+        {"scheme": "one-sided"},
+        ValueError,
+        'epsilon and scheme are for method="finite-difference"',
+    ),
     ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
     ({"antithetic": True, "directions": 2}, ValueError, "need one-sided finite differences"),
     (
@@ -580,13 +592,23 @@ REFUSED = [
     ({"regenerate": True, "distribution": "orthonormal"}, ValueError, "cannot be drawn part"),
     ({"perturb": "activities", "distribution": "sphere"}, ValueError, "not one vector"),
     ({"perturb": "activities", "distribution": "orthonormal"}, ValueError, "not one vector"),
-    ({"perturb": "activities", "regenerate": True}, ValueError, "directions of weights"),
-    ({"layerwise": True}, ValueError, "layerwise=True needs perturb"),
+    (
+        {"perturb": "activities", "regenerate": True},
+        ValueError,
+        'regenerate=True is for perturb="weights".*; ActivityPerturbation has no such argument',
+    ),
+    ({"layerwise": True}, ValueError, 'layerwise=True is for perturb="activities"; Weight'),
+    ({"active": False}, ValueError, 'active=False is for perturb="activities"; WeightPert'),
     ({"guide": "backprop"}, TypeError, "guide must be a Rule, got 'backprop'"),
     ({"guide": Backprop}, TypeError, "guide must be a Rule"),
     ({"guide": Backprop(), "perturb": "activities"}, ValueError, "a guide's direction"),
     ({"guide": Backprop(), "mode": "finite-difference"}, ValueError, "a guide's direction"),
-    ({"guide": Backprop(), "regenerate": True}, ValueError, "a guide's direction"),
+    (
+        {"guide": Backprop(), "regenerate": True},
+        ValueError,
+        "without guide; GuidedForwardGradient has no such argument",
+    ),
+    ({"mode": "jvp", "method": "finite-difference"}, ValueError, "mode and method are one arg"),
 ]
 
 
@@ -600,24 +622,31 @@ def test_options_that_cannot_be_are_refused(options, error, message):
 @pytest.mark.on_host
 def test_what_it_says_of_itself():
     assert repr(ForwardGradient()) == (
-        "ForwardGradient(directions=1, distribution='normal', mode='jvp')"
+        "WeightPerturbation(directions=1, distribution='normal', method='jvp', clip=None, "
+        "scheme='central', epsilon=None, antithetic=False, regenerate=False, seed=0)"
     )
     rule = ForwardGradient(
         4, "rademacher", "finite-difference", scheme="one-sided", antithetic=True, clip=1, seed=7
     )
     assert repr(rule) == (
-        "ForwardGradient(directions=4, distribution='rademacher', mode='finite-difference', "
-        "clip=1, scheme='one-sided', antithetic=True, seed=7)"
+        "WeightPerturbation(directions=4, distribution='rademacher', method='finite-difference', "
+        "clip=1.0, scheme='one-sided', epsilon=None, antithetic=True, regenerate=False, seed=7)"
     )
-    assert "perturb='activities', layerwise=True, active=False" in repr(
-        ForwardGradient(perturb="activities", layerwise=True, active=False)
-    )
-    assert "guide=Backprop()" in repr(ForwardGradient(guide=Backprop()))
-    assert "step=0.001, regenerate=True" in repr(
-        ForwardGradient(mode="finite-difference", step=1e-3, regenerate=True)
-    )
-    for option in inspect.signature(ForwardGradient.__init__).parameters:
-        assert option == "self" or option in ForwardGradient.__init__.__doc__
+    rule = ForwardGradient(perturb="activities", layerwise=True, active=False)
+    assert repr(rule).startswith("ActivityPerturbation(directions=1, distribution='normal', ")
+    assert "layerwise=True, active=False" in repr(rule)
+    rule = ForwardGradient(guide=Backprop())
+    assert repr(rule) == "GuidedForwardGradient(guide=Backprop(), clip=None)"
+    rule = ForwardGradient(mode="finite-difference", epsilon=1e-3, regenerate=True)
+    assert "epsilon=0.001, antithetic=False, regenerate=True" in repr(rule)
+    for made in (
+        ForwardGradient.__new__,
+        WeightPerturbation.__init__,
+        ActivityPerturbation.__init__,
+        GuidedForwardGradient.__init__,
+    ):
+        for option in inspect.signature(made).parameters:
+            assert option in ("self", "cls") or option in made.__doc__
 
 
 COSTS = [

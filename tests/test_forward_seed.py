@@ -8,7 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.backend import array_module, to_device, to_host
-from minigrad.rules import Directions, ForwardGradient
+from minigrad.rules import DirectionSampler, ForwardGradient
 
 torch = pytest.importorskip("torch")
 
@@ -48,7 +48,7 @@ def on_torch(arrays):
 
 def directions(model, step, K, distribution="normal"):
     """Those that the rule with seed 5 draws in this step, on PyTorch's side."""
-    draws, found = Directions(distribution, 5), []
+    draws, found = DirectionSampler(distribution, 5), []
     for k in range(K):
         v = {key: array_module(p).empty_like(p) for key, p in model.params.items()}
         draws.fill(list(v.values()), step, k)

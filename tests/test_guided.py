@@ -127,7 +127,7 @@ def test_the_guide_hears_of_epochs_and_learning_rates():
         lambda: ForwardGradient(2, "rademacher", "finite-difference"),
         lambda: ForwardGradient(perturb="activities"),
         lambda: ForwardGradient(guide=Backprop()),
-        lambda: WellTempered(Backprop(), mini_batch=2),
+        lambda: WellTempered(Backprop(), micro_batch_size=2),
     ],
 )
 def test_a_guide_may_evaluate_the_network_as_often_as_it_likes(inner):
@@ -137,7 +137,7 @@ def test_a_guide_may_evaluate_the_network_as_often_as_it_likes(inner):
     expected = loss.forward(model.forward(x), target)
     model.reseed(3)
     value = ForwardGradient(guide=inner()).estimate(model, loss, x, target)
-    if "mini_batch" not in repr(inner()):  # whose batches are not of the whole's size
+    if "micro_batch_size" not in repr(inner()):  # whose batches are not of the whole's size
         assert value == pytest.approx(expected, rel=1e-9)
     assert all(leaf._kept is None for _, leaf in model.leaves())
     rule = inner()

@@ -336,7 +336,7 @@ def test_modules_are_made_as_asked_for():
     made, same, other = (rule(model, seed=seed, **options) for seed in (1, 1, 2))
     sizes = [
         [param.shape for param in part.net.params.values() if param.ndim == 2]
-        for part in [*made.modules, *made.net.inputs]
+        for part in [*made.modules, *made.inputs]
     ]
     assert sizes == [
         [(6 + 3, 7), (7, 6)],
@@ -348,7 +348,7 @@ def test_modules_are_made_as_asked_for():
     assert [untold.modules[0].net.params["0.0.W"].shape] == [(5, 5)]
     for i in (0, 2):
         start, again, another = (
-            on_host([*r.modules, *r.net.inputs][i].net.params) for r in (made, same, other)
+            on_host([*r.modules, *r.inputs][i].net.params) for r in (made, same, other)
         )
         assert all(np.array_equal(start[key], again[key]) for key in start)
         assert not all(np.array_equal(start[key], another[key]) for key in start)
@@ -540,7 +540,7 @@ def test_a_net_that_is_no_plain_chain_is_not_cut():
             return x + super().forward(x, train)
 
     model = Residual(mg.Linear(4, 4), mg.Tanh(), mg.Linear(4, 4))
-    with pytest.raises(TypeError, match="Residual has a forward of its own"):
+    with pytest.raises(TypeError, match="Residual has a forward, backward or jvp of its own"):
         split(model)
 
 

@@ -56,7 +56,7 @@ def batches(count, seed=0, shape=(4,), dtype="float64"):
 def make(model, optimizer="adam", start=0, **options):
     """A rule whose modules start at random, not at zero."""
     rule = SyntheticGradients(model, optimizer=OPTIMIZERS[optimizer], **options)
-    for i, module in enumerate([*rule.modules, *rule.net.inputs]):
+    for i, module in enumerate([*rule.modules, *rule.inputs]):
         randomise([leaf for _, leaf in module.net.leaves()], start + i)
     return rule
 
@@ -144,7 +144,7 @@ def compare(kind, optimizer, options, step=plain_step, seed=0):
                 last[i] = t + 1 if options["mode"] != "stale" else t - t % options["every"] + 1
         assert (rule.steps, rule.updates, rule.last_update) == (t + 1, updates, last)
         sgd.step()
-        for module, mine in zip([*rule.modules, *rule.net.inputs], plain.M + plain.I, strict=True):
+        for module, mine in zip([*rule.modules, *rule.inputs], plain.M + plain.I, strict=True):
             agree(module.net.state_dict(), mine.p.values(), f"step {t}, module")
         for block, mine in zip(rule.blocks, plain.f, strict=True):
             names = [key.rpartition(".")[2] for key in block.params]
@@ -275,7 +275,7 @@ def test_at_first_the_top_block_alone_has_a_gradient(net, mode, hidden):
 def test_a_block_left_out_does_not_move_and_teaches_no_one(mode):
     model, loss, count, seen = network("bn-relu"), mg.CrossEntropyLoss(), 40, set()
     rule, adam = make(model, mode=mode, update_probability=0.4, seed=2), mg.Adam(model, 0.01)
-    parts = [*rule.modules, *rule.net.inputs]
+    parts = [*rule.modules, *rule.inputs]
     for on, (x, y) in zip(pattern(2, 0.4, count), batches(count), strict=True):
         # modules[i] is taught by the block above it, what predicts block i's output by block i
         taught = [*on[1:], *on[:2]][: len(parts)]
@@ -345,7 +345,7 @@ def test_a_state_made_with_other_settings_is_refused():
         with pytest.raises(ValueError, match=r"was made with mode='sequential', .*, not mode="):
             wrong.load_state_dict(model, rule.state_dict())
         assert same(wrong.state_dict(), before)
-    with pytest.raises(ValueError, match="modules are another model's"):
+    with pytest.raises(ValueError, match="blocks are another model's"):
         rule.load_state_dict(model, rule.state_dict())
 
 
@@ -429,7 +429,7 @@ def test_float32_stays_float32(case, hidden):
     model = convnet("float32")
     rule = SyntheticGradients(model, hidden=hidden, input_shape=(1, 6, 5), **options)
     trained(rule, model, mg.Adam(model, 0.01), batches(4, shape=(1, 6, 5), dtype="float32"))
-    nets = [model, *(module.net for module in [*rule.modules, *rule.net.inputs])]
+    nets = [model, *(module.net for module in [*rule.modules, *rule.inputs])]
     for net in nets:
         for arrays in (net.params, net.grads):
             assert {str(array.dtype) for array in arrays.values()} <= {"float32"}
@@ -441,7 +441,7 @@ def test_fit_moves_the_modules_learning_rates(per, wrapped):
     rng, model = np.random.default_rng(1), network(dtype="float32")
     x, y = rng.standard_normal((15, 4)).astype("float32"), rng.integers(0, CLASSES, 15)
     rule, adam, seen = SyntheticGradients(model, mode="unlocked", lr=0.02), mg.Adam(model, 0.3), []
-    parts = [*rule.modules, *rule.net.inputs]
+    parts = [*rule.modules, *rule.inputs]
     mg.fit(
         model,
         mg.CrossEntropyLoss(),
@@ -498,7 +498,7 @@ def test_in_the_warm_up_inputs_are_learned_too(rng):
 
     def distance():
         h, far = x, []
-        for block, module in zip(rule.blocks, rule.net.inputs, strict=False):
+        for block, module in zip(rule.blocks, rule.inputs, strict=False):
             h = block.forward(h)
             far.append(float(abs(module.predict(x) - h).sum()))
         return far

@@ -133,7 +133,7 @@ def test_within_the_step_the_mean_is_gated_by_its_own_eta(examples, rng):
     model, loss = net(), mg.CrossEntropyLoss()
     whole = mg.rules.Backprop().estimate(model, loss, x, y)
     true = to_host(model.layers[0].grads["W"]).copy()
-    plain = mg.rules.WellTempered(gate="none", mini_batch=4)
+    plain = mg.rules.WellTempered(gate="none", micro_batch_size=4)
     assert plain.estimate(model, loss, x, y) == pytest.approx(whole, rel=1e-12)
     np.testing.assert_allclose(to_host(model.layers[0].grads["W"]), true, rtol=1e-10)
     parts, sizes = [], []
@@ -144,7 +144,7 @@ def test_within_the_step_the_mean_is_gated_by_its_own_eta(examples, rng):
     w, g = np.array(sizes) / 4, np.stack(parts)
     variance = np.average((g - true) ** 2, axis=0, weights=w)
     snr = abs(true) / np.sqrt(variance * (w**2).sum() / w.sum() ** 2)
-    rule = mg.rules.WellTempered(mini_batch=4)
+    rule = mg.rules.WellTempered(micro_batch_size=4)
     rule.estimate(model, loss, x, y)
     np.testing.assert_allclose(to_host(rule.snr["0.W"]), snr, rtol=1e-9)
     expected = np.minimum(1, snr) * true
@@ -231,10 +231,10 @@ def test_one_mini_batch_gates_nothing_and_says_so(rng):
 def test_one_mini_batch_at_an_epochs_end_keeps_what_was_measured(rng):
     x, y = to_device(rng.standard_normal((13, 4))), to_device(rng.integers(0, 3, 13))
     model, loss = net(), mg.CrossEntropyLoss()
-    rule = mg.rules.WellTempered(mini_batch=4)
+    rule = mg.rules.WellTempered(micro_batch_size=4)
     rule.estimate(model, loss, x[:9], y[:9])
     before = rule.fraction_below_one
-    with pytest.warns(UserWarning, match="use larger batches, or a smaller mini_batch"):
+    with pytest.warns(UserWarning, match="use larger batches, or a smaller micro_batch_size"):
         rule.estimate(model, loss, x[9:], y[9:])
     left = to_host(model.layers[0].grads["W"]).copy()
     mg.rules.Backprop().estimate(model, loss, x[9:], y[9:])
@@ -248,7 +248,10 @@ def test_an_interrupted_step_leaves_nothing_behind(rng):
     bad = y.copy()
     bad[11] = 7
     model, loss = net(), mg.CrossEntropyLoss()
-    rule, fresh = mg.rules.WellTempered(mini_batch=4), mg.rules.WellTempered(mini_batch=4)
+    rule, fresh = (
+        mg.rules.WellTempered(micro_batch_size=4),
+        mg.rules.WellTempered(micro_batch_size=4),
+    )
     with pytest.raises(ValueError, match="label"):
         rule.estimate(model, loss, x, to_device(bad))
     rule.estimate(model, loss, x, to_device(y))
@@ -298,7 +301,7 @@ def test_a_full_window_is_measured_at_once(rng):
 
 def test_a_gate_without_a_name_has_a_repr():
     rule = mg.rules.WellTempered(gate=functools.partial(np.minimum, 1.0))
-    assert "gate='...'" in repr(rule)
+    assert "gate=..." in repr(rule)
 
 
 def test_neurons_of_another_layout_are_asked_for(rng):
@@ -358,9 +361,9 @@ def test_gates_are_nested_and_any_function_is_one(rng):
         ({"decay": 1.0}, "decay must be between 0 and 1"),
         ({"window": "batch"}, 'window must be "epoch" or a number'),
         ({"window": 1}, "window must be an integer of at least 2"),
-        ({"mini_batch": 0}, "mini_batch must be an integer of at least 1"),
-        ({"mini_batch": 10, "window": 5}, "give one of window, decay and mini_batch"),
-        ({"decay": 0.9, "window": 5}, "give one of window, decay and mini_batch"),
+        ({"micro_batch_size": 0}, "micro_batch_size must be an integer of at least 1"),
+        ({"micro_batch_size": 10, "window": 5}, "give one of window, decay and micro_batch_size"),
+        ({"decay": 0.9, "window": 5}, "give one of window, decay and micro_batch_size"),
     ],
 )
 def test_bad_settings_are_refused(options, message):
@@ -369,9 +372,11 @@ def test_bad_settings_are_refused(options, message):
 
 
 def test_its_settings_are_in_its_name():
-    rule = mg.rules.WellTempered(mini_batch=10, gate="wiener", per="layer")
-    expected = "WellTempered(Backprop(), gate='wiener', mini_batch=10, per='layer', unbiased=False)"
-    assert repr(rule) == expected
+    rule = mg.rules.WellTempered(micro_batch_size=10, gate="wiener", per="layer")
+    assert repr(rule) == (
+        "WellTempered(rule=Backprop(), gate='wiener', window='epoch', decay=None, "
+        "micro_batch_size=10, per='layer', unbiased=False)"
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"window": 4}, {"decay": 0.8}, {"per": "neuron"}])
@@ -558,7 +563,7 @@ def test_the_authors_mlp_of_2018(real_mnist):
     history = mg.fit(
         model,
         mg.CrossEntropyLoss(),
-        mg.rules.WellTempered(mini_batch=10),
+        mg.rules.WellTempered(micro_batch_size=10),
         mg.SGD(model, 0.1),
         train,
         test,

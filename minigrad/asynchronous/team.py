@@ -78,7 +78,7 @@ class Team:
     def _kit(self, i: int) -> dict[str, Any]:
         """The objects for the process of block i."""
         block = self.blocks[i]
-        net = getattr(self.rule, "net", None)
+        net = getattr(self.rule, "decoupled", None)
         optimizer = self.optimizer.twin(block)
         names = block.keys()
         state = self.optimizer.state_dict()
@@ -250,7 +250,7 @@ class Team:
                 }
         self.optimizer.load_state_dict(flat)
         if isinstance(self.rule, SyntheticGradients):
-            net = self.rule.net
+            net = self.rule.decoupled
             steps = len(results[-1]["losses"])
             for i, result in enumerate(results):
                 if i < net.top:

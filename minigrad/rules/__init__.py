@@ -1,27 +1,49 @@
 """The learning rules: one way to get a gradient a file or folder, all called in the same way."""
 
+from typing import Any
+
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
-from minigrad.rules.forward import Directions, ForwardGradient
+from minigrad.rules.forward import (
+    ActivityPerturbation,
+    DirectionSampler,
+    ForwardGradient,
+    GuidedForwardGradient,
+    WeightPerturbation,
+)
+from minigrad.rules.renamed import old_name
 from minigrad.rules.synthetic import (
     GradientModule,
     InputModule,
     Module,
+    StaleGradients,
     SyntheticGradients,
+    TopLayerOnly,
     split,
 )
 from minigrad.rules.well_tempered import WellTempered, null_fraction
+from minigrad.rules.wrapper import Wrapper
 
 __all__ = [
+    "ActivityPerturbation",
     "Backprop",
-    "Directions",
+    "DirectionSampler",
     "ForwardGradient",
     "GradientModule",
+    "GuidedForwardGradient",
     "InputModule",
     "Module",
     "Rule",
+    "StaleGradients",
     "SyntheticGradients",
+    "TopLayerOnly",
+    "WeightPerturbation",
     "WellTempered",
+    "Wrapper",
     "null_fraction",
     "split",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return old_name(__name__, name, {"Directions": DirectionSampler})

@@ -13,7 +13,7 @@ class Backprop(Rule):
 
     Forward:   x_l = f_l(x_{l-1}, W_l), l = 1 ... L;  loss L(x_L, target)
     Backward:  dx_L = ∂L/∂x_L;  dx_{l-1} = (∂f_l/∂x_{l-1})ᵀ dx_l,  dW_l = (∂f_l/∂W_l)ᵀ dx_l
-    Cost: about three forward passes; the first layer's dx is not computed.
+    Cost: about three forward passes. The dx of the first layer with parameters is not computed.
     Source: Linnainmaa 1970; Rumelhart, Hinton, Williams 1986.  Taught in: 01_gradients_by_hand.
     """
 

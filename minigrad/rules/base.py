@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from minigrad.backend import Array
 from minigrad.layers import Layer
@@ -14,31 +17,66 @@ from minigrad.losses import Loss
 class Rule:
     """A way to get gradients: a rule estimates, an optimiser steps.
 
-    `estimate` leaves in every layer's `grads` this rule's estimate of the loss's gradient, and
-    `grads == {}` in a layer that it leaves out this time; it never touches a parameter.
+    To write a rule, derive from `Rule` and write `estimate`. It fills every layer's `grads` with an
+    estimate of the loss's gradient, and it never changes a parameter. A layer whose `grads` is {}
+    is left out of this step: the optimiser skips it.
+    A rule that changes what another rule estimates is derived from `Wrapper`.
     """
 
-    cost = math.nan  # products of a step in those of a forward pass, where the rule knows
+    cost: float = math.nan  # matrix products of one step, in those of one forward pass
+    _old_arguments: tuple[str, ...] = ()  # old names of arguments, which the repr leaves out
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
-        """Fill the layers' `grads` for this batch; returns the batch's mean loss."""
+        """Fill the layers' `grads` for this batch. Returns the batch's mean loss."""
         raise NotImplementedError(f"{type(self).__name__} has no estimate(...) yet")
 
     def end_epoch(self) -> None:
-        """Called by `fit` after each epoch, for rules that keep statistics."""
+        """`fit` calls this after each epoch. Rules that keep statistics use it."""
 
     def rescale(self, factor: float) -> None:
-        """Called by `fit` when its schedule has moved, with lr(t)/lr(0): for rules that have
-        learning rates of their own, which are to fall together with the optimiser's."""
+        """`fit` calls this with lr(t)/lr(0) when its schedule has changed the optimiser's lr.
+
+        A rule with learning rates of its own multiplies their first values by the factor.
+        """
 
     def state_dict(self) -> dict[str, Any]:
-        """What the rule has learned or measured so far, on the host, flat; {} for most rules."""
+        """What the rule has learned or measured, on the host, flat. Most rules keep nothing: {}."""
         return {}
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave, for this model."""
+        """Take over what `state_dict` gave. The next estimate is then the same."""
         if state:
             raise KeyError(f"{type(self).__name__} keeps nothing, this state has {sorted(state)}")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        """The call that makes such a rule, with every argument.
+
+        It takes the arguments of `__init__` from attributes of the same names.
+        """
+        said = []
+        for name, parameter in inspect.signature(type(self).__init__).parameters.items():
+            several = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            if name == "self" or several or name in self._old_arguments:
+                continue
+            if hasattr(self, name):
+                said.append(f"{name}={_said(getattr(self, name))}")
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
+def _said(value: Any) -> str:
+    """An argument as it is typed; "..." for an array, a network or a function without a name."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, tuple):
+        inside = [_said(item) for item in value]
+        return f"({inside[0]},)" if len(inside) == 1 else f"({', '.join(inside)})"
+    if isinstance(value, list):
+        return f"[{', '.join(_said(item) for item in value)}]"
+    if value is None or isinstance(value, bool | int | float | str | Rule):
+        return repr(value)
+    if callable(value):
+        return getattr(value, "__name__", "...")
+    if isinstance(value, Mapping | Layer) or hasattr(value, "shape"):
+        return "..."
+    text = repr(value)
+    return "..." if "\n" in text or " at 0x" in text else text

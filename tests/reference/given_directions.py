@@ -9,7 +9,7 @@ from minigrad.backend import to_device, to_host
 
 
 class Given:
-    """In the place of a rule's Directions: the rows of a table, K a step, over parameters (or
+    """In the place of a rule's DirectionSampler: the rows of a table, K a step, over parameters (or
     outputs) of these shapes. per_example: example n of the batch begins with the n-th row."""
 
     distribution, seed = "normal", 0

@@ -102,9 +102,9 @@ class Plain:
                 key.rpartition(".")[2]: to_host(value).copy() for key, value in block.params.items()
             }
             self.f.append(PlainBlock(arrays, kind))
-        weights = [m.net.state_dict().values() for m in [*rule.modules, *rule.net.inputs]]
+        weights = [m.net.state_dict().values() for m in [*rule.modules, *rule.inputs]]
         weights = [dict(zip("WbVc", arrays, strict=False)) for arrays in weights]
-        told = optimizer, rule.scaled, rule.conditioned
+        told = optimizer, getattr(rule, "scaled", True), getattr(rule, "conditioned", True)
         self.M = [PlainModule(arrays, *told) for arrays in weights[:2]]
         self.I = [PlainInput(arrays, optimizer) for arrays in weights[2:]]
         self.t, self.kept = 0, None

@@ -1,6 +1,22 @@
-"""Forward gradients: a gradient estimated from slopes along random directions, without backward."""
+"""Forward gradients: a gradient estimated from slopes along directions, without backward."""
 
-from minigrad.rules.forward.directions import Directions
-from minigrad.rules.forward.rule import ForwardGradient
+from typing import Any
 
-__all__ = ["Directions", "ForwardGradient"]
+from minigrad.rules.forward.activities import ActivityPerturbation
+from minigrad.rules.forward.directions import DirectionSampler
+from minigrad.rules.forward.guided import GuidedForwardGradient
+from minigrad.rules.forward.shorthand import ForwardGradient
+from minigrad.rules.forward.weights import WeightPerturbation
+from minigrad.rules.renamed import old_name
+
+__all__ = [
+    "ActivityPerturbation",
+    "DirectionSampler",
+    "ForwardGradient",
+    "GuidedForwardGradient",
+    "WeightPerturbation",
+]
+
+
+def __getattr__(name: str) -> Any:
+    return old_name(__name__, name, {"Directions": DirectionSampler})

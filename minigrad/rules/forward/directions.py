@@ -1,4 +1,4 @@
-"""Random directions for forward gradients, each drawn again at will: the seed, not the vector."""
+"""Random directions for forward gradients. A seed is enough to draw any of them again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from minigrad.kernels.draws import device_normals, device_signs, draw_normals, d
 from minigrad.kernels.memory import in_memory_order, keep_memory
 from minigrad.kernels.parts import WORTH_A_THREAD
 from minigrad.kernels.updates import add_scaled
+from minigrad.rules.renamed import old_name
 from minigrad.threads import each
 
 DISTRIBUTIONS = ("normal", "rademacher", "sphere", "orthonormal")
@@ -21,18 +22,18 @@ BLOCK = 2**18  # numbers drawn from one stream: few enough tasks that threads se
 SMALL = 2**20  # numbers up to which orthonormal directions are made exactly, in float64
 
 
-class Directions:
-    r"""v with mean 0 and E[v vᵀ] = I, by (step, k): the k-th direction of a step.
+class DirectionSampler:
+    r"""Draws random directions v with E[v] = 0 and E[v vᵀ] = I, by (step, k): a step's k-th.
 
     normal       v_i ~ N(0, 1)
     rademacher   v_i = ±1
     sphere       √n · a point of the unit sphere: a normal v, scaled to |v|² = n
-    orthonormal  v_1 ... v_K of one step, orthogonal to each other, |v_k|² = n: normal ones
-                 orthogonalised. All K are in memory at once; there can be n at most.
+    orthonormal  v_1 ... v_K of one step: normal ones, made orthogonal to each other, |v_k|² = n.
+                 All K are in memory at once. K can be n at most.
 
-    Parameter i of direction k in a step has streams of its own, one for each 2^18 numbers of it, so
-    that any part can be drawn again alone, and threads give the same numbers as one. Host memory:
-    the same numbers in float32 and in float64, up to rounding; a GPU draws its own.
+    Each parameter of each direction has random streams of its own, one for every 2^18 numbers. So
+    any part can be drawn again alone, and the number of threads does not matter. On the host the
+    numbers are the same in float32 and in float64, up to rounding. A GPU draws other ones.
     Source: Box, Muller 1958 for the normals; streams by NumPy's SeedSequence and SFC64.
     """
 
@@ -41,7 +42,8 @@ class Directions:
             raise ValueError(
                 f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}"
             )
-        self.distribution, self.seed = distribution, positive_int("seed", seed, least=0)
+        self.distribution = distribution
+        self.seed = positive_int("seed", seed, least=0)
 
     def fill(self, arrays: Sequence[Array], step: int, k: int) -> None:
         """Write the k-th direction of a step into arrays of all parameters' shapes."""
@@ -53,19 +55,23 @@ class Directions:
                 array *= scale
 
     def fill_part(self, numbered: Any, step: int, k: int) -> None:
-        """Write the parameters with these numbers alone, (i, array): coordinates that do not
-        depend on the others'. Of a direction on the sphere: before it is scaled."""
+        """Write some parameters of a direction only, given as (number of the parameter, array).
+
+        A part of a "sphere" direction is not scaled: its length depends on all parts.
+        """
         signs = self.distribution == "rademacher"
         draw = draw_signs if signs else draw_normals
         draw_on_device = device_signs if signs else device_normals
-        jobs, total = [], 0
+        jobs: list[tuple[np.ndarray, np.ndarray]] = []
+        total = 0
         for i, array in numbered:
             keys = np.random.SeedSequence(self.seed, spawn_key=(step, k, i))
             if array_module(array) is not np:
                 generator = device_generator(int(keys.generate_state(1)[0]), array_module(array))
                 draw_on_device(generator, array)
                 continue
-            flat, total = in_memory_order(array), total + array.nbytes
+            flat = in_memory_order(array)
+            total += array.nbytes
             cuts = range(0, flat.size, BLOCK)
             words = keys.generate_state(3 * len(cuts), np.uint64).reshape(-1, 3)
             jobs += [(flat[a : a + BLOCK], word) for a, word in zip(cuts, words, strict=True)]
@@ -83,13 +89,15 @@ class Directions:
     def orthonormal(self, like: Sequence[Array], step: int, count: int) -> list[list[Array]]:
         """All `count` directions of a step, each a list of arrays like these."""
         sizes = [array.size for array in like]
-        xp, n = array_module(*like), sum(sizes)
+        xp = array_module(*like)
+        n = sum(sizes)
         if count > n:
             raise ValueError(
                 f"there are no {count} orthogonal directions in {n} dimensions: directions must "
                 f"be at most {n}, the number of parameters"
             )
-        rows, ends = xp.empty((count, n), like[0].dtype), np.cumsum(sizes)
+        rows = xp.empty((count, n), like[0].dtype)
+        ends = np.cumsum(sizes)
         parts = [
             [row[end - size : end] for size, end in zip(sizes, ends, strict=True)] for row in rows
         ]
@@ -101,58 +109,63 @@ class Directions:
 
 
 class StepDirections:
-    """The K directions of one step, for parameters by name.
+    """The K directions of one step, as dicts of arrays like `params`.
 
-    antithetic: they come in pairs v, -v, made from one draw.
+    antithetic: they come in pairs v, -v. A pair is one draw.
     """
 
     def __init__(
         self,
-        directions: Directions,
+        sampler: DirectionSampler,
         step: int,
-        params: Mapping[str, Array],
+        params: Mapping[Any, Array],
         count: int,
         antithetic: bool = False,
     ):
-        self.directions, self.step, self.params = directions, step, params
-        self.count, self.antithetic = count, antithetic
+        self.sampler = sampler
+        self.step = step
+        self.params = params
+        self.count = count
+        self.antithetic = antithetic
         self._numbers = {name: i for i, name in enumerate(params)}
 
-    def __iter__(self) -> Iterator[dict[str, Array]]:
-        """One after the other, {name: array}, in the same memory (orthonormal ones: in K)."""
-        like, draws = list(self.params.values()), self._draw(self.count)
-        together = self.directions.distribution == "orthonormal"
+    def __iter__(self) -> Iterator[dict[Any, Array]]:
+        """One direction after the other. All use the same memory, but for orthonormal ones."""
+        like = list(self.params.values())
+        draws = self._draw(self.count)
+        together = self.sampler.distribution == "orthonormal"
         if together:
-            found = self.directions.orthonormal(like, self.step, draws)
+            found = self.sampler.orthonormal(like, self.step, draws)
         else:
             found = [[array_module(p).empty_like(p) for p in like]] * draws  # one memory for all
         for k in range(self.count):
             arrays = found[self._draw(k)]
             if not together:
-                self.directions.fill(arrays, self.step, self._draw(k))
+                self.sampler.fill(arrays, self.step, self._draw(k))
             self._turn(arrays, k)
             yield dict(zip(self.params, arrays, strict=True))
 
-    def part(self, k: int, names: Iterable[str]) -> dict[str, Array]:
-        """The k-th direction's share of some of the parameters."""
+    def part(self, k: int, names: Iterable[Any]) -> dict[Any, Array]:
+        """The k-th direction, for some of the parameters only."""
         like = {name: self.params[name] for name in names}
         part = {name: array_module(p).empty_like(p) for name, p in like.items()}
         numbered = [(self._numbers[name], array) for name, array in part.items()]
-        self.directions.fill_part(numbered, self.step, self._draw(k))
+        self.sampler.fill_part(numbered, self.step, self._draw(k))
         self._turn(part.values(), k)
         return part
 
     def _draw(self, k: int) -> int:
-        """Which draw direction k is made from; of all K, how many draws there are."""
+        """The number of the draw that direction k is made from. For k = K: how many there are."""
         return k // 2 if self.antithetic else k
 
     def _turn(self, arrays: Iterable[Array], k: int) -> None:
+        """Make v into -v where k is the second of a pair."""
         if self.antithetic and k % 2:
             for array in arrays:
                 array *= -1
 
-    def mean_along(self, slope: Callable[[dict[str, Array]], float]) -> dict[str, Array]:
-        """1/K Σ_k d_k v_k, d_k = slope(v_k), one direction in memory at a time."""
+    def mean_along(self, slope: Callable[[dict[Any, Array]], float]) -> dict[Any, Array]:
+        """1/K Σ_k d_k v_k with d_k = slope(v_k). One direction is in memory at a time."""
         grads = self._zeros()
         for v in self:
             d = slope(v)
@@ -160,20 +173,20 @@ class StepDirections:
                 add_scaled(grad, d / self.count, v[name])
         return grads
 
-    def mean(self, slopes: Sequence[float]) -> dict[str, Array]:
-        """The same from known slopes, parameter by parameter, the directions drawn again."""
+    def mean(self, slopes: Sequence[float]) -> dict[Any, Array]:
+        """1/K Σ_k d_k v_k from known slopes. Every v_k is drawn again, parameter by parameter."""
         grads = self._zeros()
         for name, grad in grads.items():
             for k, d in enumerate(slopes):
                 add_scaled(grad, d / self.count, self.part(k, [name])[name])
         return grads
 
-    def _zeros(self) -> dict[str, Array]:
+    def _zeros(self) -> dict[Any, Array]:
         return {name: array_module(p).zeros_like(p) for name, p in self.params.items()}
 
 
 def squared_norm(array: Array) -> float:
-    """|v|², added up in float64, on the host."""
+    """|v|² as a number on the host. Small arrays are added up in float64."""
     flat = array.ravel("K") if array_module(array) is np else array.reshape(-1)  # gaps: a copy
     if flat.size >= SMALL and array_module(array) is np:
         return float(sum(np.dot(part, part) for part in np.array_split(flat, flat.size // 4096)))
@@ -181,10 +194,10 @@ def squared_norm(array: Array) -> float:
 
 
 def _orthogonalise(rows: Array) -> None:
-    """Make the rows orthonormal, in place; they span what they did.
+    """Make the rows orthonormal in place. They span the same space.
 
-    Few numbers: by QR, in float64. Many: rows ← L⁻¹ rows with L Lᵀ = rows rowsᵀ (Cholesky), two
-    products over all numbers; and once more, for what rounding has left.
+    Few numbers: by QR in float64. Many: rows ← L⁻¹ rows with L Lᵀ = rows rowsᵀ (Cholesky), which
+    takes two products over all numbers. It is done twice, to remove the first one's rounding.
     """
     if rows.size <= SMALL:
         _orthogonalise_by_qr(rows)
@@ -204,3 +217,7 @@ def _orthogonalise_by_qr(rows: Array) -> None:
     q, r = np.linalg.qr(to_host(rows).astype("float64").T)
     q *= np.where(np.diag(r) < 0, -1, 1)  # LAPACK's own signs give v_1 a mean
     rows[...] = to_device(np.ascontiguousarray(q.T).astype(rows.dtype), like=rows)
+
+
+def __getattr__(name: str) -> Any:
+    return old_name(__name__, name, {"Directions": DirectionSampler})

@@ -1,7 +1,16 @@
 """Synthetic gradients: blocks of a network that do not wait for the gradient, but predict it."""
 
+from minigrad.rules.synthetic.baselines import StaleGradients, TopLayerOnly
 from minigrad.rules.synthetic.blocks import split
 from minigrad.rules.synthetic.modules import GradientModule, InputModule, Module
 from minigrad.rules.synthetic.rule import SyntheticGradients
 
-__all__ = ["GradientModule", "InputModule", "Module", "SyntheticGradients", "split"]
+__all__ = [
+    "GradientModule",
+    "InputModule",
+    "Module",
+    "StaleGradients",
+    "SyntheticGradients",
+    "TopLayerOnly",
+    "split",
+]

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array
-from minigrad.layers import Layer, ReLU, Sigmoid, Tanh
-from minigrad.layers import Sequential as Net
-
-ACTIVATIONS = (ReLU, Sigmoid, Tanh)
+from minigrad.layers import Layer, Sequential
+from minigrad.rules.chain import is_plain
 
 
-class Block(Net):
-    """Layers `start` ... `stop - 1` of a network, as a network of its own: the same layers.
+class Block(Sequential):
+    """Layers `start` ... `stop - 1` of a network, as a network of its own.
 
-    What a block's backward leaves in `grads`, the network has; one optimiser steps both.
+    They are the same layer objects. What the block's backward writes into `grads`, the network has
+    too, and one optimiser steps both.
     """
 
-    def __init__(self, model: Net, start: int, stop: int):
+    def __init__(self, model: Sequential, start: int, stop: int):
         super().__init__(*model.layers[start:stop])
-        self.start, self.stop = start, stop
+        self.start = start
+        self.stop = stop
 
     def drop_grads(self) -> None:
-        """Leave this block out: an optimiser skips layers whose `grads` is empty."""
+        """Leave this block out of a step: an optimiser skips layers whose `grads` is empty."""
         for _, layer in self.leaves():
             layer.grads = {}
 
@@ -40,21 +41,23 @@ class Block(Net):
 
 
 def split(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
-    """The network cut after the layers with these numbers, in order.
+    """The network, cut after the layers with these numbers, in order.
 
-    Without `interfaces`: after each activation (ReLU, Sigmoid, Tanh) that has parameters before it,
-    up to the one before, and after it. Raises TypeError unless the model is a Sequential,
-    ValueError for a number that is none, and for a block without parameters.
+    Without `interfaces`: after each activation with parameters on both sides, that is between it
+    and the cut before, and above it. A layer is an activation if its `is_activation` says so.
+    TypeError: the model is no plain Sequential. ValueError: a number is none of a layer in it, or a
+    block would have no parameters.
     """
-    if not isinstance(model, Net):
+    if not isinstance(model, Sequential):
         raise TypeError(
             f"only a Sequential can be cut into blocks, got {type(model).__name__}; "
             "write Sequential(*layers)"
         )
-    if type(model).forward is not Net.forward:
+    if not is_plain(model):
         raise TypeError(
-            f"{type(model).__name__} has a forward of its own: it may be something else than its "
-            "layers one after another, and cannot be cut between them"
+            f"{type(model).__name__} has a forward, backward or jvp of its own: it may be more "
+            "than its layers one after another, and cannot be cut between them; put it as one "
+            "layer into a Sequential"
         )
     if interfaces is None:
         cuts = _after_activations(model)
@@ -64,7 +67,7 @@ def split(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
                 f"interface could be; say where: interfaces=[...], numbers of layers in\n{model!r}"
             )
     else:
-        given = interfaces if hasattr(interfaces, "__iter__") else [None]
+        given: list[Any] = list(interfaces) if hasattr(interfaces, "__iter__") else [None]
         whole = all(isinstance(i, int | np.integer) for i in given)
         cuts = [int(i) + 1 for i in given] if whole else []
         last = len(model.layers) - 1
@@ -84,32 +87,43 @@ def split(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
     return blocks
 
 
-def _after_activations(model: Net) -> list[int]:
-    cuts, start = [], 0
+def split_or_whole(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
+    """As `split`; without `interfaces`, a model that has no place for a cut is one block."""
+    if interfaces is not None:
+        return split(model, interfaces)
+    if isinstance(model, Sequential) and is_plain(model):
+        return split(model) if _after_activations(model) else [Block(model, 0, len(model.layers))]
+    return [Block(Sequential(model), 0, 1)]
+
+
+def _after_activations(model: Sequential) -> list[int]:
+    cuts = []
+    start = 0
     for i, layer in enumerate(model.layers):
-        *_, leaf = None, *(leaf for _, leaf in layer.leaves())  # a nested net's last layer
+        inside = [leaf for _, leaf in layer.leaves()]
+        last = inside[-1] if inside else None  # of a nested net: its last layer
         has_parameters = any(inner.params for inner in model.layers[start : i + 1])
         goes_on = any(inner.params for inner in model.layers[i + 1 :])
-        if isinstance(leaf, ACTIVATIONS) and has_parameters and goes_on:
+        if getattr(last, "is_activation", False) and has_parameters and goes_on:
             cuts.append(i + 1)
             start = i + 1
     return cuts
 
 
 def input_shape_of(blocks: Sequence[Block], input_shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    """One example's shape: as given, else as the first parameters, a Linear layer's, take it."""
+    """One example's shape: as given, or in_features of the first layer that has parameters."""
     if input_shape is not None:
         return tuple(input_shape)
     first = next(leaf for _, leaf in blocks[0].leaves() if leaf.params)
     if not hasattr(first, "in_features"):
         raise ValueError(
-            "say what one example looks like, without the batch: input_shape=(1, 28, 28)"
+            "give the shape of one example, without the batch: input_shape=(1, 28, 28)"
         )
     return (first.in_features,)
 
 
 def shapes(blocks: Sequence[Block], input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Each block's output shape for one example; by sending zeros through in evaluation mode."""
+    """Each block's output shape for one example, found by a forward pass of zeros."""
     like = next(iter(blocks[0].params.values()))
     h: Array = backend.to_device(np.zeros((1, *input_shape), like.dtype), like)
     found = []

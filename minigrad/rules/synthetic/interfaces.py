@@ -1,4 +1,4 @@
-"""How good the modules at the interfaces are, against the gradients that they stand for."""
+"""How good the modules' predictions are, compared with the true gradients."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from minigrad.backend import Array
 from minigrad.losses import Loss
 
 if TYPE_CHECKING:
-    from minigrad.rules.synthetic.sweeps import Decoupled
+    from minigrad.rules.synthetic.sweeps import DecoupledNetwork
 
 
 @dataclass(frozen=True)
 class Interface:
     """One module's predictions dh_hat on a batch.
 
-    after            the layer that the interface is after
-    r2_true          R² = 1 - Σ‖dh_hat - dh‖² / Σ‖dh - mean dh‖² against the true gradient dh: 1 is
-                     perfect, 0 no better than one constant, below 0 worse
-    r2_bootstrapped  the same against what the module is taught: what the block above makes of its
-                     own module's prediction ("locked": of the true gradient; "bp-lambda": of the
-                     mixture). At the top interface both are the same
+    after            the number of the layer below the interface
+    r2_true          R² = 1 - Σ‖dh_hat - dh‖² / Σ‖dh - mean dh‖² with dh the true gradient: 1 is
+                     perfect, 0 no better than a constant, below 0 worse
+    r2_bootstrapped  R² with dh what the module learns: Jᵀ of the block above times the prediction
+                     at that block's output ("locked": times the true gradient there; "bp-lambda":
+                     times the mixture). At the top interface both R² are the same
     cosine           <dh_hat, dh> / ‖dh_hat‖ ‖dh‖; NaN for predictions that are 0
     norm_ratio       ‖dh_hat‖ / ‖dh‖
     """
@@ -39,28 +39,32 @@ class Interface:
 
 
 class InterfaceReport:
-    """One `Interface` each, and of each block the updates and the age of the last; prints."""
+    """A table: an `Interface` for each module; updates and steps since the last for each block."""
 
     def __init__(self, interfaces: list[Interface], updates: list[int], ages: list[int]):
-        self.interfaces, self.updates, self.ages = interfaces, updates, ages
+        self.interfaces = interfaces
+        self.updates = updates
+        self.ages = ages
 
     @classmethod
     def of(
-        cls, net: Decoupled, loss: Loss, x: Array, target: Array, mixture: float = 0.0
+        cls, net: DecoupledNetwork, loss: Loss, x: Array, target: Array, mixture: float = 0.0
     ) -> InterfaceReport:
-        """Measured on copies: no batch statistics, random stream or gradient is moved.
+        """Measured on copies, so that no statistic, random stream or gradient changes.
 
-        mixture: how much of a module's lesson comes down from above, and is no module's word.
+        mixture: λ in g = λ Jᵀ g + (1 - λ) dh_hat, the gradient that a module below learns from: 0
+        is the prediction alone, 1 the true gradient.
         """
         blocks, modules, loss = copy.deepcopy((net.blocks, net.modules, loss))
-        h, dh_hats = x, []
+        h = x
+        dh_hats = []
         for i, block in enumerate(blocks):
             h = block.forward(h)
             if i < len(modules):
                 dh_hats.append(modules[i].predict(h, target).copy())
         loss.forward(h, target)
         true = bootstrapped = loss.backward()
-        found = []
+        found: list[Interface] = []
         for i in range(len(modules) - 1, -1, -1):
             bootstrapped = blocks[i + 1].backward(bootstrapped)
             true = blocks[i + 1].backward(true)
@@ -89,9 +93,11 @@ def _interface(after: int, predicted: Array, true: Array, bootstrapped: Array) -
         backend.to_host(v).reshape(len(v), -1).astype("float64")
         for v in (predicted, true, bootstrapped)
     )
-    norms = float(np.linalg.norm(a)), float(np.linalg.norm(b))
-    cosine = float((a * b).sum()) / (norms[0] * norms[1]) if min(norms) > 0 else math.nan
-    ratio = norms[0] / norms[1] if norms[1] else math.nan
+    length = float(np.linalg.norm(a))
+    true_length = float(np.linalg.norm(b))
+    both = min(length, true_length) > 0
+    cosine = float((a * b).sum()) / (length * true_length) if both else math.nan
+    ratio = length / true_length if true_length else math.nan
     return Interface(after, r_squared(a, b), r_squared(a, c), cosine, ratio)
 
 

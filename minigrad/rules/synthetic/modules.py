@@ -11,17 +11,26 @@ import numpy as np
 
 from minigrad.backend import Array, array_module
 from minigrad.checks import positive_int
-from minigrad.layers import BatchNorm1d, BatchNorm2d, Conv2d, Flatten, Layer, Linear, ReLU
-from minigrad.layers import Sequential as Net
+from minigrad.layers import (
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    Flatten,
+    Layer,
+    Linear,
+    ReLU,
+    Sequential,
+)
 from minigrad.optim import Adam, Optimizer
 
 Make = Callable[[Layer], Optimizer]
 
 
 class Module:
-    """What predicts the gradient at an interface. One of your own: write `predict` and `learn`.
+    """Predicts the gradient at an interface. To make one of your own, write `predict` and `learn`.
 
-    What it learns is saved, and comes back from another process, if `state_dict` gives it.
+    Write also `state_dict` and `load_state_dict`, so that what it has learned can be saved and sent
+    to another process.
     """
 
     def predict(self, h: Array, target: Array) -> Array:
@@ -29,13 +38,14 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no predict(h, target) yet")
 
     def learn(self, dh: Array) -> None:
-        """One step towards dh, for the h of the last `predict`."""
+        """One optimiser step towards dh, for the h of the last `predict`."""
         raise NotImplementedError(f"{type(self).__name__} has no learn(dh) yet")
 
     def rescale(self, factor: float) -> None:
-        """A schedule has moved: the learning rate is `factor` times that of the start."""
+        """Set the learning rate to `factor` times its first value: a schedule has changed it."""
 
     def state_dict(self) -> dict[str, Any]:
+        """What it has learned, on the host, flat."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -45,7 +55,7 @@ class Module:
 class Trained(Module):
     """A module made of the library's layers, with an optimiser of its own."""
 
-    def __init__(self, net: Net, optimizer: Make):
+    def __init__(self, net: Sequential, optimizer: Make):
         self.net = net
         self.optimizer = optimizer(net)
         self.lr = self.optimizer.lr
@@ -64,23 +74,21 @@ class Trained(Module):
 
 
 class GradientModule(Trained):
-    r"""dh_hat = M(h, label)/N: what a block is told instead of dh, the gradient at its output h.
+    r"""dh_hat = M(h, label)/N: a prediction of dh, the gradient of the loss at a block's output h.
 
     Shapes: h (N, D) or (N, C, H, W), target (N,) labels, dh_hat like h.
     M:      features: h [and the label, one-hot] → [Linear, BatchNorm1d, ReLU] of each size in
             `hidden` → Linear, which starts at zero: the first predictions are 0
             images: h [and a plane Linear(label) as one more channel] → [Conv2d 5x5, BatchNorm2d,
             ReLU] → Conv2d 5x5, zero
-    Learns: L = 1/(2N) Σ_n ‖M_n - N dh_n‖², dh what the block above found (a constant), so that
+    Learns: L = 1/(2N) Σ_n ‖M_n - N dh_n‖², with dh from the block above (a constant), so that
             ∂L/∂M = dh_hat - dh
-    Scale:  with a mean loss dh is 1/N times a small number. A module trained on dh itself
-            (`scaled=False`: M = dh_hat, L = mean (dh_hat - dh)²) stands still by plain descent, and
-            overshoots by Adam, whose step is lr for each weight however small the weights sought.
-            M predicts N dh, the gradient of the sum of the losses, whose size does not depend on N.
-            (L sums over features and pixels: plain descent needs a smaller lr for large images.)
+    Scale:  the loss is a mean, so dh is 1/N times a small number. M predicts N dh, whose size does
+            not depend on N. `scaled=False` predicts dh itself: L = mean (dh_hat - dh)². Then SGD
+            hardly moves, and Adam overshoots. L sums over features and pixels, so SGD needs a
+            smaller lr for large images.
     With `hidden`, batch norm needs batches of two or more.
-    Source: Jaderberg et al. 2016, §2.1 and appendix A; the scale: measured in
-    07_decoupled_interfaces.
+    Source: Jaderberg et al. 2016, §2.1, appendix A; scale: measured in 07_decoupled_interfaces.
     """
 
     def __init__(
@@ -95,8 +103,17 @@ class GradientModule(Trained):
         dtype: Any = "float32",
         rng: np.random.Generator | None = None,
     ):
-        """classes: how many labels there are, None for a module that is not told the label."""
-        self.shape, self.classes, self.scaled = shape, classes, scaled
+        """
+        shape        of h for one example
+        classes      the number of labels; None for a module that does not get the label
+        hidden       sizes of the hidden layers
+        optimizer    makes the module's optimiser
+        scaled       predict N dh; False: dh
+        kernel_size  of the convolutions, for images
+        """
+        self.shape = shape
+        self.classes = classes
+        self.scaled = scaled
         hidden = sizes_of("hidden", hidden)
         make = {"dtype": dtype, "rng": rng}
         self.plane: Linear | None = None
@@ -120,8 +137,8 @@ class GradientModule(Trained):
             )
         for param in layers[-1].params.values():
             param[...] = 0
-        self.trunk = Net(*layers)
-        super().__init__(Net(*([self.plane] if self.plane else []), self.trunk), optimizer)
+        self.trunk = Sequential(*layers)
+        super().__init__(Sequential(*([self.plane] if self.plane else []), self.trunk), optimizer)
 
     def predict(self, h: Array, target: Array, train: bool = True) -> Array:
         """dh_hat; `learn` then trains on this h."""
@@ -131,7 +148,7 @@ class GradientModule(Trained):
         return self._dh_hat
 
     def learn(self, dh: Array) -> None:
-        """One step towards dh, for the h of the last `predict`."""
+        """One optimiser step towards dh, for the h of the last `predict`."""
         error = self._dh_hat - dh
         if not self.scaled:
             error *= 2 / error.size
@@ -143,13 +160,14 @@ class GradientModule(Trained):
         self.optimizer.step()
 
     def _told(self, h: Array, target: Array) -> Array:
-        """h, and beside it what the module is told of the label."""
+        """h, with the label beside it if the module gets the label."""
         if self.classes is None:
             return h
-        xp, N = array_module(h, target), len(h)
+        xp = array_module(h, target)
+        N = len(h)
         if target.shape != (N,) or target.dtype.kind not in "iu":
             raise TypeError(
-                f"a module that is told the label needs integer labels (N,), got {target.dtype} "
+                f"a module that gets the label needs integer labels (N,), got {target.dtype} "
                 f"of shape {tuple(target.shape)}; use conditioned=False"
             )
         onehot = (target[:, None] == xp.arange(self.classes)).astype(h.dtype)
@@ -160,7 +178,9 @@ class GradientModule(Trained):
 
 
 class InputModule(Trained):
-    r"""h_hat = I(x): a block's input, from the network's, so that it need not wait for it.
+    r"""h_hat = I(x): a prediction of a block's input h from the network's input x.
+
+    With it a block need not wait for the block below.
 
     Shapes: x (N, ...), h and h_hat (N, *shape).
     I:      Flatten → [Linear, ReLU] of each size in `hidden` → Linear
@@ -181,14 +201,15 @@ class InputModule(Trained):
         self.shape = shape
         sizes = [n_in, *sizes_of("input_hidden", hidden), prod(shape)]
         layers = _stack(sizes, lambda a, b: Linear(a, b, dtype=dtype, rng=rng), None)
-        super().__init__(Net(Flatten(), *layers), optimizer)
+        super().__init__(Sequential(Flatten(), *layers), optimizer)
 
-    def predict(self, x: Array) -> Array:
+    def predict(self, x: Array, target: Array | None = None) -> Array:
+        """h_hat. The label is not used."""
         self._h_hat = self.net.forward(x)
         return self._h_hat.reshape(len(x), *self.shape)
 
     def learn(self, h: Array) -> None:
-        """One step towards h, for the x of the last `predict`."""
+        """One optimiser step towards h, for the x of the last `predict`."""
         self.net.backward_params((self._h_hat - h.reshape(self._h_hat.shape)) / len(h))
         self.optimizer.step()
 
@@ -205,7 +226,7 @@ def _stack(
     weights: Callable[[int, int], Layer],
     norm: Callable[..., Layer] | None,
 ) -> list[Layer]:
-    """weights, [norm,] ReLU, weights, ..., through these sizes."""
+    """[weights, norm, ReLU] for each hidden size, then weights; without norm if it is None."""
     layers = [weights(sizes[0], sizes[1])]
     for n_in, n_out in pairwise(sizes[1:]):
         if norm is not None:

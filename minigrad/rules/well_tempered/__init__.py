@@ -1,4 +1,4 @@
-"""Well-tempered backprop: gradients weakened where they do not stand out from their own noise."""
+"""Well-tempered backprop: a gradient counts less where its noise is as large as itself."""
 
 from minigrad.rules.well_tempered.gates import GATES, null_fraction
 from minigrad.rules.well_tempered.moments import Moments

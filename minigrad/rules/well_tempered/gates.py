@@ -1,4 +1,4 @@
-"""Gates: by what share of itself a gradient is applied, given its signal-to-noise ratio."""
+"""Gates f(η): a gradient is multiplied by f of its signal-to-noise ratio η."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Gate = Callable[[Array], Array]
 
 
 def none(snr: Array) -> Array:
-    """f(η) = 1: no gate, plain gradients."""
+    """f(η) = 1: gradients stay as they are."""
     return array_module(snr).ones_like(snr)
 
 
@@ -29,13 +29,13 @@ def linear(snr: Array) -> Array:
 
 
 def wiener(snr: Array) -> Array:
-    """f(η) = η²/(1 + η²): the share that minimises E(f g - true g)² where η is known."""
+    """f(η) = η²/(1 + η²): the f that minimises E(f g - true g)² if η is known exactly."""
     power = array_module(snr).minimum(snr, 1e9) ** 2  # finite where η is not
     return power / (1 + power)
 
 
 def james_stein(snr: Array) -> Array:
-    """f(η) = max(0, 1 - 1/η²): Wiener's, with η² - 1 for the η² that noise makes too large."""
+    """f(η) = max(0, 1 - 1/η²): Wiener's with η² - 1 for η², since noise adds 1 to η² on average."""
     return 1 - 1 / array_module(snr).maximum(snr * snr, 1)
 
 
@@ -58,8 +58,8 @@ def null_fraction(batches: float, size: int = 1, unbiased: bool = False) -> floa
         P = 2 Γ((k + m)/2) / (Γ(k/2) Γ(m/2)) ∫₀^θ₁ sin^(k-1) θ cos^(m-1) θ dθ,
         k = size, m = size (B - 1), tan²θ₁ = 1/B, or 1/(B - 1) if unbiased
 
-    .632 for B = 10, .678 for B = 100, .683 for many; NaN for one. For batches that weigh
-    differently (an exponential average), with B their effective number, it is approximate.
+    .632 for B = 10, .678 for B = 100, .683 for many; NaN for one. For an exponential average B is
+    the effective number of batches, and P is approximate.
     Source: Student 1908; Fisher 1924.
     """
     positive_int("size", size)

@@ -1,4 +1,4 @@
-"""Well-tempered backprop: gradients weakened where they do not stand out from their own noise."""
+"""Well-tempered backprop: a gradient counts less where its noise is as large as itself."""
 
 from __future__ import annotations
 
@@ -16,29 +16,32 @@ from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
+from minigrad.rules.renamed import old_attribute, renamed
+from minigrad.rules.sharing import shared, summed
 from minigrad.rules.well_tempered.gates import GATES, Gate
 from minigrad.rules.well_tempered.moments import Moments
 from minigrad.rules.well_tempered.signal_to_noise import PER, SignalToNoise
+from minigrad.rules.well_tempered.state import STATE, fitting
+from minigrad.rules.wrapper import Wrapper
 
-STATE = ("snr", "dead", "mean", "sum", "batches", "weight", "squares")  # arrays first
 
-
-class WellTempered(Rule):
-    r"""dW_hat = f(η) dW, dW the wrapped rule's, η its signal-to-noise ratio, weight by weight.
+class WellTempered(Wrapper):
+    r"""dW_hat = f(η) dW: dW is the wrapped rule's, η its signal-to-noise ratio, for each weight.
 
     Over a window of B mini-batches:  ḡ = Σ g_b/B,  σ² = Σ (g_b - ḡ)²/B,  η = |ḡ| / (σ/√B);
     f(η) = min(1, η), or another gate.
-    Lagged (2019, the seed):      g_b ← f(η of the window before) g_b. The gate does not know
-                                  the gradient that it weakens. The first window is not gated.
-    Within the step (2018, `mini_batch=n`): the batch is cut into mini-batches of n, the weights
-                                  stand still, and the step is f(η) ḡ with ḡ's own η.
+    Lagged (2019, the seed): g_b ← f(η of the window before) g_b. The first window is not gated.
+    Within the step (2018, `micro_batch_size=n`): the batch is cut into micro-batches of n. The
+    weights stand still over all of them. The step is f(η) ḡ, with ḡ's own η.
 
-    Where B numbers say nothing: σ = 0 and ḡ ≠ 0: η = ∞. All g_b = 0, a *dead* weight: η = 0,
-    reported apart, and not gated, since it may wake up. B < 2: nothing is gated, with a warning.
-    A smaller last mini-batch counts by its size. `print(rule.measured)` shows all by parameter.
-    Source: ansuini/WellTemperedSGD, wtb.py (2019) and wtsgd.py (2018).  Taught in:
-    05_well_tempered.
+    σ = 0 and ḡ ≠ 0: η = ∞. All g_b = 0, a *dead* weight: η = 0. It is counted apart and is not
+    gated, since it may have a gradient later. B < 2: nothing is gated, with a warning. A smaller
+    last batch counts by its size. Layers that share an array have one η, of the sum of their
+    gradients. `print(rule.measured)` shows all by parameter.
+    Source: ansuini/WellTemperedSGD, wtb.py (2019), wtsgd.py (2018). Taught in: 05_well_tempered.
     """
+
+    _old_arguments = ("mini_batch",)
 
     def __init__(
         self,
@@ -47,26 +50,29 @@ class WellTempered(Rule):
         gate: str | Gate = "linear",
         window: str | int = "epoch",
         decay: float | None = None,
-        mini_batch: int | None = None,
+        micro_batch_size: int | None = None,
         per: str = "parameter",
         unbiased: bool = False,
+        mini_batch: int | None = None,
     ):
         """
-        gate        "linear", "none", "hard", "wiener", "james-stein", or a function of η, which is
-                    an array that may have ∞ in it
-        window      "epoch", or the number of mini-batches after which η is measured anew
-        decay       instead of windows: each step is gated by an exponential average over all
-                    before it (two at least), in which k steps back weighs decay^k
-        mini_batch  examples in each mini-batch; given, the gate works within the step
-        per         what has one η: each "parameter"; all weights into a "neuron" (or channel)
-                    together, η² = Σ ḡ² / Σ σ²/B; or all of a "layer"
-        unbiased    σ² = Σ (g_b - ḡ)²/(B - 1); without it η is larger by √(B/(B - 1)), as the seed's
+        rule              the rule to wrap; None: Backprop()
+        gate              "linear", "none", "hard", "wiener", "james-stein", or a function of η. η
+                          is an array and may contain ∞
+        window            "epoch", or the number of mini-batches after which η is measured again
+        decay             instead of windows: η is of an exponential average over all steps before
+                          (two at least). The step k back weighs decay^k
+        micro_batch_size  examples in each micro-batch; the gate then works within the step. Its old
+                          name is mini_batch
+        per               what has one η: each "parameter"; all weights into a "neuron" (or channel)
+                          together, η² = Σ ḡ² / Σ σ²/B; or all of a "layer"
+        unbiased          σ² = Σ (g_b - ḡ)²/(B - 1). Without it η is larger by √(B/(B - 1)), as in
+                          the seed
         """
-        self.rule = Backprop() if rule is None else rule
-        if not isinstance(self.rule, Rule):
-            raise TypeError(
-                f"rule must be a Rule, got {self.rule!r}; write WellTempered(mg.rules.Backprop())"
-            )
+        super().__init__(Backprop() if rule is None else rule)
+        micro_batch_size = renamed(
+            "WellTempered", "mini_batch", "micro_batch_size", mini_batch, micro_batch_size
+        )
         if not callable(gate) and gate not in GATES:
             raise ValueError(f"gate must be one of {sorted(GATES)} or a function, got {gate!r}")
         if per not in PER:
@@ -75,30 +81,44 @@ class WellTempered(Rule):
             raise ValueError(f"decay must be between 0 and 1, got {decay}")
         if isinstance(window, str) and window != "epoch":
             raise ValueError(f'window must be "epoch" or a number of mini-batches, got {window!r}')
-        if sum((window != "epoch", decay is not None, mini_batch is not None)) > 1:
-            raise ValueError("give one of window, decay and mini_batch: each is a way to measure η")
-        self.gate, self.per, self.unbiased, self.decay = gate, per, unbiased, decay
+        if sum((window != "epoch", decay is not None, micro_batch_size is not None)) > 1:
+            raise ValueError(
+                "give one of window, decay and micro_batch_size: each is a way to measure η"
+            )
+        self.gate = gate
+        self.per = per
+        self.unbiased = unbiased
+        self.decay = decay
         self.window = window if window == "epoch" else positive_int("window", window, least=2)
-        self.mini_batch = None if mini_batch is None else positive_int("mini_batch", mini_batch)
+        if micro_batch_size is not None:
+            positive_int("micro_batch_size", micro_batch_size)
+        self.micro_batch_size = micro_batch_size
         self._begin(None)
 
+    mini_batch = old_attribute("mini_batch", "micro_batch_size")
+
     def _begin(self, model: Layer | None) -> None:
-        """Nothing is known of this model yet."""
+        """Forget all measurements: the next ones are of this model."""
         self.model = model
         self.measured: SignalToNoise | None = None  # the last window
         self._gates: dict[str, Array] = {}
+        self._groups: dict[str, list[str]] = {}  # arrays that several layers share
+        self._first: dict[str, str] = {}  # {each name of such an array: its first name}
         self._restart()
 
     def _restart(self) -> None:
-        """A new window."""
+        """Begin a new window."""
         self._moments: dict[str, Moments] = {}
-        self._steps = self._examples = 0  # mini-batches so far; examples in the first
+        self._steps = 0  # mini-batches so far
+        self._examples = 0  # in the first of them
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         if model is not self.model:
             self._begin(model)
-        if self.mini_batch is not None:
-            return self._within_step(loss, x, target)
+        self._groups = shared(model)
+        self._first = {name: first for first, names in self._groups.items() for name in names}
+        if self.micro_batch_size is not None:
+            return self._within_step(model, loss, x, target, self.micro_batch_size)
         if self.decay is not None and self._steps > 1:
             self._measure()
         value = self.rule.estimate(model, loss, x, target)
@@ -109,53 +129,61 @@ class WellTempered(Rule):
         return value
 
     def end_epoch(self) -> None:
-        self.rule.end_epoch()
+        super().end_epoch()
         if self.window == "epoch" and self.decay is None and self._steps:
             self._close()
 
-    @property
-    def cost(self) -> float:
-        return self.rule.cost
-
-    def rescale(self, factor: float) -> None:
-        self.rule.rescale(factor)
-
-    def _within_step(self, loss: Loss, x: Array, target: Array) -> float:
-        """ḡ over the batch's mini-batches, gated by its own η."""
-        self._restart()  # of what an interrupted step may have left
-        total, n = 0.0, self.mini_batch
+    def _within_step(self, model: Layer, loss: Loss, x: Array, target: Array, n: int) -> float:
+        """ḡ over the batch's micro-batches of n examples, gated by its own η."""
+        self._restart()  # an interrupted step may have left something
+        total = 0.0
         for start in range(0, len(x), n):
             part = slice(start, start + n)
-            value = self.rule.estimate(self.model, loss, x[part], target[part])
+            value = self.rule.estimate(model, loss, x[part], target[part])
             total += value * len(x[part])
             self._add(len(x[part]))
-        for prefix, layer in self.model.leaves():
+        for prefix, layer in model.leaves():
             layer.grads = {
-                name: self._moments[prefix + name].mean.astype(param.dtype)
+                name: self._mean(prefix + name).astype(param.dtype)
                 for name, param in layer.params.items()
-                if prefix + name in self._moments
+                if self._by_array(prefix + name) in self._moments
             }
         self._close()
         self._apply()
         return total / len(x)
 
+    def _by_array(self, key: str) -> str:
+        """The first name of a parameter's array: several layers may share it."""
+        return self._first.get(key, key)
+
+    def _mean(self, key: str) -> Array:
+        """ḡ. If m layers share the array, it is an m-th of ḡ: the optimiser adds the parts."""
+        first = self._by_array(key)
+        mean = self._moments[first].mean
+        return mean / len(self._groups[first]) if first in self._groups else mean
+
+    def _leaves(self) -> list[tuple[str, Layer]]:
+        """(prefix, layer) of the model that is measured."""
+        return [] if self.model is None else list(self.model.leaves())
+
     def _add(self, examples: int) -> None:
         """Take the gradients that the rule has left into the window."""
         self._examples = self._examples or examples
         weight = examples / self._examples
-        for key, g in self.model.grads.items():
+        grads = {prefix + k: g for prefix, layer in self._leaves() for k, g in layer.grads.items()}
+        for key, g in summed(grads, self._groups).items():
             self._moments.setdefault(key, Moments(self.decay or 1.0)).add(g, weight)
         self._steps += 1
 
     def _close(self) -> None:
-        """The window is full: measure, and begin another."""
+        """The window is full: measure η, and begin a new window."""
         if self._steps > 1:
             self._measure()
         else:
             self._gates = {}
             hint = "a smaller batch_size, or window=n"
-            if self.mini_batch is not None:
-                hint = "larger batches, or a smaller mini_batch"
+            if self.micro_batch_size is not None:
+                hint = "larger batches, or a smaller micro_batch_size"
             warnings.warn(
                 "WellTempered saw one mini-batch only and gates nothing: a variance needs two; use "
                 + hint,
@@ -164,28 +192,31 @@ class WellTempered(Rule):
         self._restart()
 
     def _measure(self) -> None:
-        self._set(SignalToNoise.of(self.model, self._moments, self.per, self.unbiased))
+        if self.model is not None:
+            self._set(SignalToNoise.of(self.model, self._moments, self.per, self.unbiased))
 
     def _set(self, measured: SignalToNoise) -> None:
-        """Gates f(η); 1 for dead weights."""
+        """Gates f(η), and 1 for dead weights."""
         self.measured = measured
         gate = self.gate if callable(self.gate) else GATES[self.gate]
         self._gates = {}
         for key, snr in measured.snr.items():
             xp = array_module(snr)
-            with np.errstate(over="ignore"):  # η² of a weight without noise
+            with np.errstate(over="ignore"):  # η² may overflow where there is almost no noise
                 f = xp.where(measured.dead[key], 1.0, gate(snr))
             self._gates[key] = f.astype(snr.dtype)
 
     def _apply(self) -> None:
-        for prefix, layer in self.model.leaves():
+        """grads ← f(η) grads, where η is known."""
+        for prefix, layer in self._leaves():
+            gates = {name: self._gates.get(self._by_array(prefix + name)) for name in layer.grads}
             layer.grads = {
-                name: g * self._gates[prefix + name] if prefix + name in self._gates else g
+                name: g if gates[name] is None else g * gates[name]
                 for name, g in layer.grads.items()
             }
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of what was measured so far, on the host, flat; the wrapped rule's too."""
+        """Copies of all measurements, on the host, flat; and the wrapped rule's state."""
         state: dict[str, Any] = {"settings": self._settings()}
         state |= {"steps": self._steps, "examples": self._examples}
         if self.measured is not None:
@@ -197,13 +228,13 @@ class WellTempered(Rule):
             state |= {f"weight/{key}": m.weight, f"squares/{key}": m.squares}
             state |= {f"mean/{key}": backend.to_host(m.mean).copy()}
             state |= {f"sum/{key}": backend.to_host(m.sum).copy()}
-        return state | {f"rule/{key}": value for key, value in self.rule.state_dict().items()}
+        return state | super().state_dict()
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave, for this model: the next step is then the same.
+        """Take over what `state_dict` gave, for this model. The next step is then the same.
 
-        All is checked first. KeyError: something is missing, or of no parameter of the model;
-        ValueError: of another shape, or measured with other settings.
+        All is checked before anything changes. KeyError: something is missing, or fits no parameter
+        of the model. ValueError: another shape, or measured with other settings.
         """
         if missing := {"settings", "steps", "examples"} - state.keys():
             raise KeyError(f"this is no state of a WellTempered rule: {sorted(missing)} missing")
@@ -215,59 +246,44 @@ class WellTempered(Rule):
         for full, value in state.items():
             kind, _, key = full.partition("/")
             if kind == "rule":
-                inner[key] = value
+                inner[full] = value
             elif key:
-                parts[kind][key] = _fitting(full, value, params.get(key), kind in STATE[:4])
+                parts[kind][key] = fitting(full, value, params.get(key), kind in STATE[:4])
         moments = {}
         for key, mean in parts["mean"].items():
             m = moments[key] = Moments(self.decay or 1.0)
-            m.mean, m.sum = mean, parts["sum"][key]
-            m.weight, m.squares = parts["weight"][key], parts["squares"][key]
-        self.rule.load_state_dict(model, inner)
+            m.mean = mean
+            m.sum = parts["sum"][key]
+            m.weight = parts["weight"][key]
+            m.squares = parts["squares"][key]
+        super().load_state_dict(model, inner)
         self._begin(model)
         self._moments = moments
-        self._steps, self._examples = int(state["steps"]), int(state["examples"])
+        self._steps = int(state["steps"])
+        self._examples = int(state["examples"])
         if parts["snr"]:
             snr, dead, batches = (parts[kind] for kind in ("snr", "dead", "batches"))
             self._set(SignalToNoise(snr, dead, batches, self.unbiased))
 
     @property
     def snr(self) -> dict[str, Array]:
-        """η by parameter, as the last window has it; {} before the first is full."""
+        """η by parameter, of the last full window; {} before there is one."""
         return self.measured.snr if self.measured else {}
 
     @property
     def fraction_below_one(self) -> float:
-        """The share of weights with η < 1 in the last window, dead ones too; NaN before it.
+        """The share of weights with η < 1 in the last full window; NaN before there is one.
 
-        `measured.total` has the dead ones apart, and what the share would be in pure noise.
+        Dead weights are in it. `measured.total` counts them apart, and says what the share would be
+        if gradients were pure noise.
         """
         return self.measured.total.below_one if self.measured else math.nan
 
     def _settings(self) -> str:
-        """How η is measured, in words."""
+        """How η is measured, as text. Saved states contain it, so its words stay as they are."""
         how = f"window={self.window!r}"
         if self.decay is not None:
             how = f"decay={self.decay}"
-        if self.mini_batch is not None:
-            how = f"mini_batch={self.mini_batch}"
+        if self.micro_batch_size is not None:
+            how = f"mini_batch={self.micro_batch_size}"
         return f"{how}, per={self.per!r}, unbiased={self.unbiased}"
-
-    def __repr__(self) -> str:
-        gate = self.gate if isinstance(self.gate, str) else getattr(self.gate, "__name__", "...")
-        return f"WellTempered({self.rule!r}, gate={gate!r}, {self._settings()})"
-
-
-def _fitting(name: str, value: Any, like: Array | None, is_array: bool) -> Any:
-    """A copy of a state's array where `like` is, or a number, if it fits the parameter `like`."""
-    if like is None:
-        raise KeyError(f"{name!r} is of no parameter of the model")
-    if not is_array:
-        return float(value)
-    value = np.array(value)
-    small = value.ndim == like.ndim and all(
-        a in (1, b) for a, b in zip(value.shape, like.shape, strict=True)
-    )
-    if not (value.shape == like.shape or (small and name.startswith("snr/"))):
-        raise ValueError(f"{name}: expected shape {like.shape}, got {value.shape}")
-    return backend.to_device(value, like)

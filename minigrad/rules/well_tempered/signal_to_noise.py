@@ -1,4 +1,4 @@
-"""What a window of mini-batches says about a network's gradients: signal, noise, dead weights."""
+"""Signal and noise of a network's gradients over a window of mini-batches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +20,12 @@ PER = ("parameter", "neuron", "layer")
 
 @dataclass(frozen=True)
 class Fractions:
-    """Of `weights` weights, the shares whose η is below 1, and what those are made of.
+    """Shares of a number of `weights`.
 
-    below_one    η < 1: the seed's "fraction". Dead weights are among them, with an η of 0, unless
-                 they share one with live weights
-    dead         no gradient in any mini-batch
-    live_below   η < 1 among those that are not dead
+    below_one    those with η < 1: the seed's "fraction". Dead weights have η = 0, unless they share
+                 an η with live ones
+    dead         those without a gradient in any mini-batch
+    live_below   those with η < 1, among the ones that are not dead
     null         what `live_below` would be if gradients were pure noise
     """
 
@@ -40,10 +41,10 @@ class SignalToNoise:
 
     snr      {"0.W": η, ...}, in a shape that broadcasts to the parameter's
     dead     {"0.W": whether all of its gradients were 0, ...}
-    batches  {"0.W": B, ...}: a layer that the rule left out at times has a smaller one
+    batches  {"0.W": B, ...}; B is smaller for a layer that the rule leaves out in some steps
 
-    σ = 0 but ḡ ≠ 0 gives η = ∞, and ḡ = 0 gives η = 0. Weights that share one η, those into a
-    neuron or of a layer, have η² = Σ ḡ² / Σ σ²/B. Parameters with one gradient have no η.
+    σ = 0 and ḡ ≠ 0 give η = ∞. ḡ = 0 gives η = 0. Weights that share one η, those into a neuron or
+    of a layer, have η² = Σ ḡ² / Σ σ²/B. A parameter with a single gradient has no η.
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class SignalToNoise:
         batches: Mapping[str, float],
         unbiased: bool = False,
     ):
-        self.snr, self.dead, self.batches = dict(snr), dict(dead), dict(batches)
+        self.snr = dict(snr)
+        self.dead = dict(dead)
+        self.batches = dict(batches)
         self.unbiased = unbiased
 
     @classmethod
@@ -74,10 +77,11 @@ class SignalToNoise:
             if names and per != "parameter":
                 axes = [layer.unit_axis.get(n, 0) if per == "neuron" else None for n in names]
                 _check_units(layer, {n: signal[i].shape for i, n in enumerate(names)}, axes)
-                signal, noise = _pooled(signal, axes), _pooled(noise, axes)
+                signal = _pooled(signal, axes)
+                noise = _pooled(noise, axes)
             for name, s, n in zip(names, signal, noise, strict=True):
                 snr[prefix + name] = _ratio(s, n).astype(layer.params[name].dtype)
-        dead = {key: (known[key].mean == 0) & (known[key].sum == 0) for key in snr}
+        dead: dict[str, Any] = {key: (known[key].mean == 0) & (known[key].sum == 0) for key in snr}
         return cls(snr, dead, {key: known[key].count for key in snr}, unbiased)
 
     @cached_property
@@ -92,8 +96,8 @@ class SignalToNoise:
 
     @cached_property
     def _counts(self) -> dict[str, np.ndarray]:
-        """By parameter: its weights; how many have η < 1, are dead, are live with η < 1; and how
-        many live ones would have η < 1 if gradients were pure noise."""
+        """By parameter, five numbers of weights: all; with η < 1; dead; live with η < 1; live ones
+        that would have η < 1 if gradients were pure noise."""
         dead = {key: int(array.sum()) for key, array in self.dead.items()}
         counts = {}
         for key, snr in self.snr.items():
@@ -111,8 +115,9 @@ class SignalToNoise:
         return counts
 
     def _together(self, key: str, dead: Mapping[str, int]) -> int:
-        """How many live weights share an η, on average."""
-        snr, layer = self.snr[key], key.rpartition(".")[0]
+        """How many live weights share one η, on average."""
+        snr = self.snr[key]
+        layer = key.rpartition(".")[0]
         neighbours = [k for k in self.snr if k.rpartition(".")[0] == layer]
         if all(self.snr[k].shape == self.dead[k].shape for k in neighbours):
             return 1
@@ -148,7 +153,9 @@ def _fractions(counts: np.ndarray) -> Fractions:
     )
 
 
-def _check_units(layer: Layer, shapes: Mapping[str, tuple[int, ...]], axes: list[int]) -> None:
+def _check_units(
+    layer: Layer, shapes: Mapping[str, tuple[int, ...]], axes: list[int | None]
+) -> None:
     units = {
         name: 1 if axis is None else shape[axis]
         for (name, shape), axis in zip(shapes.items(), axes, strict=True)
@@ -161,7 +168,10 @@ def _check_units(layer: Layer, shapes: Mapping[str, tuple[int, ...]], axes: list
 
 
 def _pooled(arrays: list[Array], axes: list[int | None]) -> list[Array]:
-    """Each array's sums over all but its axis (all axes: None), added up over the arrays."""
+    """Each array's sum over all axes but the given one (None: over all), added up over the arrays.
+
+    The result has one such sum for each array, in a shape that broadcasts to it.
+    """
     total = sum(
         a.sum(axis=tuple(i for i in range(a.ndim) if i != axis)).reshape(-1)
         for a, axis in zip(arrays, axes, strict=True)

@@ -1,0 +1,160 @@
+"""What the rules that cut a network into blocks share: the blocks, who was updated when, state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import Array
+from minigrad.layers import Layer
+from minigrad.losses import Loss
+from minigrad.rules.base import Rule
+from minigrad.rules.renamed import old_attribute
+from minigrad.rules.synthetic.blocks import Block
+from minigrad.rules.synthetic.interfaces import InterfaceReport
+from minigrad.rules.synthetic.modules import InputModule, Module
+from minigrad.rules.synthetic.sweeps import DecoupledNetwork
+
+Parts = dict[tuple[str, int], dict[str, Any]]  # a state by kind and number: {("module", 0): {...}}
+
+
+class BlockRule(Rule):
+    """A rule for one network, cut into blocks.
+
+    steps        the number of estimates so far
+    updates      for each block, how often it was updated
+    last_update  for each block, the step in which its gradient was last computed
+    """
+
+    mode = ""
+
+    def __init__(
+        self,
+        model: Layer,
+        blocks: list[Block],
+        modules: list[Module] | None = None,
+        inputs: list[InputModule] | None = None,
+        seed: int = 0,
+    ):
+        self.model = model
+        self.decoupled = DecoupledNetwork(blocks, modules or [], inputs or [])
+        draws = np.random.SeedSequence(seed).spawn(2)[1]  # the first is for the modules' start
+        self.decoupled.rng = np.random.default_rng(draws)
+
+    @property
+    def blocks(self) -> list[Block]:
+        return self.decoupled.blocks
+
+    @property
+    def modules(self) -> list[Module]:
+        """The modules that predict gradients, one for each interface."""
+        return self.decoupled.modules
+
+    @property
+    def inputs(self) -> list[InputModule]:
+        """The modules that predict a block's input, one for each interface (mode "unlocked")."""
+        return self.decoupled.inputs
+
+    @property
+    def interfaces(self) -> list[int]:
+        """The numbers of the layers after which the model is cut."""
+        return [block.stop - 1 for block in self.blocks[:-1]]
+
+    @property
+    def steps(self) -> int:
+        return self.decoupled.steps
+
+    @property
+    def updates(self) -> list[int]:
+        return self.decoupled.updates
+
+    @property
+    def last_update(self) -> list[int]:
+        return self.decoupled.last_update
+
+    net = old_attribute("net", "decoupled")
+
+    def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
+        self._check_model(model)
+        self.decoupled.steps += 1
+        return self._estimate(loss, x, target)
+
+    def _estimate(self, loss: Loss, x: Array, target: Array) -> float:
+        """Fill the blocks' `grads`. Returns the loss."""
+        raise NotImplementedError(f"{type(self).__name__} has no _estimate(...) yet")
+
+    def _check_model(self, model: Layer) -> None:
+        if model is not self.model:
+            raise ValueError(
+                "this rule's blocks are another model's; make a new rule: "
+                f"{type(self).__name__}(model)"
+            )
+
+    def report(self, loss: Loss, x: Array, target: Array) -> InterfaceReport:
+        """How good each module is on this batch: R², cosine. It changes nothing."""
+        return InterfaceReport.of(self.decoupled, loss, x, target, self._true_part())
+
+    def _true_part(self) -> float:
+        """How much of what a module learns is the gradient from above, and not a prediction."""
+        return 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of all modules, their optimisers' state, counts and random state, flat."""
+        net = self.decoupled
+        state: dict[str, Any] = {"settings": self._settings(), "steps": net.steps}
+        state |= {"updates": list(net.updates), "last_update": list(net.last_update)}
+        state["rng"] = json.dumps(net.rng.bit_generator.state)
+        kinds: list[tuple[str, list[Any]]] = [("module", net.modules), ("input", net.inputs)]
+        for kind, modules in kinds:
+            for i, module in enumerate(modules):
+                state |= {f"{kind}/{i}/{key}": v for key, v in module.state_dict().items()}
+        return state
+
+    def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave. The next step is then the same. All or nothing.
+
+        KeyError: something is missing or fits no module. ValueError: made with other settings.
+        """
+        self._check_model(model)
+        before = self.state_dict()
+        try:
+            self._load(state)
+        except Exception:
+            self._load(before)
+            raise
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        needed = {"settings", "steps", "updates", "last_update", "rng"}
+        if missing := needed - state.keys():
+            name = type(self).__name__
+            raise KeyError(f"this is no state of {name}: {sorted(missing)} missing")
+        if (settings := str(state["settings"])) != self._settings():
+            raise ValueError(f"the state was made with {settings}, not {self._settings()}")
+        parts: Parts = {}
+        for full, value in state.items():
+            kind, number, key = (*full.split("/", 2), "", "")[:3]
+            if key:
+                parts.setdefault((kind, int(number)), {})[key] = value
+        net = self.decoupled
+        kinds: list[tuple[str, list[Any]]] = [("module", net.modules), ("input", net.inputs)]
+        for kind, modules in kinds:
+            for i, module in enumerate(modules):
+                module.load_state_dict(parts.get((kind, i), {}))
+        self._load_parts(parts, state)
+        net.steps = int(state["steps"])
+        net.updates = [int(n) for n in state["updates"]]
+        net.last_update = [int(n) for n in state["last_update"]]
+        net.rng.bit_generator.state = json.loads(str(state["rng"]))
+
+    def _load_parts(self, parts: Parts, state: Mapping[str, Any]) -> None:
+        """Take over what a rule keeps beside its modules."""
+
+    def _settings(self) -> str:
+        """What the state depends on, as text. Saved states contain it, so its words stay."""
+        return ", ".join(f"{name}={value!r}" for name, value in self._words().items())
+
+    def _words(self) -> dict[str, Any]:
+        return {"mode": self.mode, "interfaces": self.interfaces, "warm_up": 0}
