@@ -346,6 +346,7 @@ def test_the_switch_holds_for_a_while_or_from_here_on():
 @pytest.mark.on_host
 def test_a_kernel_is_a_function_with_a_name():
     assert matmul.__name__ == "matmul"
+    assert repr(matmul) == "<kernel minigrad.kernels.products.matmul>"
     assert matmul.__doc__.startswith("a b.")
     assert pickle.loads(pickle.dumps(matmul)) is matmul
     assert copy.deepcopy(matmul) is matmul

@@ -100,6 +100,9 @@ class Kernel(functools.partial, Generic[P, R]):
         """From here on a call runs this form; the fast one where there is no other."""
         self.__setstate__((self.forms.get(form, self.fast), (), {}, self.__dict__))
 
+    def __repr__(self) -> str:
+        return f"<kernel {self.fast.__module__}.{self.fast.__qualname__}>"
+
     def __reduce__(self) -> str:
         """Copies and pickles are by name: a kernel is one of a kind, as a function is."""
         return self.fast.__qualname__
