@@ -91,7 +91,13 @@ def exercise(which: str, solution: bool = False) -> int:
             file.write(text)
     except FileExistsError:
         return _fail(f"{copy} is here already and stays as it is; rename it to get a fresh copy")
-    except (OSError, ValueError) as error:
+    except FileNotFoundError as error:  # of resources.find: it says what is missing
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(
+            f"cannot write {copy} ({error.strerror}): change to a folder that you may write to"
+        )
+    except ValueError as error:
         return _fail(str(error))
     todo = "run it" if solution else "fill in what says TODO(you) and run it"
     print(f"{copy}: {'answers to the ' if solution else ''}exercises of lesson {lesson.title}")

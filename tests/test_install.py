@@ -440,7 +440,8 @@ class TestExercise:
 
         monkeypatch.setattr("builtins.open", refuse)
         assert cli.main(["exercise", "3"]) == 2
-        assert "Permission denied" in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert "cannot write my_03.py (Permission denied): change to a folder" in err
 
 
 def test_mnist_is_looked_for_where_the_user_says_first(monkeypatch, tmp_path):

@@ -20,7 +20,7 @@ SOLUTIONS = sorted((ROOT / "lessons" / "solutions").glob("*.py"))
 by_name = {"ids": lambda path: path.stem}
 
 
-def run(path, *options, timeout=120, **environment):
+def run(path, *options, timeout=240, **environment):
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("MINIGRAD")}
     return subprocess.run(
         [sys.executable, *WARNINGS_ARE_ERRORS, str(path), *options],
