@@ -119,5 +119,5 @@ def _check_examples_are_alone(model: Layer) -> None:
             raise ValueError(
                 f"{type(leaf).__name__} makes each example's loss depend on the whole batch: an "
                 "example's slope would count what its noise does to the others. "
-                'Use perturb="weights", or a net without it'
+                'Use perturb="weights" (WeightPerturbation), or a net without this layer'
             )
