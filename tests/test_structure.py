@@ -15,7 +15,7 @@ PACKAGE = sorted((ROOT / "minigrad").rglob("*.py"))
 
 # Each row may import from the rows before it, and from its own.
 ROWS = [
-    {"backend", "checks", "moved", "resources", "version"},
+    {"backend", "checks", "moved", "resources", "settings", "siblings", "version"},
     {"threads", "kernels"},
     {"layers", "losses"},
     {"models", "optim", "interchange", "gradcheck"},
