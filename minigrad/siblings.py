@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import isfunction
+from types import MethodType
 from typing import Any
 
+Method = Callable[..., Any]
 Pairs = Mapping[str, tuple[str, ...]]  # {name of the fast method: names of its plain methods}
 
 
@@ -22,16 +24,15 @@ def prefer_plain(cls: type, base: type, pairs: Pairs) -> None:
             _fall_back(cls, base, fast, plain)
 
 
-def set_on_object(item: object, base: type, pairs: Pairs) -> str:
-    """The name of a plain method that was set on the object itself, where a fast one of its class
-    would be called in its place; "" if there is none."""
-    own = vars(item)
+def prefer_own(item: object, name: str, value: Any, base: type, pairs: Pairs) -> Any:
+    """The same for one object, where layer.backward = value sets a plain method: what to set."""
     for fast, plain in pairs.items():
-        if fast not in own and getattr(type(item), fast) is not vars(base)[fast]:
-            for name in plain:
-                if name in own:
-                    return name
-    return ""
+        form, inherited = vars(base)[fast], getattr(type(item), fast)
+        if name in plain and inherited is not form:
+            vars(item).setdefault(fast, MethodType(_choice(form, inherited, fast), item))
+            noted = _noted(lambda _, *args, value=value, **kwargs: value(*args, **kwargs), fast)
+            value = MethodType(noted, item)
+    return value
 
 
 def _place(cls: type, name: str) -> int:
@@ -57,11 +58,7 @@ def _fall_back(cls: type, base: type, fast: str, plain: tuple[str, ...]) -> None
     if inherited is form:
         return
 
-    @wraps(form)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        inside = fast in vars(self).get("_inside", ())
-        return (inherited if inside else form)(self, *args, **kwargs)
-
+    method = _choice(form, inherited, fast)
     vars(method)["stands_in"] = True
     setattr(cls, fast, method)
     for name in plain:
@@ -69,7 +66,18 @@ def _fall_back(cls: type, base: type, fast: str, plain: tuple[str, ...]) -> None
             setattr(cls, name, _noted(getattr(cls, name), fast))
 
 
-def _noted(plain: Callable[..., Any], fast: str) -> Callable[..., Any]:
+def _choice(form: Method, inherited: Method, fast: str) -> Method:
+    """The base's form of a fast method; called from its own plain method, the inherited one."""
+
+    @wraps(form)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        inside = fast in vars(self).get("_inside", ())
+        return (inherited if inside else form)(self, *args, **kwargs)
+
+    return method
+
+
+def _noted(plain: Method, fast: str) -> Method:
     """The plain method; while it runs, the object says so in `_inside`."""
 
     @wraps(plain)

@@ -12,7 +12,7 @@ from minigrad.backend import Array, Tangent
 from minigrad.checks import FLOATS, float_dtype
 from minigrad.layers.attributes import SEQUENCES, held, is_float_array
 from minigrad.layers.initial import initial_uniform as initial_uniform
-from minigrad.siblings import prefer_plain, set_on_object
+from minigrad.siblings import prefer_own, prefer_plain
 
 T = TypeVar("T")
 SIBLINGS = {"forward_jvp": ("forward", "jvp"), "backward_params": ("backward",)}
@@ -57,6 +57,12 @@ class Layer:
         """A class that changes a plain method does not inherit its faster sibling."""
         super().__init_subclass__(**options)
         prefer_plain(cls, Layer, SIBLINGS)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A method may also be set on one object: layer.backward = mine."""
+        if name in PLAIN and value is not None:
+            value = prefer_own(self, name, value, Layer, SIBLINGS)
+        object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
         """Python calls this for attributes that are not there."""
@@ -160,14 +166,14 @@ class Layer:
     def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         """(prefix, layer) for every layer that has parameters of its own: here, this one.
 
-        TypeError for a layer in an attribute, and for a method that was set on the object: an
-        optimiser, or a checker, would pass it by without a word.
+        TypeError for a layer in an attribute, also in a list or a dict: no optimiser would move
+        its parameters, and no checker would look at them.
         """
         self.check_attributes()
         yield prefix, self
 
     def check_attributes(self) -> None:
-        """TypeError for a layer, or a method, in an attribute where it would have no effect."""
+        """TypeError for a layer in an attribute, where no optimiser would find it."""
         kind, own = type(self).__name__, vars(self)
         if any(isinstance(value, HOLDERS) for name, value in own.items() if name not in OWN):
             known = {id(layer) for layer in self.modules()}
@@ -179,11 +185,6 @@ class Layer:
                     "checker would find: derive it from Sequential and give all layers to "
                     "super().__init__(*layers)"
                 )
-        if not PLAIN.isdisjoint(own) and (method := set_on_object(self, Layer, SIBLINGS)):
-            raise TypeError(
-                f"{method} was set on one {kind} object, and other methods of its class would not "
-                f"call it: write a class derived from {kind}, with a {method} of its own"
-            )
 
     def unregistered(self) -> dict[str, Array]:
         """Arrays of floats in attributes: not in `params`, so that no optimiser moves them, and

@@ -52,8 +52,8 @@ class Optimizer(Configured):
         self.model = model
         self.lr = not_negative("lr", lr)
         self._leaves = list(model.leaves())
-        self._modules = list(model.modules())
-        self._nets = [(net, net.layers) for net in self._modules if isinstance(net, Sequential)]
+        nets = [net for net in model.modules() if isinstance(net, Sequential)]
+        self._nets = [(net, net.layers) for net in nets]
         self._look_at_parameters()
         if not self._params:
             raise ValueError(f"{self._is_for()}, and this one has none{_unregistered(model)}")
@@ -88,7 +88,7 @@ class Optimizer(Configured):
                 continue  # no parameters, or the rule left this layer out
             params = layer.params
             for name, param in params.items():
-                grad = grads.get(name)
+                grad: Any = grads.get(name)
                 if getattr(grad, "shape", None) != param.shape:
                     raise self._misfit(prefix, layer, name)
                 key = prefix + name
@@ -115,10 +115,6 @@ class Optimizer(Configured):
                     "the model's layers are others than when this optimiser was made, and the new "
                     f"ones would never move: make it anew, {type(self).__name__}(model, lr=...)"
                 )
-        for module in self._modules:
-            own = vars(module)
-            if "backward" in own or "forward" in own or "jvp" in own:
-                module.check_attributes()
 
     def _added_up(self, updates: Iterable[Update]) -> list[Update]:
         """One update for each array: the gradients of a shared one are added up."""
