@@ -52,18 +52,27 @@ def _fall_back(cls: type, base: type, fast: str, plain: tuple[str, ...]) -> None
     Called from there, the inherited fast method does its work as before. Else the two would call
     each other without end.
     """
-    written = (vars(above)[fast] for above in cls.__mro__ if fast in vars(above))
-    inherited = next(method for method in written if not hasattr(method, "stands_in"))
     form = vars(base)[fast]
-    if inherited is form:
+    written = (vars(above)[fast] for above in cls.__mro__ if fast in vars(above))
+    if next(method for method in written if not hasattr(method, "stands_in")) is form:
         return
-
-    method = _choice(form, inherited, fast)
+    method = _choice(form, _next_above(cls, fast), fast)
     vars(method)["stands_in"] = True
     setattr(cls, fast, method)
     for name in plain:
-        if isfunction(getattr(cls, name)):
-            setattr(cls, name, _noted(getattr(cls, name), fast))
+        own = vars(cls).get(name)
+        if own is None or isfunction(own):
+            setattr(cls, name, _noted(own or _next_above(cls, name), fast))
+
+
+def _next_above(cls: type, name: str) -> Method:
+    """The method that super() finds, which depends on the object's class, not on `cls` alone."""
+
+    @wraps(getattr(cls, name))
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(super(cls, self), name)(*args, **kwargs)
+
+    return method
 
 
 def _choice(form: Method, inherited: Method, fast: str) -> Method:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, array_module
+from minigrad.backend import Array, Tangent, array_module
 from minigrad.checks import positive_int
 from minigrad.layers.base import Layer
 from minigrad.layers.flat import Flat
@@ -25,6 +25,10 @@ def _flat(kind: str) -> Any:
     return property(
         lambda net: Flat(net.layers, kind), lambda net, other: Flat(net.layers, kind).set(other)
     )
+
+
+def _dtype(net: Any) -> np.dtype | None:
+    return next((layer.dtype for layer in net.layers if layer.dtype is not None), None)
 
 
 class Sequential(Layer):
@@ -45,6 +49,7 @@ class Sequential(Layer):
     params: Any = _flat("params")
     grads: Any = _flat("grads")
     buffers: Any = _flat("buffers")
+    dtype: Any = property(_dtype, doc="The dtype of the first layer that has one.")
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -90,11 +95,6 @@ class Sequential(Layer):
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
-    @property
-    def dtype(self) -> np.dtype | None:
-        """The parameters' dtype: that of the first layer that has one."""
-        return next((layer.dtype for layer in self.layers if layer.dtype is not None), None)
-
     def modules(self) -> Iterator[Layer]:
         yield self
         for layer in self.layers:
@@ -133,9 +133,7 @@ class Sequential(Layer):
                 dy = layer.backward(dy)
             self.layers[first].backward_params(dy)
 
-    def jvp(
-        self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None
-    ) -> Array | None:
+    def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Any:
         """The tangent of the output; parameters that `params_dot` leaves out do not move."""
         moving = self._split(params_dot or {})
         with self._alone():
@@ -200,13 +198,26 @@ class Sequential(Layer):
         """
         if input_shape is None:
             first = next((leaf for _, leaf in self.leaves() if leaf.params), None)
-            if not hasattr(first, "in_features"):
+            in_features = getattr(first, "in_features", None)
+            if in_features is None:
                 raise ValueError("give summary the shape of one example: summary((1, 28, 28))")
-            input_shape = (first.in_features,)
-        text = Summary.of(self, input_shape)
+            input_shape = (in_features,)
+        text = Summary.of(self, list(chain(self)), input_shape)
         print(text)
         return text
 
     def __repr__(self) -> str:
         inner = "\n".join(f"{i}: {layer!r}" for i, layer in enumerate(self.layers))
         return f"{type(self).__name__}(\n{indent(inner, '  ')}\n)"
+
+
+def chain(model: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+    """(prefix, layer) for each layer that x goes through, one after the other.
+
+    A Sequential inside another is taken apart, unless its class changes forward, backward or jvp.
+    """
+    if isinstance(model, Sequential) and model.is_chain:
+        for i, layer in enumerate(model.layers):
+            yield from chain(layer, f"{prefix}{i}.")
+    else:
+        yield prefix, model

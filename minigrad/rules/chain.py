@@ -6,19 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from minigrad.backend import Array
-from minigrad.layers import Layer, Sequential
-
-
-def chain(model: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """(prefix, layer) for each layer that x goes through, one after the other.
-
-    A Sequential inside another is taken apart, unless it has a forward of its own.
-    """
-    if isinstance(model, Sequential) and type(model).forward is Sequential.forward:
-        for i, layer in enumerate(model.layers):
-            yield from chain(layer, f"{prefix}{i}.")
-    else:
-        yield prefix, model
+from minigrad.layers import Layer
+from minigrad.layers.sequential import chain as chain
 
 
 @contextmanager

@@ -51,10 +51,10 @@ def split(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
             f"only a Sequential can be cut into blocks, got {type(model).__name__}; "
             "write Sequential(*layers)"
         )
-    if type(model).forward is not Net.forward:
+    if not model.is_chain:
         raise TypeError(
-            f"{type(model).__name__} has a forward of its own: it may be something else than its "
-            "layers one after another, and cannot be cut between them"
+            f"{type(model).__name__} has a forward of its own, or a derivative: it may be more "
+            "than its layers one after another, and cannot be cut between them"
         )
     if interfaces is None:
         cuts = _after_activations(model)
