@@ -20,7 +20,7 @@ ROWS = [
     {"layers", "losses"},
     {"models", "optim", "interchange", "gradcheck"},
     {"rules", "data", "history"},
-    {"train"},
+    {"arguments", "progress", "train"},
     {"search", "functions"},
     {"asynchronous"},
     {"lesson", "exercises", "plots"},

@@ -16,11 +16,12 @@ from minigrad.checks import positive_int
 from minigrad.data import Dataset
 from minigrad.history import History
 from minigrad.layers import Layer
+from minigrad.layers.sharing import tied
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.rules import Backprop, Rule, SyntheticGradients
 from minigrad.rules.synthetic.blocks import split
-from minigrad.train import Bar, checked, settings
+from minigrad.train import Bar, check_parts, checked, settings
 
 __all__ = ["Run", "WorkerError", "fit"]
 
@@ -71,7 +72,9 @@ def fit(
     Raises WorkerError when a process fails or is killed: none is left then, and the model is as
     after a run that was stopped.
     """
+    check_parts(model, loss, rule, optimizer, schedule)
     positive_int("epochs", epochs)
+    positive_int("seed", seed, least=0)
     positive_int("evaluate_every", evaluate_every)
     _check_rule(model, rule, optimizer)
     if isinstance(rule, Backprop) and lag is not None:
@@ -127,6 +130,11 @@ def _check_rule(model: Layer, rule: Rule, optimizer: Optimizer) -> None:
     """An error unless the run can be taken apart into blocks that do what `mg.fit` would do."""
     if any(array_module(array) is not np for array in model.params.values()):
         raise TypeError("processes share the host's memory: use the backend 'numpy' for this")
+    if shared := tied(model.params):
+        raise ValueError(
+            f"with a process for each block no two layers may share an array, as {shared} do: "
+            "each process has copies of its own; use minigrad.fit"
+        )
     if _names(optimizer.model) != _names(model):
         raise ValueError(
             "with a process for each block the optimiser must be one of the whole model: "

@@ -29,6 +29,7 @@ class BatchNorm1d(Layer):
     shape = "(N, {n})"
     ndim = 2
     mixes_examples = True
+    min_batch = 2
 
     def __init__(self, n: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = "float32"):
         super().__init__(dtype)
@@ -131,6 +132,7 @@ class BatchNorm2d(BatchNorm1d):
 
     shape = "(N, {n}, H, W)"
     ndim = 4
+    min_batch = 1  # one image has many pixels
 
     def _rows(self, x: Array) -> Array:
         return channels_last(x).reshape(-1, self.n)

@@ -45,6 +45,7 @@ class Sequential(Layer):
     """
 
     cache: Any = None  # for a derived class with a forward of its own
+    is_part = False  # made by net[1:3]: an optimiser may step it alone
     is_chain = True  # y and its derivatives are those of the layers one after another
     params: Any = _flat("params")
     grads: Any = _flat("grads")
@@ -86,7 +87,9 @@ class Sequential(Layer):
     def __getitem__(self, index: Any) -> Any:
         """net[0], net[-1]: a layer; net[1:3]: a Sequential of the same layers."""
         if isinstance(index, slice):
-            return Sequential(*self.layers[index])
+            part = Sequential(*self.layers[index])
+            part.is_part = True
+            return part
         return self.layers[index]
 
     def __len__(self) -> int:
