@@ -122,12 +122,16 @@ def _check_last_batch(model: Layer, examples: int, batch_size: int) -> None:
     smallest = examples % batch_size or min(batch_size, examples)
     for layer in model.modules():
         if layer.min_batch > smallest:
-            whole = examples - smallest
+            whole = examples - examples % batch_size
+            advice = "choose a larger batch_size"
+            if batch_size >= layer.min_batch:
+                advice = "choose another batch_size"
+                if whole:
+                    advice += f", or leave the last ones out, train.take({whole})"
             raise ValueError(
                 f"{type(layer).__name__} needs at least {layer.min_batch} examples in each batch, "
                 f"and of {examples} examples in batches of {batch_size} the last has {smallest}: "
-                "choose another batch_size"
-                + (f", or leave them out, train.take({whole})" if whole else "")
+                f"{advice}"
             )
 
 

@@ -30,11 +30,21 @@ class Flat(MutableMapping[str, Array]):
         """What `net.grads = other` does: these entries, and no others."""
         if isinstance(other, Flat) and other._layers is self._layers:
             return  # net.params |= ... has written all of it already
-        if self._kind != "grads" and other.keys() != self.keys():
+        if self._kind != "grads" and other.keys() != set(self):
             raise KeyError(f"{self._kind} needs {list(self)}, got {list(other)}")
-        new = dict(other)
-        self.clear()
-        self.update(new)
+        places = [(*self._place(key, value), value) for key, value in other.items()]
+        if self._kind == "grads":
+            self.clear()
+        for own, name, value in places:  # only once all of them fit
+            own[name] = value
+
+    def _place(self, key: Any, value: Any) -> tuple[Any, str]:
+        """(the layer's dict, the name there) for a value that fits; else an error."""
+        layer, name = self._find(key)
+        like = getattr(layer, self._named())[name]
+        if value is not like:
+            _check(f"{self._kind}[{key!r}]", value, like)
+        return getattr(layer, self._kind), name
 
     def _gather(self) -> dict[str, Array]:
         return {
@@ -72,11 +82,8 @@ class Flat(MutableMapping[str, Array]):
         return found[name]
 
     def __setitem__(self, key: str, value: Array) -> None:
-        layer, name = self._find(key)
-        like = getattr(layer, self._named())[name]
-        if value is not like:
-            _check(f"{self._kind}[{key!r}]", value, like)
-        getattr(layer, self._kind)[name] = value
+        own, name = self._place(key, value)
+        own[name] = value
 
     def __delitem__(self, key: str) -> None:
         self[key]  # a KeyError that says more than the layer's own

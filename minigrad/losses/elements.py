@@ -43,13 +43,14 @@ class BCELoss(Loss):
         NaN where the target is not in [0, 1], so that it shows in the sum.
         """
         xp = _check_same_shape(self, p, target)
-        with np.errstate(divide="ignore", invalid="ignore"):  # ln 0 = -inf is cut off, ln -1 = NaN
-            q = 1 - p
-            log_p, log_q = xp.log(p), xp.log(q)
-        xp.maximum(log_p, -100, out=log_p)
-        xp.maximum(log_q, -100, out=log_q)
+        q = 1 - p
         self.cache = p, q, target
-        terms = -(target * log_p + (1 - target) * log_q)
+        with np.errstate(divide="ignore", invalid="ignore"):  # ln 0 = -inf is cut off, ln -1 = NaN
+            log_p = xp.log(p)
+            log_q = xp.log(q)
+            xp.maximum(log_p, -100, out=log_p)
+            xp.maximum(log_q, -100, out=log_q)
+            terms = -(target * log_p + (1 - target) * log_q)
         return xp.where((target >= 0) & (target <= 1), terms, np.nan)
 
     def backward(self) -> Array:
