@@ -116,31 +116,32 @@ class Sequential(Layer):
 
     def forward(self, x: Array, train: bool = True) -> Array:
         with self._alone():
-            for layer in self.layers:
+            for layer in self._layers:
                 x = layer.forward(x, train)
         return x
 
     def backward(self, dy: Array) -> Array:
         with self._alone():
-            for layer in reversed(self.layers):
+            for layer in reversed(self._layers):
                 dy = layer.backward(dy)
         return dy
 
     def backward_params(self, dy: Array) -> None:
         """`backward`, down to the first layer that has parameters, and without its dx."""
-        first = next((i for i, layer in enumerate(self.layers) if layer.params), None)
+        layers = self._layers
+        first = next((i for i, layer in enumerate(layers) if layer.params), None)
         if first is None:
             return
         with self._alone():
-            for layer in reversed(self.layers[first + 1 :]):
+            for layer in reversed(layers[first + 1 :]):
                 dy = layer.backward(dy)
-            self.layers[first].backward_params(dy)
+            layers[first].backward_params(dy)
 
     def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Any:
         """The tangent of the output; parameters that `params_dot` leaves out do not move."""
         moving = self._split(params_dot or {})
         with self._alone():
-            for i, layer in enumerate(self.layers):
+            for i, layer in enumerate(self._layers):
                 if x_dot is not None or i in moving:  # else nothing has moved so far
                     x_dot = layer.jvp(x_dot, moving.get(i))
         return x_dot
@@ -155,7 +156,7 @@ class Sequential(Layer):
         """Value and tangent go through the layers together: memory does not grow with depth."""
         moving = self._split(params_dot or {})
         with self._alone():
-            for i, layer in enumerate(self.layers):
+            for i, layer in enumerate(self._layers):
                 x, x_dot = layer.forward_jvp(x, x_dot, moving.get(i), train)
         return x, x_dot
 

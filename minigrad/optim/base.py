@@ -79,24 +79,27 @@ class Optimizer(Configured):
 
     def step(self) -> None:
         """One update of every parameter whose layer has gradients."""
-        self.check_model()
+        for net, layers in self._nets:
+            if net._layers is not layers:
+                self.check_model()
         updates: list[Update] = []
-        known, news = self._params, False
+        known = self._params
+        news = False  # whether there are other arrays than before
         for prefix, layer in self._leaves:
             grads = layer.grads
             if not grads:
                 continue  # no parameters, or the rule left this layer out
             params = layer.params
+            if len(grads) > len(params):
+                raise self._without_parameter(prefix, layer)
             for name, param in params.items():
                 grad: Any = grads.get(name)
-                if getattr(grad, "shape", None) != param.shape:
+                if not hasattr(grad, "shape") or grad.shape != param.shape:
                     raise self._misfit(prefix, layer, name)
                 key = prefix + name
                 if known.get(key) is not param:
                     news = True
                 updates.append((param, grad, key))
-            if len(grads) > len(params):
-                raise self._without_parameter(prefix, layer)
         if news:
             self._look_at_parameters()
         if self._tied:
