@@ -8,6 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
+from minigrad.layers.sequential import chain
 from minigrad.rules import Backprop, ForwardGradient
 
 
@@ -255,6 +256,10 @@ def test_a_net_with_methods_of_its_own_is_not_taken_apart():
     assert not net.is_chain
     assert mg.Sequential().is_chain
     assert not residual().is_chain
+    plain = mg.Sequential(mg.Sequential(mg.Tanh()), mg.Tanh())
+    plain[0].forward = lambda x, train=True: x + 1
+    assert not plain[0].is_chain
+    assert [prefix for prefix, _ in chain(plain)] == ["0.", "1."]
     with pytest.raises(TypeError, match="of its own"):
         mg.rules.SyntheticGradients(
             Clipped(*mg.models.mlp((4, 5, 3), seed=0).layers), input_shape=(4,)

@@ -43,6 +43,7 @@ class Layer:
     mixes_examples = False  # an example's output depends on the other examples of the batch
     monotone = False  # no output falls when an input rises: the Jacobian has no entry below 0
     min_batch = 1  # the fewest examples that forward(x, train=True) can take
+    is_chain = False  # a network that is its layers one after another, and nothing else
     _kept: dict[str, Any] | None = None  # within `holding`: what `once` has made so far
 
     def __init__(self, dtype: Any = None):
@@ -62,6 +63,7 @@ class Layer:
         """A method may also be set on one object: layer.backward = mine."""
         if name in PLAIN and value is not None:
             value = prefer_own(self, name, value, Layer, SIBLINGS)
+            object.__setattr__(self, "is_chain", False)
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:

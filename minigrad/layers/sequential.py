@@ -46,7 +46,7 @@ class Sequential(Layer):
 
     cache: Any = None  # for a derived class with a forward of its own
     is_part = False  # made by net[1:3]: an optimiser may step it alone
-    is_chain = True  # y and its derivatives are those of the layers one after another
+    is_chain = True  # False for a class, or an object, with a forward or a derivative of its own
     params: Any = _flat("params")
     grads: Any = _flat("grads")
     buffers: Any = _flat("buffers")
