@@ -32,6 +32,12 @@ class BatchNorm1d(Layer):
     min_batch = 2
 
     def __init__(self, n: int, eps: float = 1e-5, momentum: float = 0.1, *, dtype: Any = "float32"):
+        """
+        n         how many features, or channels, an integer >= 1
+        eps       ε >= 0, in the root, so that nothing is divided by 0
+        momentum  how far the running statistics move to those of a batch, >= 0, at most 1 as a rule
+        dtype     float32 or float64
+        """
         super().__init__(dtype)
         self.n, self.eps = positive_int("n", n), not_negative("eps", eps)
         self.momentum = not_negative("momentum", momentum)
