@@ -42,6 +42,7 @@ class Layer:
     unit_axis: Mapping[str, int] = {}  # along which axis of a parameter the units lie; else 0
     mixes_examples = False  # an example's output depends on the other examples of the batch
     monotone = False  # no output falls when an input rises: the Jacobian has no entry below 0
+    frozen = False  # True: no optimiser moves its parameters, whatever the rule
     min_batch = 1  # the fewest examples that forward(x, train=True) can take
     is_chain = False  # a network that is its layers one after another, and nothing else
     _kept: dict[str, Any] | None = None  # within `holding`: what `once` has made so far

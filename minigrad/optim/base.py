@@ -1,7 +1,7 @@
 """What every optimiser is: what to do with a gradient once a rule has made one.
 
 It steps parameters in place, by the gradients in their layers' `grads`, wherever these come from.
-It skips a layer whose `grads` is empty. It keeps its state by parameter name.
+It skips a layer that is frozen, or whose `grads` is empty. It keeps its state by parameter name.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Optimizer(Configured):
         news = False  # whether there are other arrays than before
         for prefix, layer in self._leaves:
             grads = layer.grads
-            if not grads:
+            if not grads or layer.frozen:
                 continue  # no parameters, or the rule left this layer out
             params = layer.params
             if len(grads) > len(params):
