@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from collections.abc import Callable
 from functools import wraps
@@ -29,8 +30,11 @@ def positive_int(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
-def not_negative(name: str, value: float) -> float:
-    """`value` as a float, or a ValueError unless it is a finite number >= 0."""
+def not_negative(name: str, value: Any) -> float:
+    """`value` as a float; a TypeError if it is no number, a ValueError unless 0 <= value < ∞."""
+    number = isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()
+    if not number or isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be a number >= 0, got {value!r}, a {type(value).__name__}")
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} must be a number >= 0, got {value!r}")
     return float(value)

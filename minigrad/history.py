@@ -9,18 +9,21 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+# Lists that older files do not have
+LATER = ("validation_loss", "validation_accuracy", "validation_clean_accuracy")
+
 
 @dataclass
 class History:
     """One entry per evaluated epoch in each list (`step_loss`: one per step).
 
     epoch           which epoch an entry was measured after, counted from 1
-    train_loss, train_accuracy, test_loss, test_accuracy
-                    means over the whole sets, weights as they were after that epoch; the test
-                    lists stay empty without a test set
-    train_clean_accuracy, test_clean_accuracy
-                    by the labels as they were before noise was put on them; else the same
-    seconds         training time since the entry before, evaluation not counted
+    train_loss, train_accuracy, test_loss, test_accuracy, validation_loss, validation_accuracy
+                    means over the whole sets, with the weights after that epoch; the lists of a
+                    set that was not given stay empty
+    train_clean_accuracy, test_clean_accuracy, validation_clean_accuracy
+                    by the labels before noise was put on them; without noise the same
+    seconds         training time since the entry before, in seconds, without evaluations
     step_loss       each step's batch loss, before that step
     settings        what the run was made with: batch_size, shuffle, seed, and the rest in words
     stopped         why it ended early ("interrupted ...", "diverged ..."), else None
@@ -33,13 +36,16 @@ class History:
     test_accuracy: list[float] = field(default_factory=list)
     train_clean_accuracy: list[float] = field(default_factory=list)
     test_clean_accuracy: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+    validation_clean_accuracy: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     step_loss: list[float] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     stopped: str | None = None
 
     def save(self, path: str | Path) -> None:
-        """Write JSON; the file appears whole or not at all."""
+        """Write it as JSON; an interrupt leaves the old file, or none."""
         write_json(path, asdict(self))
 
     @classmethod
@@ -50,8 +56,9 @@ class History:
         except ValueError as error:
             raise ValueError(f"{path} is not a saved History: {error}") from error
         names = {f.name for f in fields(cls)}
-        if not isinstance(content, dict) or content.keys() != names:
-            raise ValueError(f"{path} is not a saved History: it needs the keys {sorted(names)}")
+        needed = names - set(LATER)
+        if not isinstance(content, dict) or not needed <= content.keys() <= names:
+            raise ValueError(f"{path} is not a saved History: it needs the keys {sorted(needed)}")
         try:
             for name, value in content.items():
                 if isinstance(getattr(cls(), name), list):

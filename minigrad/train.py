@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from minigrad.arguments import (
+    a_parameter,
+    check,
+    check_belongs,
+    check_callable,
+    check_flag,
+    check_parts,
+    checked,
+    checked_set,
+    why_not_finite,
+)
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
 from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
+from minigrad.progress import Bar
 from minigrad.rules import Rule
+
+__all__ = [
+    "Bar",
+    "check_belongs",
+    "check_parts",
+    "checked",
+    "diverged",
+    "evaluate",
+    "fit",
+    "move",
+    "record",
+    "settings",
+]
 
 
 def evaluate(
@@ -24,8 +48,15 @@ def evaluate(
 ) -> tuple[float, float]:
     """(loss, accuracy): means over all examples of the set, in evaluation mode.
 
-    Each batch counts by its number of examples, so a smaller last batch is not over-weighted.
+    model       a layer or a network
+    loss        what is averaged, as CrossEntropyLoss()
+    dataset     a Dataset; it is brought to where the model is
+    batch_size  how many examples go through the model together, an integer >= 1; a smaller last
+                batch does not count for more
     """
+    check(Layer, "model", model, "mg.Sequential(*layers)")
+    check(Loss, "loss", loss, "mg.CrossEntropyLoss()", ("forward", "backward"))
+    check(Dataset, "dataset", dataset, "mg.data.Dataset(x, y)")
     return _evaluate(model, loss, dataset, batch_size)[:2]
 
 
@@ -64,30 +95,47 @@ def fit(
     shuffle: bool = True,
     seed: int = 0,
     schedule: Schedule | None = None,
+    validation: Dataset | None = None,
     evaluate_every: int = 1,
     callback: Callable[[History], bool | None] | None = None,
     step_callback: Callable[[int, float], None] | None = None,
     history: History | None = None,
     progress: bool | None = None,
 ) -> History:
-    """Train for `epochs` epochs; returns what was measured, and never loses it.
+    """Train for `epochs` epochs; returns what was measured.
 
-    seed            the order of the data: epoch e's is drawn from (seed, e), so the same seed
-                    gives the same curve bit for bit, and a continued run the same as a whole one
+    model           a network, or any layer
+    loss            what is to become small, as CrossEntropyLoss()
+    rule            what estimates the gradients, as rules.Backprop()
+    optimizer       what moves the parameters, as SGD(model, lr=0.1)
+    train           the Dataset to learn from
+    test            a Dataset that nothing is decided by; evaluated, if given
+    validation      a Dataset to choose settings by; evaluated, if given
+    epochs          how often the whole training set is gone through, an integer >= 0
+    batch_size      examples in a step, an integer >= 1; the last batch may be smaller
+    shuffle         whether each epoch has an order of its own
+    seed            an integer >= 0 for that order: epoch e's is drawn from (seed, e), so that the
+                    same seed gives the same curve bit for bit, and a continued run that of a whole
     schedule        stepped after each epoch, or each step if it says per="step"; learning rates
                     that the rule has of its own move with it
-    evaluate_every  epochs between two evaluations on both whole sets; the last is always evaluated
-    callback        called with the history after each evaluation; return True to stop there
+    evaluate_every  epochs between two evaluations of the whole sets; the last is always evaluated
+    callback        called with the history after each evaluation; if it returns True, the run ends
     step_callback   called with (step, loss) after each step
-    history         a run to continue, if it was not stopped in mid-epoch: its epochs are counted,
-                    its lists extended
-    progress        the bar; None shows it where standard error is a terminal
+    history         an earlier run's, to continue it, unless that was stopped in mid-epoch: its
+                    epochs are counted, its lists extended
+    progress        whether to show a bar; None: where standard error is a terminal
 
-    Ctrl-C, or a loss that is no longer finite, ends the run cleanly: `history.stopped` says so.
+    Ctrl-C, or a loss that is not finite, ends the run: `history.stopped` says why.
     """
+    check_parts(model, loss, rule, optimizer, schedule, history)
     positive_int("epochs", epochs, least=0)
+    positive_int("seed", seed, least=0)
     positive_int("evaluate_every", evaluate_every)
+    check_flag("shuffle", shuffle)
+    check_callable("callback", callback, "(history)")
+    check_callable("step_callback", step_callback, "(step, loss)")
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
+    validation = checked_set("validation", validation, model)
     history = history if history is not None else History()
     if history.stopped is not None:
         raise ValueError(
@@ -104,9 +152,10 @@ def fit(
     if schedule is not None:
         _rescale(schedule, rule)
     trained = 0.0  # seconds since the last evaluation
-    epoch, step = first, len(history.step_loss)
+    epoch = first
+    before = step = len(history.step_loss)
     try:
-        # A diverging run overflows; its loss says so below, NumPy need not warn as well.
+        # A diverging run overflows; its loss shows it below, without NumPy's warnings.
         with np.errstate(over="ignore", invalid="ignore"):
             for epoch in range(first + 1, first + epochs + 1):
                 started = time.perf_counter()
@@ -115,7 +164,8 @@ def fit(
                     value = rule.estimate(model, loss, x, y)
                     history.step_loss.append(value)
                     if not math.isfinite(value):
-                        history.stopped = diverged(value, step + 1, epoch)
+                        why = why_not_finite(model, x, first=step == before)
+                        history.stopped = diverged(value, step + 1, epoch, why)
                         return history
                     optimizer.step()
                     step += 1
@@ -129,7 +179,7 @@ def fit(
                     move(schedule, rule)
                 trained += time.perf_counter() - started
                 if (epoch - first) % evaluate_every == 0 or epoch == first + epochs:
-                    record(history, model, loss, epoch, train, test, trained)
+                    record(history, model, loss, epoch, train, test, trained, validation)
                     trained = 0.0
                     bar.evaluated(history)
                     if not math.isfinite(history.train_loss[-1]):
@@ -146,10 +196,11 @@ def fit(
     return history
 
 
-def move(schedule: Schedule, rule: Rule) -> None:
-    """One step of the schedule, for the rule's own learning rates too."""
-    schedule.step()
-    _rescale(schedule, rule)
+def move(schedule: Schedule | None, rule: Rule) -> None:
+    """One step of the schedule, if there is one, for the rule's own learning rates too."""
+    if schedule is not None:
+        schedule.step()
+        _rescale(schedule, rule)
 
 
 def _rescale(schedule: Schedule, rule: Rule) -> None:
@@ -171,51 +222,14 @@ def settings(
         "rule": repr(rule),
         "loss": repr(loss),
         "optimizer": repr(optimizer),
-        "schedule": type(schedule).__name__ if schedule is not None else None,
+        "schedule": repr(schedule) if schedule is not None else None,
         "examples": len(train),
     }
 
 
-def checked(
-    model: Layer,
-    optimizer: Optimizer,
-    schedule: Schedule | None,
-    train: Dataset,
-    test: Dataset | None,
-    batch_size: int,
-) -> tuple[Dataset, Dataset | None]:
-    """The data where the model is, in its dtype; an error unless all fits together."""
-    positive_int("batch_size", batch_size)
-    for name, dataset in (("train", train), ("test", test)):
-        if dataset is None and name == "test":
-            continue
-        if not isinstance(dataset, Dataset):
-            raise TypeError(
-                f"{name} must be a Dataset, got {type(dataset).__name__}; make one with "
-                "minigrad.data.Dataset(x, y)"
-            )
-        if len(dataset) == 0:
-            raise ValueError(f"the {name} set is empty")
-    check_belongs(model, optimizer, schedule)
-    like = a_parameter(model)
-    return train.placed(like), test.placed(like) if test is not None else None
-
-
-def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None) -> None:
-    """ValueError when the optimiser would step another model: nothing would be learned."""
-    inside = {id(leaf) for _, leaf in model.leaves()}
-    if not all(id(leaf) in inside for _, leaf in optimizer.model.leaves()):
-        raise ValueError(
-            "the optimiser steps another model than the one to be trained; make it anew: "
-            f"{type(optimizer).__name__}(model, lr=...)"
-        )
-    if schedule is not None and schedule.optimizer is not optimizer:
-        raise ValueError("the schedule is another optimiser's; make it anew for this one")
-
-
-def diverged(value: float, step: int, epoch: int) -> str:
-    """Why a run whose loss is no longer finite was stopped."""
-    return f"diverged: the loss was {value} at step {step}, epoch {epoch}; a smaller lr may help"
+def diverged(value: float, step: int, epoch: int, why: str = "a smaller lr may help") -> str:
+    """Why a run whose loss is not finite was stopped."""
+    return f"diverged: the loss was {value} at step {step}, epoch {epoch}; {why}"
 
 
 def record(
@@ -226,10 +240,12 @@ def record(
     train: Dataset,
     test: Dataset | None,
     seconds: float,
+    validation: Dataset | None = None,
 ) -> None:
-    """Evaluate on both sets first, then extend all lists: an interrupt leaves none longer."""
+    """Evaluate on all sets first, then extend all lists: an interrupt leaves none longer."""
     on_train = _evaluate(model, loss, train)
     on_test = _evaluate(model, loss, test) if test is not None else None
+    on_validation = _evaluate(model, loss, validation) if validation is not None else None
     history.epoch.append(epoch)
     history.seconds.append(seconds)
     history.train_loss.append(on_train[0])
@@ -239,40 +255,7 @@ def record(
         history.test_loss.append(on_test[0])
         history.test_accuracy.append(on_test[1])
         history.test_clean_accuracy.append(on_test[2])
-
-
-def a_parameter(model: Layer) -> Any:
-    """Some parameter of the model: it tells where the data must be, and in which dtype."""
-    return next((a for _, layer in model.leaves() for a in layer.params.values()), None)
-
-
-class Bar:
-    """A progress bar: tqdm with the loss and the speed, written to at most ten times a second."""
-
-    def __init__(self, steps: int, show: bool | None):
-        from tqdm import tqdm
-
-        hide = not (sys.stderr.isatty() if show is None else show)
-        self.bar = tqdm(total=steps, disable=hide, unit="step", dynamic_ncols=True, leave=False)
-        self.hidden, self.tail, self.written, self.pending = hide, "", 0.0, 0
-
-    def update(self, value: float, steps: int = 1) -> None:
-        if self.hidden:
-            return
-        self.pending += steps
-        now = time.perf_counter()
-        if now - self.written > 0.1:
-            self.bar.set_postfix_str(f"loss {value:.4f}{self.tail}", refresh=False)
-            self.bar.update(self.pending)
-            self.written, self.pending = now, 0
-
-    def evaluated(self, history: History) -> None:
-        accuracy = history.test_accuracy or history.train_accuracy
-        kind = "test" if history.test_accuracy else "train"
-        self.tail = f", epoch {history.epoch[-1]}: {kind} accuracy {accuracy[-1]:.4f}"
-
-    def close(self, stopped: str | None) -> None:
-        self.bar.update(self.pending)
-        self.bar.close()
-        if stopped:
-            print(stopped, file=sys.stderr)
+    if on_validation is not None:
+        history.validation_loss.append(on_validation[0])
+        history.validation_accuracy.append(on_validation[1])
+        history.validation_clean_accuracy.append(on_validation[2])

@@ -307,5 +307,54 @@ LOSSES = [
     ),
 ]
 
+
+@dataclass(frozen=True)
+class OptimizerCase:
+    """How to make an optimiser: its class, and what it is given besides the model and lr."""
+
+    name: str
+    make: type[mg.optim.Optimizer]
+    options: dict[str, object]
+
+    def optimizer(self, model, lr=0.05):
+        return self.make(model, lr=lr, **self.options)
+
+
+OPTIMIZERS = [
+    OptimizerCase("SGD", mg.SGD, {}),
+    OptimizerCase("SGD momentum", mg.SGD, {"momentum": 0.9}),
+    OptimizerCase(
+        "SGD Nesterov decay", mg.SGD, {"momentum": 0.8, "nesterov": True, "weight_decay": 0.03}
+    ),
+    OptimizerCase("SGD steps", mg.SGD, {"momentum": 0.9, "velocity": "steps"}),
+    OptimizerCase("Adam", mg.Adam, {}),
+    OptimizerCase("Adam settings", mg.Adam, {"betas": (0.8, 0.95), "eps": 1e-3}),
+    OptimizerCase("Adam inside", mg.Adam, {"eps_inside": True}),
+]
+
+
+@dataclass(frozen=True)
+class ScheduleCase:
+    """How to make a schedule: its class, and what it is given besides the optimiser."""
+
+    name: str
+    make: type[mg.optim.Schedule]
+    options: dict[str, object]
+
+    def schedule(self, optimizer):
+        return self.make(optimizer, **self.options)
+
+
+SCHEDULES = [
+    ScheduleCase("StepLR", mg.StepLR, {"step_size": 2, "gamma": 0.3}),
+    ScheduleCase("StepLR steps", mg.StepLR, {"step_size": 5, "per": "step"}),
+    ScheduleCase("MultiStepLR", mg.MultiStepLR, {"milestones": [1, 3], "gamma": 0.5}),
+    ScheduleCase("MultiStepLR steps from 0", mg.MultiStepLR, {"milestones": [0, 3], "per": "step"}),
+    ScheduleCase("ExponentialLR", mg.ExponentialLR, {"gamma": 0.7}),
+    ScheduleCase("ExponentialLR steps", mg.ExponentialLR, {"gamma": 0.97, "per": "step"}),
+]
+
 layer_cases = {"argvalues": LAYERS, "ids": lambda case: case.name.replace(" ", "-")}
 loss_cases = {"argvalues": LOSSES, "ids": lambda case: case.name}
+optimizer_cases = {"argvalues": OPTIMIZERS, "ids": lambda case: case.name.replace(" ", "-")}
+schedule_cases = {"argvalues": SCHEDULES, "ids": lambda case: case.name.replace(" ", "-")}

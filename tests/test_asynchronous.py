@@ -243,6 +243,8 @@ def test_a_killed_process_is_an_error_that_names_it_and_nobody_is_left(kind, vic
 
 def test_an_error_in_a_block_comes_with_its_traceback(data):
     net, loss, rule, optimizer = make()
+    for layer in net.modules():
+        layer.min_batch = 1  # else the run is refused before it starts
     with pytest.raises(asynchronous.WorkerError) as caught:  # 93 = 4 * 23 + 1
         asynchronous.fit(net, loss, rule, optimizer, data, epochs=1, batch_size=23)
     assert "block 1 (layers 0 to 3) failed in step 5: ValueError: BatchNorm1d" in str(caught.value)

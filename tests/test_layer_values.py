@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
+from minigrad.layers import holding
 
 
 def run(layer, x, train=True):
@@ -122,19 +123,18 @@ def test_while_it_is_held_dropout_keeps_its_mask():
     layer, free = mg.Dropout(0.5, seed=0), mg.Dropout(0.5, seed=0)
     x = to_device(np.ones((4, 50)))
     expected = [to_host(free.forward(part)) for part in (x, x[:1], x)]
-    layer._kept = {}
-    first = to_host(layer.forward(x))
-    for scale in (1, 2):
-        np.testing.assert_array_equal(to_host(layer.forward(scale * x)), scale * first)
-    np.testing.assert_array_equal(to_host(layer.backward(x)), first)
-    np.testing.assert_array_equal(to_host(layer.forward(x, train=False)), to_host(x))
-    np.testing.assert_array_equal(to_host(layer.forward(x)), first)
-    assert layer.forward(x[:1]).shape == (1, 50)  # another batch has another mask
-    layer._kept = None
+    with holding(layer):
+        first = to_host(layer.forward(x))
+        for scale in (1, 2):
+            np.testing.assert_array_equal(to_host(layer.forward(scale * x)), scale * first)
+        np.testing.assert_array_equal(to_host(layer.backward(x)), first)
+        np.testing.assert_array_equal(to_host(layer.forward(x, train=False)), to_host(x))
+        np.testing.assert_array_equal(to_host(layer.forward(x)), first)
+        assert layer.forward(x[:1]).shape == (1, 50)  # another batch has another mask
     np.testing.assert_array_equal(first, expected[0])
     np.testing.assert_array_equal(to_host(layer.forward(x)), expected[2])  # two were drawn
-    layer._kept = {}
-    assert not np.array_equal(to_host(layer.forward(x)), first)
+    with holding(layer):
+        assert not np.array_equal(to_host(layer.forward(x)), first)
     assert mg.Dropout(0.0).forward(x).shape == x.shape
 
 
@@ -143,19 +143,18 @@ def test_while_they_are_held_running_statistics_move_once(name, rng):
     layers = [getattr(mg, name)(3, dtype="float64") for _ in range(2)]
     tail = (4, 2) if name == "BatchNorm2d" else ()
     x, other = rng.normal(2, 3, (2, 5, 3, *tail))
-    layers[0]._kept = {}
-    held = [run(layers[0], batch) for batch in (x, other, x)]
+    with holding(layers[0]):
+        held = [run(layers[0], batch) for batch in (x, other, x)]
     free = [run(layers[1], x)]
     for key, array in layers[1].state_dict().items():
         np.testing.assert_array_equal(layers[0].state_dict()[key], array, err_msg=key)
     free += [run(layers[1], batch) for batch in (other, x)]  # what comes out is each batch's own
     for ours, theirs in zip(held, free, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    layers[0]._kept = None
     run(layers[0], x)
     assert int(to_host(layers[0].buffers["num_batches_tracked"])) == 2
-    layers[0]._kept = {}
-    run(layers[0], x)
+    with holding(layers[0]):
+        run(layers[0], x)
     assert int(to_host(layers[0].buffers["num_batches_tracked"])) == 3
 
 

@@ -118,7 +118,10 @@ def test_params_and_grads_are_flat_and_live(rng):
 def test_backward_params_stops_at_the_first_parameters(rng):
     class First(mg.Linear):
         def backward(self, dy):
-            raise AssertionError("nobody needs this dx")
+            raise AssertionError("nothing uses this dx")
+
+        def backward_params(self, dy):
+            super().backward_params(dy)
 
     class Below(mg.ReLU):
         def backward(self, dy):

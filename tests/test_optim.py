@@ -254,10 +254,12 @@ def test_adam_with_its_epsilon_inside_the_root(rng):
 
 def test_optimizers_say_their_settings():
     assert repr(mg.SGD(net(), 0.1, momentum=0.9)) == (
-        "SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0)"
+        "SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0, velocity='gradients')"
     )
     assert repr(mg.SGD(net(), 0.1, velocity="steps")).endswith("weight_decay=0, velocity='steps')")
-    assert repr(mg.Adam(net(), 0.001)) == "Adam(lr=0.001, betas=(0.9, 0.999), eps=1e-08)"
+    assert repr(mg.Adam(net(), 0.001)) == (
+        "Adam(lr=0.001, betas=(0.9, 0.999), eps=1e-08, eps_inside=False)"
+    )
     assert repr(mg.Adam(net(), 0.001, eps_inside=True)).endswith("eps=1e-08, eps_inside=True)")
 
 

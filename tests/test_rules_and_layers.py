@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from cases import rule_cases
-from given_directions import Given, Residual, basis, close, flat, gradients, linear, signs
+from reference.given_directions import Given, Residual, basis, close, flat, gradients, linear, signs
 
 import minigrad as mg
 from minigrad.backend import array_module, to_device, to_host

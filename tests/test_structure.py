@@ -15,12 +15,12 @@ PACKAGE = sorted((ROOT / "minigrad").rglob("*.py"))
 
 # Each row may import from the rows before it, and from its own.
 ROWS = [
-    {"backend", "checks", "moved", "printing", "resources", "version"},
+    {"backend", "checks", "moved", "printing", "resources", "settings", "siblings", "version"},
     {"threads", "kernels"},
     {"layers", "losses"},
     {"models", "optim", "interchange", "gradcheck"},
     {"rules", "data", "history"},
-    {"train"},
+    {"arguments", "progress", "train"},
     {"search", "functions"},
     {"asynchronous"},
     {"lesson", "exercises", "plots"},

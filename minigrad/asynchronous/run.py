@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.rules import Backprop, Rule, SyntheticGradients
 from minigrad.rules.synthetic.blocks import Block, split
-from minigrad.train import Bar, checked, settings
+from minigrad.train import Bar, check_parts, checked, settings
 
 __all__ = ["Run", "WorkerError", "fit"]
 
@@ -74,10 +74,10 @@ def fit(
     Raises WorkerError if a process fails or is killed. All others have then been ended, and the
     model is as after a run that was stopped.
     """
+    check_parts(model, loss, rule, optimizer, schedule)
     positive_int("epochs", epochs)
-    positive_int("evaluate_every", evaluate_every)
     positive_int("seed", seed, least=0)
-    _check_types(model=model, loss=loss, rule=rule, optimizer=optimizer, schedule=schedule)
+    positive_int("evaluate_every", evaluate_every)
     _check_rule(model, rule, optimizer)
     if isinstance(rule, Backprop) and lag is not None:
         raise ValueError("with Backprop() each block waits for its gradient: leave out lag=")
@@ -139,19 +139,6 @@ def fit(
             rule.rescale(lrs[-1][1])
     team.evaluate(history, train, test)
     return Run(history, line)
-
-
-def _check_types(**arguments: Any) -> None:
-    """TypeError, with the argument's name, for a class or an object of the wrong kind."""
-    kinds: dict[str, type] = {"model": Layer, "loss": Loss, "rule": Rule}
-    kinds |= {"optimizer": Optimizer, "schedule": Schedule}
-    for name, value in arguments.items():
-        if isinstance(value, kinds[name]) or (name == "schedule" and value is None):
-            continue
-        hint = f"; make an object of it: {value.__name__}(...)" if isinstance(value, type) else ""
-        kind = kinds[name].__name__
-        article = "an" if kind == "Optimizer" else "a"
-        raise TypeError(f"{name} must be {article} {kind}, got {value!r:.100}{hint}")
 
 
 def _check_rule(model: Layer, rule: Rule, optimizer: Optimizer) -> None:

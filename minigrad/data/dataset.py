@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,34 +12,46 @@ from minigrad import backend
 from minigrad.backend import Array, array_module
 from minigrad.checks import positive_int
 
+AS_Y = cast(Array, None)  # __post_init__ puts an array in its place
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples x (N, ...) with labels y (N,), integers in [0, classes).
+    """Examples with labels, given out in batches.
 
-    clean_y: the labels before noise was put on them (y itself where there is none).
-    source: in words, where the examples come from.
+    x        (N, ...), finite numbers, float32 as a rule
+    y        (N,), integers in [0, classes)
+    clean_y  the labels before noise was put on them; None: y
+    source   in words, where the examples come from
+    classes  how many labels there are, an integer >= 1
     """
 
     x: Array
     y: Array
-    clean_y: Array = None
+    clean_y: Array = AS_Y
     source: str = ""
     classes: int = 10
 
     def __post_init__(self) -> None:
         if self.clean_y is None:
             object.__setattr__(self, "clean_y", self.y)
+        positive_int("classes", self.classes)
         self._check()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """joblib hands large arrays to its workers as maps of a file: here, as plain arrays."""
+        """joblib gives large arrays to its workers as maps of a file; they become plain arrays."""
         plain = {id(a): a.view(np.ndarray) for a in state.values() if isinstance(a, np.memmap)}
         self.__dict__.update({name: plain.get(id(a), a) for name, a in state.items()})
 
     def _check(self) -> None:
-        """ValueError or TypeError for what would otherwise surface as a silent NaN much later."""
+        """ValueError or TypeError for what would otherwise be a NaN much later."""
         x, y = self.x, self.y
+        for name, array, dtype in (("x", x, "float32"), ("y", y, "int64")):
+            if not hasattr(array, "dtype"):
+                raise TypeError(
+                    f"Dataset takes arrays, got {type(array).__name__} for {name}; convert it "
+                    f"with numpy.asarray({name}, dtype='{dtype}')"
+                )
         array_module(x, y, self.clean_y)
         if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or y.shape != self.clean_y.shape:
             raise ValueError(
@@ -47,9 +59,11 @@ class Dataset:
                 f"{tuple(x.shape)} and {tuple(y.shape)}"
             )
         if x.dtype.kind != "f" or y.dtype.kind not in "iu":
+            advice = ["x.astype('float32'), pixels / 255"] * (x.dtype.kind != "f")
+            advice += ["y.astype('int64')"] * (y.dtype.kind not in "iu")
             raise TypeError(
                 f"expected floating-point x and integer y, got {x.dtype} and {y.dtype}; cast with "
-                "x.astype('float32') / 255 or y.astype('int64')"
+                + " and ".join(advice)
             )
         if len(y) and (int(y.min()) < 0 or int(y.max()) >= self.classes):
             raise ValueError(
@@ -67,7 +81,7 @@ class Dataset:
 
     @property
     def noisy(self) -> bool:
-        """Whether labels were redrawn: then `clean_y` has the right ones."""
+        """Whether there is noise on the labels; `clean_y` has them without."""
         return self.clean_y is not self.y
 
     def take(self, which: Any) -> Dataset:
@@ -76,11 +90,12 @@ class Dataset:
             which = slice(int(which))
         if isinstance(which, np.ndarray):
             which = backend.to_device(which, like=self.x)
-        clean_y = self.clean_y[which] if self.noisy else None
-        return replace(self, x=self.x[which], y=self.y[which], clean_y=clean_y)
+        y = self.y[which]
+        clean_y = self.clean_y[which] if self.noisy else y
+        return replace(self, x=self.x[which], y=y, clean_y=clean_y)
 
     def split(self, n: int, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """Two parts without overlap, drawn at random: all but n examples, and n (validation)."""
+        """(all but n examples, n examples), drawn at random: to train, and to validate."""
         if not 0 < n < len(self):
             raise ValueError(f"cannot split {n} examples off {len(self)}")
         order = np.random.default_rng(seed).permutation(len(self))
@@ -91,7 +106,7 @@ class Dataset:
         if like is None or (type(self.x) is type(like) and self.x.dtype == like.dtype):
             return self
         x, y = backend.to_device(self.x, like), backend.to_device(self.y, like)
-        clean_y = backend.to_device(self.clean_y, like) if self.noisy else None
+        clean_y = backend.to_device(self.clean_y, like) if self.noisy else y
         return replace(self, x=x.astype(like.dtype), y=y, clean_y=clean_y)
 
     def batches(
@@ -99,7 +114,7 @@ class Dataset:
     ) -> Iterator[tuple[Array, Array]]:
         """(x, y) in batches, the last one perhaps smaller; in an order drawn by `rng` if given.
 
-        Rows are shuffled, not batches. A single batch stays as it is: its order means nothing.
+        Single examples are shuffled, not batches. If all are one batch, it is not shuffled.
         """
         N = len(self)
         positive_int("batch_size", batch_size)

@@ -1,4 +1,4 @@
-"""Descents: a point led down a surface by a learning rule and an optimiser."""
+"""Descents: a learning rule and an optimiser move a point down a surface."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from minigrad.functions.point import Height, Point
 from minigrad.layers import Sequential
 from minigrad.optim import Optimizer, Schedule
 from minigrad.rules import Rule
-from minigrad.train import check_belongs, move
+from minigrad.train import check_belongs, check_parts, move
 
 
 class Descent(NamedTuple):
-    """Where a descent was, step by step: path (steps + 1, n), heights (steps + 1,), on the host."""
+    """Where a descent was after each step: path (steps + 1, n), heights (steps + 1,), NumPy's."""
 
     path: np.ndarray
     heights: np.ndarray
@@ -31,17 +31,23 @@ def descend(
     steps: int,
     schedule: Schedule | None = None,
 ) -> Descent:
-    """`steps` steps from where the model `at(surface)` is now: (path, heights).
+    """(path, heights) of `steps` steps down a surface.
 
-    path[0] is the start, path[t] the point after t steps; heights[t] = f(path[t]), which is not
-    the value that a step returns (it is of the point before). A schedule moves after each step,
-    whatever its `per`. The model is left at the end: calling again goes on from there.
-    A height that is not finite ends it: from there on heights are ∞, so that a median over runs
-    counts the run among the worst, and the points after it NaN, so that a plot leaves them out.
+    model      at(surface); it is left at the end, and another call goes on from there
+    rule       what estimates the gradients
+    optimizer  what moves the point
+    steps      an integer >= 0
+    schedule   moved after each step, whatever its `per`
+
+    path[0] is the start, path[t] the point after t steps, and heights[t] = f(path[t]).
+    A height that is not finite ends the descent. Heights from there on are ∞, so that a median
+    over runs counts the run among the worst; points after it are NaN, so that a plot has none.
     There are no epochs, and no `rule.end_epoch()`: WellTempered needs window=n.
     """
-    _check(model, optimizer, schedule)
-    steps, loss, x = positive_int("steps", steps, least=0), Height(), model.params["0.x"]
+    _check(model, rule, optimizer, schedule)
+    steps = positive_int("steps", steps, least=0)
+    loss = Height()
+    x = model.params["0.x"]
     xp = array_module(x)
     path = xp.full((steps + 1, x.size), np.nan, dtype=x.dtype)
     nothing = xp.zeros((1, 0), dtype=x.dtype)  # a batch of one, for rules that count examples
@@ -64,8 +70,9 @@ def descend(
     return Descent(path, heights)
 
 
-def _check(model: Sequential, optimizer: Optimizer, schedule: Schedule | None) -> None:
+def _check(model: Sequential, rule: Rule, optimizer: Optimizer, schedule: Schedule | None) -> None:
     """Raise unless these belong together."""
+    check_parts(model, Height(), rule, optimizer, schedule)
     point, *rest = getattr(model, "layers", (None,))
     if not isinstance(point, Point) or len(rest) != 1 or rest[0].params:
         raise TypeError(

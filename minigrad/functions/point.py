@@ -1,4 +1,4 @@
-"""A point on a surface as a network: its parameter is where it is, its loss the height there."""
+"""A point on a surface as a network: its parameter is the place, its loss the height there."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from minigrad.losses import Loss, total
 
 
 class Point(Layer):
-    r"""y = x, where we are: a parameter as a layer. What comes in does not matter.
+    r"""y = x, where we are: a parameter as a layer. Its input has no influence.
 
-    Shapes: x (n,), y (1, n), a batch of one, from an input of any kind, also None.
+    Shapes: x (n,), y (1, n), a batch of one; the input may be of any kind, also None.
     Backward:  dx = dy's one row, for `grads`; 0 for the input
     Jvp:       y_dot = x_dot, as params_dot has it, or 0
     """
 
     def __init__(self, start: Sequence[float], dtype: Any = "float64"):
+        """
+        start  the coordinates to begin at, n finite numbers
+        dtype  float64 or float32
+        """
         super().__init__(dtype)
         x = np.array(backend.to_host(start), self.dtype)
         if x.ndim != 1 or x.size == 0 or not np.isfinite(x).all():
@@ -32,15 +36,11 @@ class Point(Layer):
         self.cache = (x,)
         return self.params["x"][None].copy()  # no view: the next step changes the parameter
 
-    def backward(self, dy: Array) -> Array | None:
-        self.backward_params(dy)
-        (x,) = self.cache
-        return array_module(x).zeros_like(x) if hasattr(x, "dtype") else None
-
-    def backward_params(self, dy: Array) -> None:
-        self.recall()
+    def backward(self, dy: Array) -> Any:
+        (x,) = self.recall()
         self.check_upstream(dy, (1, self.params["x"].size))
         self.grads["x"] = dy[0].copy()
+        return array_module(x).zeros_like(x) if hasattr(x, "dtype") else None
 
     def jvp(self, x_dot: Any, params_dot: Mapping[str, Array] | None = None) -> Array:
         self.recall()
@@ -53,7 +53,7 @@ class Point(Layer):
 
 
 class Height(Loss):
-    r"""L = 1/N Σ_n y_n: the mean height; there is no target, and what is given for one is ignored.
+    r"""L = 1/N Σ_n y_n: the mean height. A target has no influence.
 
     Shapes: heights y (N,).
     Backward:  dy = 1/N
@@ -95,9 +95,11 @@ class Height(Loss):
 
 
 def at(surface: Layer, start: Sequence[float] | None = None, dtype: Any = "float64") -> Sequential:
-    """A point on a surface as a network; where it is, is its one parameter, "0.x".
+    """A point on a surface as a network, with one parameter, "0.x": the point's coordinates.
 
-    It begins at `start`, or where the surface says. Any layer from (N, n) to (N,) is a surface.
+    surface  a layer from (N, n) to (N,), such as Beale()
+    start    where it begins, n numbers; None: where the surface says
+    dtype    float64 or float32
     """
     start = surface.start if start is None else start
     n = getattr(surface, "n", np.size(start))

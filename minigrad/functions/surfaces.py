@@ -90,7 +90,8 @@ class Beale(Surface):
         return r1 * r1 + r2 * r2 + r3 * r3
 
     def gradient(self, x: Array) -> Array:
-        xp, (x, y) = array_module(x), (x[..., 0], x[..., 1])
+        xp = array_module(x)
+        x, y = x[..., 0], x[..., 1]
         r1, r2, r3 = self._residuals(x, y)
         y2 = y * y
         dx = 2 * (r1 * (y - 1) + r2 * (y2 - 1) + r3 * (y2 * y - 1))
@@ -126,7 +127,8 @@ class Rosenbrock(Surface):
         return a * a + 100 * (r * r)
 
     def gradient(self, x: Array) -> Array:
-        xp, (x, y) = array_module(x), (x[..., 0], x[..., 1])
+        xp = array_module(x)
+        x, y = x[..., 0], x[..., 1]
         r = y - x * x
         return xp.stack([-2 * (1 - x) - 400 * x * r, 200 * r], axis=-1)
 
@@ -143,6 +145,7 @@ class Ravine(Surface):
     """
 
     def __init__(self, curvature: Sequence[float] = (1.0, 25.0)):
+        """curvature: h, n numbers >= 0, not all 0: how steep the bowl is along each axis."""
         super().__init__()
         self.curvature = tuple(not_negative("curvature", h) for h in np.atleast_1d(curvature))
         if not any(self.curvature):
@@ -150,8 +153,9 @@ class Ravine(Surface):
                 f"curvature must have a number above 0, or all is flat; got {curvature!r}"
             )
         n = len(self.curvature)
-        self.start, self.minimum, self.limits = n * (1.0,), n * (0.0,), n * ((-1.5, 1.5),)
-        self._h = np.array(self.curvature)
+        self.start = n * (1.0,)
+        self.minimum = n * (0.0,)
+        self.limits = n * ((-1.5, 1.5),)
 
     def height(self, x: Array) -> Array:
         return (x * x * self._like(x)).sum(axis=-1) / 2
@@ -161,7 +165,7 @@ class Ravine(Surface):
 
     def _like(self, x: Array) -> Array:
         """h in x's dtype, where x is."""
-        return backend.to_device(backend.to_host(self._h).astype(x.dtype), like=x)
+        return backend.to_device(np.array(self.curvature, x.dtype), like=x)
 
     def __repr__(self) -> str:
         return f"Ravine(curvature={self.curvature})"

@@ -1,9 +1,10 @@
 """The layers: each a function with its derivative written by hand, in both directions."""
 
 from minigrad.layers.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
-from minigrad.layers.base import Layer, holding
+from minigrad.layers.base import Layer
 from minigrad.layers.conv import Conv2d
 from minigrad.layers.dropout import Dropout
+from minigrad.layers.holding import holding
 from minigrad.layers.linear import Linear
 from minigrad.layers.normalization import BatchNorm1d, BatchNorm2d
 from minigrad.layers.pooling import MaxPool2d

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,9 +10,15 @@ import numpy as np
 from minigrad import backend
 from minigrad.backend import Array, Tangent
 from minigrad.checks import FLOATS, float_dtype
+from minigrad.layers.attributes import SEQUENCES, held, is_float_array
+from minigrad.layers.initial import initial_uniform as initial_uniform
 from minigrad.layers.random_streams import RandomStreams
+from minigrad.siblings import prefer_own, prefer_plain
 
 T = TypeVar("T")
+SIBLINGS = {"forward_jvp": ("forward", "jvp"), "backward_params": ("backward",)}
+PLAIN = frozenset(name for plain in SIBLINGS.values() for name in plain)
+OWN = ("params", "grads", "buffers", "cache", "dtype", "_layers", "_kept", "_inside")
 
 
 class Layer(RandomStreams):
@@ -24,15 +29,13 @@ class Layer(RandomStreams):
         forward(x)                 y     = f(x, params)
         backward(dy)               dx    = J_xᵀ dy,  grads[name] = J_nameᵀ dy   (right to left)
         jvp(x_dot, params_dot)     y_dot = J_x x_dot + Σ J_name params_dot[name]  (left to right)
-        forward_jvp(x, x_dot, ...) y, y_dot in one go, and nothing kept
 
     so that <dy, jvp(x_dot, W_dot)> = <dx, x_dot> + <dW, W_dot>: each is the other's transpose.
 
     To write a layer: call `super().__init__(dtype)`, put arrays into `params`, keep in
-    `self.cache` whatever the derivatives need, and write the three methods. `backward` writes
-    `grads` (it overwrites, never accumulates) and touches neither `dy` nor the parameters.
-    `jvp` takes None for an input, or for parameters, that stand still (not both); `forward_jvp`
-    is forward, then jvp, unless a class knows a faster way to both.
+    `self.cache` what the derivatives need, and write the three methods. `backward` overwrites
+    `grads`, and changes neither `dy` nor the parameters. `jvp` takes None for an input, or for
+    parameters, that do not move (not both). Random numbers: see `once` and `reseed`.
     A layer made of layers is a `Sequential`, or derived from it.
     """
 
@@ -41,9 +44,13 @@ class Layer(RandomStreams):
     unit_axis: Mapping[str, int] = {}  # along which axis of a parameter the units lie; else 0
     mixes_examples = False  # an example's output depends on the other examples of the batch
     monotone = False  # no output falls when an input rises: the Jacobian has no entry below 0
+    frozen = False  # True: no optimiser moves its parameters, whatever the rule
+    min_batch = 1  # the fewest examples that forward(x, train=True) can take
+    is_chain = False  # a network that is its layers one after another, and nothing else
     _kept: dict[str, Any] | None = None  # within `holding`: what `once` has made so far
 
     def __init__(self, dtype: Any = None):
+        """dtype: float32 or float64, the numbers it computes in; None: those of its input."""
         self.dtype = None if dtype is None else float_dtype(dtype)
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
@@ -51,23 +58,29 @@ class Layer(RandomStreams):
         self.cache: Any = None
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """A class with a new forward or jvp does not inherit the forward_jvp of the old ones."""
+        """A class that changes a plain method does not inherit its faster sibling."""
         super().__init_subclass__(**options)
-        names = ("forward_jvp", "forward", "jvp")
-        fused, *plain = (
-            next(i for i, base in enumerate(cls.__mro__) if name in vars(base)) for name in names
-        )
-        if fused > min(plain):
-            cls.forward_jvp = Layer.forward_jvp
+        prefer_plain(cls, Layer, SIBLINGS)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A method may also be set on one object: layer.backward = mine."""
+        if name in PLAIN and value is not None:
+            value = prefer_own(self, name, value, Layer, SIBLINGS)
+            object.__setattr__(self, "is_chain", False)
+        object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        """Only asked for what is not there."""
+        """Python calls this for attributes that are not there."""
         if name in ("params", "grads", "buffers", "cache", "dtype"):
             raise AttributeError(
                 f"{type(self).__name__} has no {name!r} yet: let its __init__ begin with "
                 "super().__init__()"
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __call__(self, x: Array, train: bool = True) -> Array:
+        """layer(x) is layer.forward(x)."""
+        return self.forward(x, train)
 
     def forward(self, x: Array, train: bool = True) -> Array:
         """f(x, params); `train` tells dropout and batch norm which of their two modes to use."""
@@ -90,7 +103,8 @@ class Layer(RandomStreams):
     ) -> tuple[Array, Array | None]:
         """(y, y_dot): forward(x, train), then jvp(x_dot, params_dot), and no cache afterwards.
 
-        None for x_dot, or for params_dot: it stands still. If both do, y_dot is None as well.
+        None for x_dot, or for params_dot: it does not move. If neither moves, y_dot is None.
+        A class may know a faster way to both.
         """
         y = self.forward(x, train)
         y_dot = self.jvp(x_dot, params_dot) if x_dot is not None or params_dot else None
@@ -98,7 +112,10 @@ class Layer(RandomStreams):
         return y, y_dot
 
     def backward_params(self, dy: Array) -> None:
-        """Fill `grads` alone: the first layer of a net needs no dx, which may save much."""
+        """`backward` for `grads` alone: nothing uses the dx of a net's first layer.
+
+        A class may leave dx out, and be faster.
+        """
         self.backward(dy)
 
     def recall(self) -> Any:
@@ -111,12 +128,20 @@ class Layer(RandomStreams):
         return self.cache
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """make(): in each evaluation, or once for all of them within `holding(model)`.
+        """make(): made in each evaluation, or once for all of them within `holding(model)`.
 
-        A rule may evaluate one function several times at one step: L(θ + εv) and L(θ - εv), say.
-        What is random, or moves a statistic, must then happen once:
+        A rule may evaluate the network several times in one step: L(θ + εv) and L(θ - εv), say.
+        All of them must be evaluations of one function. What is random, or moves a statistic,
+        must then happen once. A layer that adds noise draws it this way:
 
-            mask = self.once("mask", lambda: self.draw_mask(x.shape))
+            def forward(self, x, train=True):
+                self.check_input(x)
+                self.cache = True
+                if not train:
+                    return x.copy()
+                return x + self.once(f"noise {x.shape}", lambda: self.draw(x))
+
+        The name has the shape in it, because a rule may also evaluate other batches.
         """
         if self._kept is None:
             return make()
@@ -126,21 +151,53 @@ class Layer(RandomStreams):
 
     def drop_cache(self) -> None:
         """Free what `forward` kept; `backward` and `jvp` then need a new forward."""
-        for _, layer in self.leaves():
+        for layer in self.modules():
             layer.cache = None
 
     def reseed(self, seed: int) -> None:
-        """Restart the layer's random stream, if it has one (dropout), from `seed`."""
+        """Restart the random numbers of the layer from `seed`; a layer without them does nothing.
+
+        A layer that draws random numbers must overwrite this, or no derivative can be checked:
+        after `reseed(s)` its forward must draw what it drew after an earlier `reseed(s)`.
+
+            def reseed(self, seed):
+                self.rng = np.random.default_rng(seed)
+        """
+
+    def modules(self) -> Iterator[Layer]:
+        """This layer, and all layers inside it."""
+        yield self
 
     def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """(prefix, layer) for every layer that holds parameters itself: here, just this one."""
-        inside = [name for name, value in vars(self).items() if isinstance(value, Layer)]
-        if inside:
-            raise TypeError(
-                f"{type(self).__name__} holds layers of its own ({', '.join(inside)}), which no "
-                "optimiser or checker would find: derive it from Sequential"
-            )
+        """(prefix, layer) for every layer that has parameters of its own: here, this one.
+
+        TypeError for a layer in an attribute, also in a list or a dict: no optimiser would move
+        its parameters, and no checker would look at them.
+        """
+        self.check_attributes()
         yield prefix, self
+
+    def check_attributes(self) -> None:
+        """TypeError for a layer in an attribute, where no optimiser would find it."""
+        kind, own = type(self).__name__, vars(self)
+        if any(isinstance(value, HOLDERS) for name, value in own.items() if name not in OWN):
+            known = {id(layer) for layer in self.modules()}
+            found = held(self, lambda value: isinstance(value, Layer), OWN)
+            inside = [name for name, layer in found if id(layer) not in known]
+            if inside:
+                raise TypeError(
+                    f"{kind} holds layers of its own ({', '.join(inside)}), which no optimiser or "
+                    "checker would find: derive it from Sequential and give all layers to "
+                    "super().__init__(*layers)"
+                )
+
+    def unregistered(self) -> dict[str, Array]:
+        """Arrays of floats in attributes: not in `params`, so that no optimiser moves them, and
+        not in `buffers`, so that no `state_dict` has them."""
+        known = {id(array) for array in (*self.params.values(), *self.buffers.values())}
+        return {
+            name: array for name, array in held(self, is_float_array, OWN) if id(array) not in known
+        }
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of parameters and buffers on the host, by flat name: "W", or "0.W" in a net."""
@@ -153,8 +210,8 @@ class Layer(RandomStreams):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the arrays of `state`. All are checked first: nothing is half loaded.
 
-        Raises KeyError for missing or unknown names, ValueError for a shape that differs,
-        TypeError for a dtype that differs.
+        Raises KeyError for missing or unknown names, ValueError for a shape that differs or two
+        values for one shared array, TypeError for a dtype that differs.
         """
         own = {
             prefix + name: array
@@ -173,27 +230,37 @@ class Layer(RandomStreams):
                     f"{key}: expected {array.dtype}, got {new[key].dtype}; cast it with "
                     f".astype('{array.dtype}') if you mean it"
                 )
+        first: dict[int, str] = {}
+        for key, array in own.items():
+            other = first.setdefault(id(array), key)
+            if other != key and not np.array_equal(new[key], new[other], equal_nan=True):
+                raise ValueError(
+                    f"{other} and {key} are one array in this model, and two different ones in "
+                    "the state: give both the same values"
+                )
         for key, array in own.items():
             array[...] = backend.to_device(new[key], like=array)
 
     def check_input(
         self, x: Array, shape: str = "(N, ...)", fits: bool = True, hint: str = ""
     ) -> None:
-        """Raise a student's error unless x `fits` the shape and is of this layer's dtype."""
-        if not fits:
+        """Raise an error for a student unless x fits the shape and has this layer's dtype."""
+        name = type(self).__name__
+        if not fits or x.ndim == 0:
             raise ValueError(
-                f"{type(self).__name__} expected x of shape {shape}, got {tuple(x.shape)}"
+                f"{name} expected x of shape {shape}, got {tuple(x.shape)}"
                 + (f"; {hint}" if hint else "")
+                + ("; a single number becomes a batch of one by x.reshape(1, 1)" * (x.ndim == 0))
             )
-        if self.dtype is None:
-            if x.dtype not in FLOATS:
-                raise TypeError(
-                    f"{type(self).__name__} computes in float32 or float64, got x of {x.dtype}; "
-                    "cast with x.astype('float32')"
-                )
-        elif x.dtype != self.dtype:
+        if x.dtype not in FLOATS:
+            expected = "float32 or float64" if self.dtype is None else str(self.dtype)
             raise TypeError(
-                f"{type(self).__name__} computes in {self.dtype}, got x of {x.dtype}; cast with "
+                f"{name} computes in {expected}, got x of {x.dtype}; cast with "
+                f"x.astype('{self.dtype or 'float32'}')"
+            )
+        if self.dtype is not None and x.dtype != self.dtype:
+            raise TypeError(
+                f"{name} computes in {self.dtype}, got x of {x.dtype}; cast with "
                 f"x.astype('{self.dtype}') or build the layer with dtype='{x.dtype}'"
             )
 
@@ -225,26 +292,4 @@ class Layer(RandomStreams):
         return f"{type(self).__name__}()"
 
 
-@contextmanager
-def holding(model: Layer) -> Iterator[None]:
-    """Within it all evaluations of the model are evaluations of one function.
-
-    Each layer's `once` makes its random choices, and moves its running statistics, in the first
-    one only. A `holding` within another changes nothing: the outer one counts.
-    """
-    leaves = [leaf for _, leaf in model.leaves() if leaf._kept is None]
-    for leaf in leaves:
-        leaf._kept = {}
-    try:
-        yield
-    finally:
-        for leaf in leaves:
-            leaf._kept = None
-
-
-def initial_uniform(
-    rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, dtype: Any
-) -> Array:
-    """U(-1/√fan_in, 1/√fan_in), PyTorch's default start, drawn on the host, put on the backend."""
-    bound = 1.0 / np.sqrt(fan_in)
-    return backend.to_device(rng.uniform(-bound, bound, shape).astype(dtype))
+HOLDERS = (Layer, dict, *SEQUENCES)  # attributes of these kinds may be layers, or have some inside

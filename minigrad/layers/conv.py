@@ -52,6 +52,17 @@ class Conv2d(Layer):
         rng: np.random.Generator | None = None,
         seed: int | None = None,
     ):
+        """
+        in_channels   C of the images that come in, an integer >= 1
+        out_channels  C_out, how many kernels there are, an integer >= 1
+        kernel_size   an integer >= 1, or (rows, columns)
+        stride        how many pixels the kernel moves on, an integer >= 1, or (down, right)
+        padding       rows and columns of zeros at each edge, an integer >= 0, or (rows, columns)
+        bias          whether b is added
+        dtype         float32 or float64
+        rng, seed     where the start is drawn from, a numpy.random.Generator or an integer, not
+                      both; without them it differs from run to run
+        """
         super().__init__(dtype)
         self.in_channels = positive_int("in_channels", in_channels)
         self.out_channels = positive_int("out_channels", out_channels)

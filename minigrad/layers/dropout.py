@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, array_module, device_generator, host_generator
+from minigrad.checks import not_negative
 from minigrad.layers.base import Layer
 
 
@@ -17,7 +18,8 @@ class Dropout(Layer):
     Shapes: any x, y the same. E[y] = x, so evaluation needs no rescaling ("inverted" dropout).
     Backward:  dx    = dy ⊙ m
     Jvp:       y_dot = x_dot ⊙ m        the same m: the derivative of what forward did
-    The mask is drawn where x lives, from the layer's own stream; `reseed` restarts it.
+    Each evaluation draws a new mask, where x lives, from random numbers of the layer's own;
+    `reseed` restarts them, and several evaluations share one mask within `holding(model)`.
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov 2014, §4 and §10.
     """
 
@@ -31,10 +33,16 @@ class Dropout(Layer):
         rng: np.random.Generator | None = None,
         seed: int | None = None,
     ):
+        """
+        p          the probability that a number is dropped, 0 <= p < 1
+        dtype      float32 or float64; None: that of its input
+        rng, seed  where the masks come from, a numpy.random.Generator or an integer, not both;
+                   without them two layers draw different masks
+        """
         super().__init__(dtype)
-        if not 0 <= p < 1:
+        self.p = not_negative("p", p)
+        if self.p >= 1:
             raise ValueError(f"p is the probability to drop: expected 0 <= p < 1, got {p}")
-        self.p = float(p)
         self.reseed(int(host_generator(rng, seed).integers(2**63)))
 
     def reseed(self, seed: int) -> None:
@@ -42,8 +50,10 @@ class Dropout(Layer):
         self.generators: dict[str, Any] = {}  # by the array module's name
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies, also in other processes: they go on with the stream where NumPy draws it
-        (CuPy's generators cannot be copied: there a copy begins it anew)."""
+        """For copies, also in other processes: NumPy's random numbers go on where they are.
+
+        CuPy's generators cannot be copied: a copy begins them anew.
+        """
         kept = {name: g for name, g in self.generators.items() if name == "numpy"}
         return self.__dict__ | {"generators": kept}
 
@@ -58,7 +68,7 @@ class Dropout(Layer):
 
     def _mask(self, x: Array) -> Array:
         xp = array_module(x)
-        if xp.__name__ not in self.generators:  # made on first use: only x tells where to draw
+        if xp.__name__ not in self.generators:  # only x tells where to draw
             self.generators[xp.__name__] = device_generator(self._seed, xp)
         kept = self.generators[xp.__name__].random(x.shape, dtype=np.float32) >= self.p
         return kept.astype(x.dtype) / (1 - self.p)

@@ -39,6 +39,14 @@ class Linear(Layer):
         rng: np.random.Generator | None = None,
         seed: int | None = None,
     ):
+        """
+        in_features   D, how many numbers each example has, an integer >= 1
+        out_features  M, how many it is given, an integer >= 1
+        bias          whether b is added
+        dtype         float32 or float64
+        rng, seed     where the start is drawn from, a numpy.random.Generator or an integer, not
+                      both; without them it differs from run to run
+        """
         super().__init__(dtype)
         self.in_features = positive_int("in_features", in_features)
         self.out_features = positive_int("out_features", out_features)

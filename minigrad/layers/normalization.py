@@ -30,6 +30,7 @@ class BatchNorm1d(Layer):
     shape = "(N, {num_features})"
     ndim = 2
     mixes_examples = True
+    min_batch = 2
 
     def __init__(
         self,
@@ -40,6 +41,14 @@ class BatchNorm1d(Layer):
         dtype: Any = "float32",
         n: int | None = None,
     ):
+        """
+        num_features  how many features, or channels, an integer >= 1
+        eps           ε >= 0, in the root, so that nothing is divided by 0
+        momentum      how far the running statistics move to those of a batch, >= 0, at most 1 as
+                      a rule
+        dtype         float32 or float64
+        n             the old name of num_features
+        """
         super().__init__(dtype)
         if n is not None:
             if num_features is not None:
@@ -159,6 +168,7 @@ class BatchNorm2d(BatchNorm1d):
 
     shape = "(N, {num_features}, H, W)"
     ndim = 4
+    min_batch = 1  # one image has many pixels
 
     def _rows(self, x: Array) -> Array:
         return channels_last(x).reshape(-1, self.num_features)

@@ -36,6 +36,12 @@ class MaxPool2d(Layer):
         *,
         dtype: Any = None,
     ):
+        """
+        kernel_size  of each window, an integer from 1 to 256, or (rows, columns)
+        stride       how many pixels a window moves on, an integer >= 1, or (down, right); None: as
+                     much as its size
+        dtype        float32 or float64; None: that of its input
+        """
         super().__init__(dtype)
         self.kernel_size = pair("kernel_size", kernel_size)
         if max(self.kernel_size) > 256:

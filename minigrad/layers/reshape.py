@@ -1,9 +1,10 @@
-"""Layers that only move numbers about."""
+"""Layers that give an array another shape."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
+from typing import Any
 
 from minigrad.backend import Array, array_module
 from minigrad.layers.base import Layer
@@ -20,6 +21,10 @@ class Flatten(Layer):
     """
 
     monotone = True
+
+    def __init__(self, dtype: Any = None):
+        """dtype: float32 or float64; None: that of its input."""
+        super().__init__(dtype)
 
     def forward(self, x: Array, train: bool = True) -> Array:
         array_module(x)

@@ -2,107 +2,147 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from textwrap import indent
 from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, array_module
+from minigrad.backend import Array, Tangent, array_module
 from minigrad.checks import positive_int
 from minigrad.layers.base import Layer
+from minigrad.layers.flat import Flat
 from minigrad.layers.summary import Summary
 from minigrad.threads import one_blas_thread
 
 NOTHING = nullcontext()
+OF_A_CHAIN = ("forward", "backward", "jvp", "forward_jvp", "backward_params")
+
+
+def _flat(kind: str) -> Any:
+    """The property `params`, `grads` or `buffers` of a network."""
+    return property(
+        lambda net: Flat(net.layers, kind), lambda net, other: Flat(net.layers, kind).set(other)
+    )
+
+
+def _dtype(net: Any) -> np.dtype | None:
+    return next((layer.dtype for layer in net.layers if layer.dtype is not None), None)
 
 
 class Sequential(Layer):
     r"""y = f_L(... f_2(f_1(x))): the layers one after another; a layer itself.
 
-    `params`, `grads` and `buffers` are all layers' by flat name: "0.W", "0.b", "2.W", ...
-    (the dicts are made anew at each access, the arrays in them are the layers' own).
+    `net(x)` is net.forward(x), `net[0]` a layer, `net[1:]` a Sequential of the same layers.
+    `params`, `grads` and `buffers` are those of all layers by flat name, "0.W", "0.b", "2.W", ...;
+    what is written there is written to the layers. One more layer: Sequential(*net.layers, new),
+    and then a new optimiser.
 
     Backward:  dx = J_1ᵀ ... J_Lᵀ dy        the chain rule from the right: one vector, all grads
     Jvp:       y_dot = J_L ... J_1 x_dot    the chain rule from the left: one direction at a time
     Taught in: 01_gradients_by_hand.
     """
 
+    cache: Any = None  # for a derived class with a forward of its own
+    is_part = False  # made by net[1:3]: an optimiser may step it alone
+    is_chain = True  # False for a class, or an object, with a forward or a derivative of its own
+    params: Any = _flat("params")
+    grads: Any = _flat("grads")
+    buffers: Any = _flat("buffers")
+    dtype: Any = property(_dtype, doc="The dtype of the first layer that has one.")
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.is_chain = all(getattr(cls, name) is getattr(Sequential, name) for name in OF_A_CHAIN)
+
     def __init__(self, *layers: Layer):
+        """layers: what x goes through, in this order."""
+        self.layers = layers
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers in order. An optimiser that was made for others must be made anew."""
+        return self._layers
+
+    @layers.setter
+    def layers(self, layers: Iterable[Layer]) -> None:
+        layers = tuple(layers)
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
                 raise TypeError(
                     f"Sequential(*layers) takes layers, got {type(layer).__name__} at {i}"
                     + ("; write Sequential(*layers)" if isinstance(layer, list | tuple) else "")
                 )
-        self.layers = layers
-        self.uses_threads = any(layer.uses_threads for layer in layers)
-        leaves = [id(leaf) for _, leaf in self.leaves()]
-        if len(set(leaves)) < len(leaves):
+        inner = [id(module) for layer in layers for module in layer.modules()]
+        if len(set(inner)) < len(inner):
             raise ValueError(
                 "the same layer stands in the net twice: it keeps one linearisation, so each "
-                "place needs a layer of its own"
+                "place needs a layer of its own; two layers may share an array: "
+                "b.params['W'] = a.params['W']"
             )
+        self._layers = layers
+        self.uses_threads = any(layer.uses_threads for layer in layers)
 
-    def _gather(self, kind: str) -> dict[str, Array]:
-        return {
-            f"{i}.{name}": array
-            for i, layer in enumerate(self.layers)
-            for name, array in getattr(layer, kind).items()
-        }
+    def __getitem__(self, index: Any) -> Any:
+        """net[0], net[-1]: a layer; net[1:3]: a Sequential of the same layers."""
+        if isinstance(index, slice):
+            part = Sequential(*self.layers[index])
+            part.is_part = True
+            return part
+        return self.layers[index]
 
-    @property
-    def params(self) -> dict[str, Array]:
-        return self._gather("params")
+    def __len__(self) -> int:
+        return len(self.layers)
 
-    @property
-    def grads(self) -> dict[str, Array]:
-        return self._gather("grads")
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
 
-    @property
-    def buffers(self) -> dict[str, Array]:
-        return self._gather("buffers")
-
-    @property
-    def dtype(self) -> np.dtype | None:
-        """The parameters' dtype: that of the first layer that has one."""
-        return next((layer.dtype for layer in self.layers if layer.dtype is not None), None)
+    def modules(self) -> Iterator[Layer]:
+        yield self
+        for layer in self.layers:
+            yield from layer.modules()
 
     def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        self.check_attributes()
         for i, layer in enumerate(self.layers):
             yield from layer.leaves(f"{prefix}{i}.")
 
+    def unregistered(self) -> dict[str, Array]:
+        found = super().unregistered()
+        for i, layer in enumerate(self.layers):
+            found |= {f"{i}.{name}": array for name, array in layer.unregistered().items()}
+        return found
+
     def forward(self, x: Array, train: bool = True) -> Array:
         with self._alone():
-            for layer in self.layers:
+            for layer in self._layers:
                 x = layer.forward(x, train)
         return x
 
     def backward(self, dy: Array) -> Array:
         with self._alone():
-            for layer in reversed(self.layers):
+            for layer in reversed(self._layers):
                 dy = layer.backward(dy)
         return dy
 
     def backward_params(self, dy: Array) -> None:
-        """`backward` without the dx that nobody needs: it stops at the first parameters."""
-        first = next((i for i, layer in enumerate(self.layers) if layer.params), None)
+        """`backward`, down to the first layer that has parameters, and without its dx."""
+        layers = self._layers
+        first = next((i for i, layer in enumerate(layers) if layer.params), None)
         if first is None:
             return
         with self._alone():
-            for layer in reversed(self.layers[first + 1 :]):
+            for layer in reversed(layers[first + 1 :]):
                 dy = layer.backward(dy)
-            self.layers[first].backward_params(dy)
+            layers[first].backward_params(dy)
 
-    def jvp(
-        self, x_dot: Array | None, params_dot: Mapping[str, Array] | None = None
-    ) -> Array | None:
-        """The tangent of the output; layers whose names `params_dot` leaves out stand still."""
+    def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Any:
+        """The tangent of the output; parameters that `params_dot` leaves out do not move."""
         moving = self._split(params_dot or {})
         with self._alone():
-            for i, layer in enumerate(self.layers):
-                if x_dot is not None or i in moving:  # else: nothing has moved yet
+            for i, layer in enumerate(self._layers):
+                if x_dot is not None or i in moving:  # else nothing has moved so far
                     x_dot = layer.jvp(x_dot, moving.get(i))
         return x_dot
 
@@ -116,12 +156,12 @@ class Sequential(Layer):
         """Value and tangent go through the layers together: memory does not grow with depth."""
         moving = self._split(params_dot or {})
         with self._alone():
-            for i, layer in enumerate(self.layers):
+            for i, layer in enumerate(self._layers):
                 x, x_dot = layer.forward_jvp(x, x_dot, moving.get(i), train)
         return x, x_dot
 
     def _alone(self) -> Any:
-        """While layers share out their work among threads, BLAS has one of its own only."""
+        """While layers share their work among threads, BLAS works on one thread."""
         return one_blas_thread() if self.uses_threads else NOTHING
 
     def _split(self, params_dot: Mapping[str, Array]) -> dict[int, dict[str, Array]]:
@@ -135,7 +175,13 @@ class Sequential(Layer):
         return split
 
     def predict(self, x: Array, batch_size: int = 1000) -> Array:
-        """The model's output in evaluation mode, in batches, nothing kept for derivatives."""
+        """The model's output in evaluation mode, in batches of at most `batch_size` examples.
+
+        Nothing is kept for derivatives.
+        """
+        array_module(x)
+        if x.ndim == 0:
+            raise ValueError("predict expected x of shape (N, ...), got ()")
         parts = []
         for start in range(0, max(len(x), 1), positive_int("batch_size", batch_size)):
             parts.append(self.forward(x[start : start + batch_size], train=False))
@@ -149,20 +195,33 @@ class Sequential(Layer):
             layer.reseed(int(sequence.generate_state(1)[0]))
 
     def summary(self, input_shape: tuple[int, ...] | None = None) -> Summary:
-        """Print (and return, as text) each layer's output shape, parameters and memory.
+        """Print each layer's output shape, parameters and memory; returns the table as text.
 
-        input_shape: the shape of one example, without the batch: (1, 28, 28). Without it, a net
-        whose first parameters are a Linear layer's is shown that layer's in_features.
+        input_shape: the shape of one example, without the batch: (1, 28, 28). A net whose first
+        parameters are those of a Linear layer needs none: it is (in_features,).
         """
         if input_shape is None:
             first = next((leaf for _, leaf in self.leaves() if leaf.params), None)
-            if not hasattr(first, "in_features"):
+            in_features = getattr(first, "in_features", None)
+            if in_features is None:
                 raise ValueError("give summary the shape of one example: summary((1, 28, 28))")
-            input_shape = (first.in_features,)
-        text = Summary.of(self, input_shape)
+            input_shape = (in_features,)
+        text = Summary.of(self, list(chain(self)), input_shape)
         print(text)
         return text
 
     def __repr__(self) -> str:
         inner = "\n".join(f"{i}: {layer!r}" for i, layer in enumerate(self.layers))
-        return f"Sequential(\n{indent(inner, '  ')}\n)"
+        return f"{type(self).__name__}(\n{indent(inner, '  ')}\n)"
+
+
+def chain(model: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+    """(prefix, layer) for each layer that x goes through, one after the other.
+
+    A Sequential inside another is taken apart, unless its class changes forward, backward or jvp.
+    """
+    if isinstance(model, Sequential) and model.is_chain:
+        for i, layer in enumerate(model.layers):
+            yield from chain(layer, f"{prefix}{i}.")
+    else:
+        yield prefix, model

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad import backend
+from minigrad.backend import Array
 from minigrad.layers.base import Layer
 
 
@@ -20,7 +21,10 @@ class Row(NamedTuple):
 
 
 class Summary(str):
-    """The table as text, with its numbers: `rows`, `parameters`, and bytes of both kinds."""
+    """The table as text, with its numbers: `rows`, `parameters`, and bytes of both kinds.
+
+    An array that two layers share is counted once, in the first of them.
+    """
 
     rows: tuple[Row, ...]
     parameters: int
@@ -28,32 +32,49 @@ class Summary(str):
     activation_bytes: int  # one example's outputs of all layers, as forward leaves them
 
     @classmethod
-    def of(cls, model: Layer, input_shape: tuple[int, ...]) -> Summary:
-        """Send one all-zero example through the model in evaluation mode and note the shapes."""
-        leaves = list(model.leaves())
-        arrays = [array for _, layer in leaves for array in layer.params.values()]
+    def of(
+        cls, model: Layer, layers: list[tuple[str, Layer]], input_shape: tuple[int, ...]
+    ) -> Summary:
+        """Send one all-zero example through the layers, in evaluation mode, and note the shapes.
+
+        layers: (prefix, layer) in the order in which x goes through them.
+        """
+        found = {id(a): a for _, leaf in model.leaves() for a in leaf.params.values()}
+        arrays = list(found.values())
         dtype = arrays[0].dtype if arrays else np.dtype("float32")
         x = backend.to_device(np.zeros((1, *input_shape), dtype), *arrays[:1])
-        rows = []
-        for prefix, layer in leaves:
-            kept = layer.cache  # a derivative may still be wanted at the caller's own point
-            try:
-                x = layer.forward(x, train=False)
-            finally:
-                layer.cache = kept
-            parameters = sum(array.size for array in layer.params.values())
-            label = f"{type(layer).__name__}-{prefix.rstrip('.') or '0'}"
-            rows.append(Row(label, tuple(x.shape[1:]), parameters))
+        caches = [(module, module.cache) for module in model.modules()]
+        try:
+            rows = _rows(layers, x)
+        finally:  # a derivative may still be wanted at the caller's own point
+            for module, cache in caches:
+                module.cache = cache
         activations = sum(prod(row.shape) for row in rows) * dtype.itemsize
         total = sum(row.parameters for row in rows)
-        summary = cls(_table(rows, input_shape, total, sum(a.nbytes for a in arrays), activations))
-        summary.rows, summary.parameters = tuple(rows), total
-        summary.parameter_bytes = sum(array.nbytes for array in arrays)
+        weights = sum(array.nbytes for array in arrays)
+        summary = cls(_table(rows, input_shape, total, weights, activations))
+        summary.rows = tuple(rows)
+        summary.parameters = total
+        summary.parameter_bytes = weights
         summary.activation_bytes = activations
         return summary
 
     def __repr__(self) -> str:
         return f"<Summary of {len(self.rows)} layers, {self.parameters:,} parameters>"
+
+
+def _rows(layers: list[tuple[str, Layer]], x: Array) -> list[Row]:
+    """A row for each layer, as x goes through them."""
+    rows = []
+    counted: set[int] = set()
+    for prefix, layer in layers:
+        x = layer.forward(x, train=False)
+        own = {id(a): a.size for _, leaf in layer.leaves() for a in leaf.params.values()}
+        parameters = sum(size for key, size in own.items() if key not in counted)
+        counted |= own.keys()
+        label = f"{type(layer).__name__}-{prefix.rstrip('.') or '0'}"
+        rows.append(Row(label, tuple(x.shape[1:]), parameters))
+    return rows
 
 
 def _table(
@@ -72,5 +93,5 @@ def _table(
     return "\n".join(lines)
 
 
-def _shape(shape: tuple[int, ...]) -> str:
+def _shape(shape: tuple[Any, ...]) -> str:
     return f"(N, {', '.join(map(str, shape))})"

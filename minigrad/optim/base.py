@@ -1,66 +1,153 @@
 """What every optimiser is: what to do with a gradient once a rule has made one.
 
-An optimiser needs only a model's `leaves()`, their `params` and their `grads`, wherever these come
-from. It steps in place, and skips a layer whose `grads` is empty. State is kept by parameter name.
+It steps parameters in place, by the gradients in their layers' `grads`, wherever these come from.
+It skips a layer that is frozen, or whose `grads` is empty. It keeps its state by parameter name.
 """
 
 from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigrad import backend
 from minigrad.backend import Array
 from minigrad.checks import not_negative
-from minigrad.layers import Layer
+from minigrad.layers import Layer, Sequential
+from minigrad.layers.sharing import tied
+from minigrad.settings import Configured
+
+Update = tuple[Array, Array, str]  # parameter, gradient, name
 
 
-class Optimizer:
-    """Base of the optimisers: `step()` updates every parameter that has a gradient."""
+class Optimizer(Configured):
+    """Base of the optimisers: `step()` updates every parameter whose layer has gradients.
+
+    To write one: `__init__(self, model, lr, ...)` calls `super().__init__(model, lr)`;
+    `_update(param, grad, state)` moves `param` in place and leaves `grad` as it is. `state` is
+    this parameter's own dict, empty at its first step; `state_names` has the names that it gets:
+
+        class Momentum(Optimizer):
+            state_names = ("velocity",)
+
+            def _update(self, param, grad, state):
+                velocity = state.setdefault("velocity", 0 * param)
+                velocity *= 0.9
+                velocity += grad
+                param -= self.lr * velocity
+
+    A shared array is one parameter: its gradients are added up, it has one state, and moves once.
+    """
 
     state_names: tuple[str, ...] = ()  # what `_update` keeps for each parameter
 
     def __init__(self, model: Layer, lr: float):
+        """
+        model  whose parameters it steps, all of them; a part of a network: SGD(net[2:], lr)
+        lr     the learning rate, a number >= 0; it may be changed between two steps
+        """
+        if not isinstance(model, Layer):
+            raise TypeError(f"{self._is_for()}, got {_kind(model)}: pass the model")
         self.model = model
         self.lr = not_negative("lr", lr)
         self._leaves = list(model.leaves())
-        for prefix, layer in self._leaves:
-            for name, param in layer.params.items():
-                if not hasattr(param, "__setitem__"):
-                    raise TypeError(
-                        f"{prefix}{name} is a {type(param).__name__}, which cannot change in "
-                        "place; make it an array: numpy.array(...)"
-                    )
+        nets = [net for net in model.modules() if isinstance(net, Sequential)]
+        self._nets = [(net, net.layers) for net in nets]
+        self._look_at_parameters()
+        if not self._params:
+            raise ValueError(f"{self._is_for()}, and this one has none{_unregistered(model)}")
         self.state: dict[str, dict[str, Any]] = defaultdict(dict)
+
+    def _is_for(self) -> str:
+        return f"{type(self).__name__}(model, lr) steps the parameters of a model"
+
+    def _look_at_parameters(self) -> None:
+        """Note which arrays there are, and which of them is another's second name."""
+        self._params = {
+            prefix + name: param
+            for prefix, layer in self._leaves
+            for name, param in layer.params.items()
+        }
+        for name, param in self._params.items():
+            if not hasattr(param, "__setitem__"):
+                raise TypeError(
+                    f"{name} is a {type(param).__name__}, which cannot change in place; make it "
+                    "an array: numpy.array(...)"
+                )
+        self._tied = tied(self._params)
 
     def step(self) -> None:
         """One update of every parameter whose layer has gradients."""
-        updates = []
+        for net, layers in self._nets:
+            if net._layers is not layers:
+                self.check_model()
+        updates: list[Update] = []
+        known = self._params
+        news = False  # whether there are other arrays than before
         for prefix, layer in self._leaves:
             grads = layer.grads
-            if not grads:
+            if not grads or layer.frozen:
                 continue  # no parameters, or the rule left this layer out
-            for name, param in layer.params.items():
-                grad = grads.get(name)
-                if grad is None or grad.shape != param.shape:
+            params = layer.params
+            if len(grads) > len(params):
+                raise self._without_parameter(prefix, layer)
+            for name, param in params.items():
+                grad: Any = grads.get(name)
+                if not hasattr(grad, "shape") or grad.shape != param.shape:
                     raise self._misfit(prefix, layer, name)
-                updates.append((param, grad, prefix + name))
+                key = prefix + name
+                if known.get(key) is not param:
+                    news = True
+                updates.append((param, grad, key))
+        if news:
+            self._look_at_parameters()
+        if self._tied:
+            updates = self._added_up(updates)
         for param, grad, key in updates:  # only once all of them fit: no half step
             self._update(param, grad, self.state[key])
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no _update(param, grad, state) yet")
+
+    def check_model(self) -> None:
+        """ValueError if the model has other layers than when the optimiser was made."""
+        for net, layers in self._nets:
+            if net._layers is not layers:
+                raise ValueError(
+                    "the model's layers are others than when this optimiser was made, and the new "
+                    f"ones would never move: make it anew, {type(self).__name__}(model, lr=...)"
+                )
+
+    def _added_up(self, updates: Iterable[Update]) -> list[Update]:
+        """One update for each array: the gradients of a shared one are added up."""
+        sums: dict[str, Update] = {}
+        for param, grad, key in updates:
+            first = self._tied.get(key, key)
+            if first in sums:
+                grad = sums[first][1] + grad
+            sums[first] = (param, grad, first)
+        return list(sums.values())
 
     @staticmethod
     def _misfit(prefix: str, layer: Layer, name: str) -> Exception:
         who = f"{prefix}{name}: {type(layer).__name__}.backward"
         if name not in layer.grads:
             return KeyError(f"{who} wrote gradients for {sorted(layer.grads)}, not for {name!r}")
+        grad = layer.grads[name]
+        if not hasattr(grad, "shape"):
+            return TypeError(f"{who} wrote {grad!r}, a {type(grad).__name__}, and not an array")
         return ValueError(
-            f"{who} wrote a gradient of shape {layer.grads[name].shape} for a parameter of "
-            f"shape {layer.params[name].shape}"
+            f"{who} wrote a gradient of shape {grad.shape} for a parameter of shape "
+            f"{layer.params[name].shape}"
+        )
+
+    @staticmethod
+    def _without_parameter(prefix: str, layer: Layer) -> Exception:
+        extra = sorted(layer.grads.keys() - layer.params.keys())
+        return KeyError(
+            f"{prefix}{type(layer).__name__}.backward wrote gradients for {extra}, which are not "
+            f"in its params, {sorted(layer.params)}: they would never move"
         )
 
     def twin(self, model: Layer) -> Optimizer:
@@ -88,9 +175,13 @@ class Optimizer:
             key, _, name = full.rpartition(".")
             if key not in params:
                 raise KeyError(f"optimiser state {full!r} fits none of {sorted(params)}")
+            number = isinstance(value, int | float)
             value, param = backend.to_host(value), params[key]
-            if value.dtype.kind in "iu":  # Adam's t
+            key = self._tied.get(key, key)
+            if value.dtype.kind in "iu" and value.ndim == 0:  # a count of steps, as Adam's t
                 state[key][name] = int(value)
+            elif value.ndim == 0 and (number or param.ndim):
+                state[key][name] = float(value)
             elif value.shape != param.shape or value.dtype != param.dtype:
                 raise ValueError(
                     f"{full}: expected {param.dtype} of shape {param.shape}, got {value.dtype} of "
@@ -105,3 +196,19 @@ class Optimizer:
                     f"this state has {sorted(entry)} for {key}"
                 )
         self.lr, self.state = float(flat["lr"]), state
+
+
+def _kind(value: Any) -> str:
+    """What was given in place of a model."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"a {type(value).__name__}"
+
+
+def _unregistered(model: Layer) -> str:
+    """The end of the sentence on a model without parameters: where they may be."""
+    names = [f"self.{name}" for name in model.unregistered()]
+    if not names:
+        return ": it would learn nothing"
+    verb = "is an array" if len(names) == 1 else "are arrays"
+    return f"; {', '.join(names)} {verb} but not in params: write self.params['name'] = array"

@@ -14,12 +14,12 @@ from minigrad.optim.base import Optimizer
 class SGD(Optimizer):
     r"""θ ← θ - lr · dθ, with momentum: v ← μ v + dθ, θ ← θ - lr · v.
 
-    Nesterov:      θ ← θ - lr · (dθ + μ v), v as above. θ is then the point one step ahead of
-                   momentum's own place, θ + lr μ v: there the next gradient is taken.
-    Weight decay:  dθ + λ θ takes the place of dθ (λ = weight_decay, an L2 penalty λ/2 |θ|²)
+    Nesterov:      θ ← θ - lr · (dθ + μ v), v as above. θ is then one step of the velocity ahead,
+                   and the next gradient is taken there.
+    Weight decay:  dθ + λ θ in place of dθ: an L2 penalty λ/2 |θ|²
     v starts at 0 and is not damped by (1 - μ): PyTorch's convention.
-    velocity="steps": v ← μ v - lr dθ, θ ← θ + v (Nesterov: θ ← θ + μ v - lr dθ). With an lr that
-                   falls it differs: what the velocity gained before is kept.
+    velocity="steps": v ← μ v - lr dθ, θ ← θ + v (Nesterov: θ ← θ + μ v - lr dθ). It differs when lr
+                   falls: steps that were taken at a larger lr stay in the velocity.
     Source: Polyak 1964; Nesterov 1983; Sutskever et al. 2013, §2.  Taught in: 02_gradient_descent.
     """
 
@@ -34,18 +34,26 @@ class SGD(Optimizer):
         weight_decay: float = 0,
         velocity: str = "gradients",
     ):
+        """
+        model         whose parameters it steps
+        lr            the learning rate, >= 0: how far a step goes along the gradient
+        momentum      μ >= 0, below 1 as a rule: how much of the velocity a step keeps; 0: plain
+        nesterov      whether to look ahead; it needs momentum > 0
+        weight_decay  λ >= 0; biases decay, too
+        velocity      "gradients", as PyTorch adds them up, or "steps", as Sutskever does
+        """
         super().__init__(model, lr)
         if velocity not in ("gradients", "steps"):
             raise ValueError(
-                f'velocity adds up "gradients" (PyTorch) or "steps" (Sutskever), got {velocity!r}'
+                f'velocity must be "gradients" (PyTorch) or "steps" (Sutskever), got {velocity!r}'
             )
         self.velocity = velocity
         self.state_names = ("step",) if velocity == "steps" else ("velocity",)
         self.momentum = not_negative("momentum", momentum)
         self.weight_decay = not_negative("weight_decay", weight_decay)
         if nesterov and momentum == 0:
-            raise ValueError("nesterov=True needs momentum > 0: there is no step to look ahead to")
-        self.nesterov = nesterov
+            raise ValueError("nesterov=True needs momentum > 0: it looks ahead by the velocity")
+        self.nesterov = bool(nesterov)
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
         if self.weight_decay:
@@ -64,10 +72,3 @@ class SGD(Optimizer):
             velocity += grad
             grad = grad + self.momentum * velocity if self.nesterov else velocity
         add_scaled(param, -self.lr, grad)
-
-    def __repr__(self) -> str:
-        steps = ", velocity='steps'" if self.velocity == "steps" else ""
-        return (
-            f"SGD(lr={self.lr:g}, momentum={self.momentum:g}, nesterov={self.nesterov}, "
-            f"weight_decay={self.weight_decay:g}{steps})"
-        )

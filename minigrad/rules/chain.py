@@ -6,27 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from minigrad.backend import Array
-from minigrad.layers import Layer, Sequential
-
-
-def chain(model: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """(prefix, layer) for each layer that x goes through, one after the other.
-
-    A Sequential inside another is taken apart. One with methods of its own stays whole.
-    """
-    if isinstance(model, Sequential) and is_plain(model):
-        for i, layer in enumerate(model.layers):
-            yield from chain(layer, f"{prefix}{i}.")
-    else:
-        yield prefix, model
-
-
-def is_plain(model: Sequential) -> bool:
-    """Whether it is its layers one after another: forward, backward and jvp are Sequential's."""
-    return all(
-        getattr(type(model), name) is getattr(Sequential, name)
-        for name in ("forward", "backward", "jvp")
-    )
+from minigrad.layers import Layer
+from minigrad.layers.sequential import chain as chain
 
 
 @contextmanager

@@ -103,7 +103,9 @@ def _of_history(history: History) -> dict[str, float]:
     result: dict[str, float] = {}
     lost = _stopped(history, "diverged")
     kinds = [("train", history.train_loss, history.train_accuracy)]
-    if history.test_loss or not history.epoch:  # no epoch: it diverged before its evaluation
+    if history.validation_loss:
+        kinds.append(("validation", history.validation_loss, history.validation_accuracy))
+    elif history.test_loss or not history.epoch:  # no epoch: it diverged before its evaluation
         kinds.append(("validation", history.test_loss, history.test_accuracy))
     for kind, loss, accuracy in kinds:
         for name, values in (("loss", loss), ("accuracy", accuracy)):

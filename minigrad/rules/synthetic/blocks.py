@@ -11,7 +11,6 @@ import numpy as np
 from minigrad import backend
 from minigrad.backend import Array
 from minigrad.layers import Layer, Sequential
-from minigrad.rules.chain import is_plain
 
 
 class Block(Sequential):
@@ -53,7 +52,7 @@ def split(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
             f"only a Sequential can be cut into blocks, got {type(model).__name__}; "
             "write Sequential(*layers)"
         )
-    if not is_plain(model):
+    if not model.is_chain:
         raise TypeError(
             f"{type(model).__name__} has a forward, backward or jvp of its own: it may be more "
             "than its layers one after another, and cannot be cut between them; put it as one "
@@ -91,7 +90,7 @@ def split_or_whole(model: Layer, interfaces: Sequence[int] | None = None) -> lis
     """As `split`; without `interfaces`, a model that has no place for a cut is one block."""
     if interfaces is not None:
         return split(model, interfaces)
-    if isinstance(model, Sequential) and is_plain(model):
+    if isinstance(model, Sequential) and model.is_chain:
         return split(model) if _after_activations(model) else [Block(model, 0, len(model.layers))]
     return [Block(Sequential(model), 0, 1)]
 

@@ -1,0 +1,170 @@
+"""The arguments of `fit` and `evaluate`, checked before the first step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.checks import positive_int
+from minigrad.data import Dataset
+from minigrad.history import History
+from minigrad.layers import Layer
+from minigrad.losses import Loss
+from minigrad.optim import Optimizer, Schedule
+from minigrad.rules import Rule
+
+
+def check(kind: type, name: str, value: Any, example: str, methods: tuple[str, ...] = ()) -> None:
+    """A TypeError that names the argument, what was expected and what came, or nothing.
+
+    methods: an object of any class that has these will do as well.
+    """
+    if isinstance(value, type):
+        raise TypeError(
+            f"{name} must be {_a(kind)}, got the class {value.__name__}; make one, as {example}"
+        )
+    duck = methods and all(callable(getattr(value, method, None)) for method in methods)
+    if not isinstance(value, kind) and not duck:
+        raise TypeError(f"{name} must be {_a(kind)}, got {_said(value)}; as {example}")
+
+
+def check_parts(
+    model: Layer,
+    loss: Loss,
+    rule: Rule,
+    optimizer: Optimizer,
+    schedule: Schedule | None = None,
+    history: History | None = None,
+) -> None:
+    """TypeError unless each of these is what its name says."""
+    check(Layer, "model", model, "mg.Sequential(*layers)")
+    check(Loss, "loss", loss, "mg.CrossEntropyLoss()", ("forward", "backward"))
+    check(Rule, "rule", rule, "mg.rules.Backprop()", ("estimate", "end_epoch"))
+    check(Optimizer, "optimizer", optimizer, "mg.SGD(model, lr=0.1)")
+    if schedule is not None:
+        check(Schedule, "schedule", schedule, "mg.StepLR(optimizer, 10)")
+    if history is not None:
+        check(History, "history", history, "an earlier fit has returned it")
+
+
+def _a(kind: type) -> str:
+    """ "a Layer", "an Optimizer"."""
+    return ("an " if kind.__name__[0] in "AEIOU" else "a ") + kind.__name__
+
+
+def check_callable(name: str, value: Any, arguments: str) -> None:
+    """TypeError unless `value` is None or a function."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be a function of {arguments}, got {_said(value)}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """TypeError unless `value` is True or False: "no" would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {_said(value)}")
+
+
+def checked(
+    model: Layer,
+    optimizer: Optimizer,
+    schedule: Schedule | None,
+    train: Dataset,
+    test: Dataset | None,
+    batch_size: int,
+) -> tuple[Dataset, Dataset | None]:
+    """The data where the model is, in its dtype; an error unless all fits together."""
+    positive_int("batch_size", batch_size)
+    check_dataset("train", train)
+    on_test = checked_set("test", test, model)
+    check_belongs(model, optimizer, schedule)
+    _check_last_batch(model, len(train), batch_size)
+    return train.placed(a_parameter(model)), on_test
+
+
+def checked_set(name: str, dataset: Dataset | None, model: Layer) -> Dataset | None:
+    """A further set where the model is, in its dtype, if there is one."""
+    if dataset is None:
+        return None
+    check_dataset(name, dataset)
+    return dataset.placed(a_parameter(model))
+
+
+def check_dataset(name: str, dataset: Any) -> None:
+    """TypeError unless it is a Dataset, ValueError if it is empty."""
+    check(Dataset, name, dataset, "mg.data.Dataset(x, y)")
+    if len(dataset) == 0:
+        raise ValueError(f"the {name} set is empty")
+
+
+def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None) -> None:
+    """ValueError when the optimiser would step other layers than those that are to learn."""
+    name = type(optimizer).__name__
+    optimizer.check_model()
+    here = {id(leaf): prefix for prefix, leaf in model.leaves()}
+    stepped = {id(leaf) for _, leaf in optimizer.model.leaves()}
+    if not stepped <= here.keys():
+        raise ValueError(
+            "the optimiser steps another model than the one to be trained; make it anew: "
+            f"{name}(model, lr=...)"
+        )
+    part = optimizer.model
+    chosen = any(part is module for module in model.modules()) or getattr(part, "is_part", False)
+    left = [here[id(leaf)] for _, leaf in model.leaves() if leaf.params and id(leaf) not in stepped]
+    if left and not chosen:
+        raise ValueError(
+            f"the optimiser steps a part of the model alone, and layers {left} would never move; "
+            f"make it anew: {name}(model, lr=...). To train a part on purpose, take it from the "
+            f"model: {name}(model[2:], lr=...)"
+        )
+    if schedule is not None and schedule.optimizer is not optimizer:
+        raise ValueError("the schedule is another optimiser's; make it anew for this one")
+
+
+def _check_last_batch(model: Layer, examples: int, batch_size: int) -> None:
+    """ValueError if the smallest batch is too small for a layer, as batch norm needs two."""
+    smallest = examples % batch_size or min(batch_size, examples)
+    for layer in model.modules():
+        if layer.min_batch > smallest:
+            whole = examples - examples % batch_size
+            advice = "choose a larger batch_size"
+            if batch_size >= layer.min_batch:
+                advice = "choose another batch_size"
+                if whole:
+                    advice += f", or leave the last ones out, train.take({whole})"
+            raise ValueError(
+                f"{type(layer).__name__} needs at least {layer.min_batch} examples in each batch, "
+                f"and of {examples} examples in batches of {batch_size} the last has {smallest}: "
+                f"{advice}"
+            )
+
+
+def a_parameter(model: Layer) -> Any:
+    """Some parameter of the model: it tells where the data must be, and in which dtype."""
+    return next((a for _, layer in model.leaves() for a in layer.params.values()), None)
+
+
+def why_not_finite(model: Layer, x: Any, first: bool) -> str:
+    """What to do about a loss that is not finite: in the data, the parameters, or the lr.
+
+    first: no step was made before.
+    """
+    if not _finite(x):
+        return "x has NaN or infinite values: look at the data"
+    for name, array in model.state_dict().items():
+        if first and not _finite(array):
+            return f"{name} was not finite before the first step: look at the model's start"
+    if first:
+        return "no step was made before: look at the data's scale, and at the loss"
+    return "a smaller lr may help"
+
+
+def _finite(array: Any) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(float(array.sum(dtype=np.float64))))
+
+
+def _said(value: Any) -> str:
+    """A value in an error: None, a text, a number, or what kind of thing it is."""
+    if value is None or isinstance(value, str | int | float):
+        return repr(value)
+    return type(value).__name__

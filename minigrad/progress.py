@@ -1,0 +1,45 @@
+"""The progress bar of a training run."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from minigrad.history import History
+
+
+class Bar:
+    """A progress bar: tqdm with the loss and the speed, written to at most ten times a second."""
+
+    def __init__(self, steps: int, show: bool | None):
+        from tqdm import tqdm
+
+        hide = not (sys.stderr.isatty() if show is None else show)
+        self.bar = tqdm(total=steps, disable=hide, unit="step", dynamic_ncols=True, leave=False)
+        self.hidden = hide
+        self.tail = ""  # what the last evaluation found
+        self.written = 0.0  # when the bar was last written
+        self.pending = 0  # steps since then
+
+    def update(self, value: float, steps: int = 1) -> None:
+        if self.hidden:
+            return
+        self.pending += steps
+        now = time.perf_counter()
+        if now - self.written > 0.1:
+            self.bar.set_postfix_str(f"loss {value:.4f}{self.tail}", refresh=False)
+            self.bar.update(self.pending)
+            self.written, self.pending = now, 0
+
+    def evaluated(self, history: History) -> None:
+        for kind in ("validation", "test", "train"):
+            accuracy = getattr(history, f"{kind}_accuracy")
+            if accuracy:
+                self.tail = f", epoch {history.epoch[-1]}: {kind} accuracy {accuracy[-1]:.4f}"
+                return
+
+    def close(self, stopped: str | None) -> None:
+        self.bar.update(self.pending)
+        self.bar.close()
+        if stopped:
+            print(stopped, file=sys.stderr)

@@ -1,0 +1,49 @@
+"""What an object was made with, in its repr."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+
+class Configured:
+    """Its repr says every argument but the first, as one would type them: SGD(lr=0.1, ...).
+
+    The first one is what it belongs to: a model, or an optimiser. An argument's value is the
+    attribute of the same name; an argument that became no attribute is told as it was given.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = super().__new__(cls)
+        try:
+            bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
+        except TypeError:  # __init__ says it better; or a copy is being made
+            return self
+        bound.apply_defaults()
+        vars(self)["_given"] = dict(list(bound.arguments.items())[2:])
+        return self
+
+    def __repr__(self) -> str:
+        said: list[str] = []
+        given = vars(self).get("_given", {})
+        for name, parameter in list(inspect.signature(type(self).__init__).parameters.items())[2:]:
+            value = vars(self).get(name, given.get(name, parameter.default))
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                said += [_text(item) for item in given.get(name, ())]
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                options = given.get(name, {})
+                said += [f"{k}={_text(vars(self).get(k, v))}" for k, v in options.items()]
+            else:
+                said.append(f"{name}={_text(value)}")
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
+def _text(value: Any) -> str:
+    """As one would type it: 0.1, not 0.1000000000; 0 for 0.0."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return repr(value)

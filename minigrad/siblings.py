@@ -1,0 +1,101 @@
+"""Fast methods beside plain ones: a class that changes the plain one does not inherit the fast one.
+
+`Linear.backward_params` is `Linear.backward` without dx, and faster. A class derived from Linear
+that changes `backward` must not keep it: its gradients would still be Linear's. Such a class gets
+the base's own form in its place, which calls the plain method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import isfunction
+from types import MethodType
+from typing import Any
+
+Method = Callable[..., Any]
+Pairs = Mapping[str, tuple[str, ...]]  # {name of the fast method: names of its plain methods}
+
+
+def prefer_plain(cls: type, base: type, pairs: Pairs) -> None:
+    """Give `cls` the base's form of each fast method whose plain methods it changes."""
+    for fast, plain in pairs.items():
+        if _place(cls, fast) > min(_place(cls, name) for name in plain):
+            _fall_back(cls, base, fast, plain)
+
+
+def prefer_own(item: object, name: str, value: Any, base: type, pairs: Pairs) -> Any:
+    """The same for one object, where layer.backward = value sets a plain method: what to set."""
+    for fast, plain in pairs.items():
+        form, inherited = vars(base)[fast], getattr(type(item), fast)
+        if name in plain and inherited is not form:
+            vars(item).setdefault(fast, MethodType(_choice(form, inherited, fast), item))
+            noted = _noted(lambda _, *args, value=value, **kwargs: value(*args, **kwargs), fast)
+            value = MethodType(noted, item)
+    return value
+
+
+def _place(cls: type, name: str) -> int:
+    """How far up among the classes that `cls` is derived from the method is written."""
+    return next(i for i, above in enumerate(cls.__mro__) if name in vars(above))
+
+
+def _fall_back(cls: type, base: type, fast: str, plain: tuple[str, ...]) -> None:
+    """Put the base's form of `fast` into `cls`, unless that is what it inherits anyway.
+
+    The plain method may itself call the fast one of the class that both come from:
+
+        def backward(self, dy):
+            self.backward_params(dy)
+            return dy @ self.params["W"].T
+
+    Called from there, the inherited fast method does its work as before. Else the two would call
+    each other without end.
+    """
+    form = vars(base)[fast]
+    written = (vars(above)[fast] for above in cls.__mro__ if fast in vars(above))
+    if next(method for method in written if not hasattr(method, "stands_in")) is form:
+        return
+    method = _choice(form, _next_above(cls, fast), fast)
+    vars(method)["stands_in"] = True
+    setattr(cls, fast, method)
+    for name in plain:
+        own = vars(cls).get(name)
+        if own is None or isfunction(own):
+            setattr(cls, name, _noted(own or _next_above(cls, name), fast))
+
+
+def _next_above(cls: type, name: str) -> Method:
+    """The method that super() finds, which depends on the object's class, not on `cls` alone."""
+
+    @wraps(getattr(cls, name))
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(super(cls, self), name)(*args, **kwargs)
+
+    return method
+
+
+def _choice(form: Method, inherited: Method, fast: str) -> Method:
+    """The base's form of a fast method; called from its own plain method, the inherited one."""
+
+    @wraps(form)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        inside = fast in vars(self).get("_inside", ())
+        return (inherited if inside else form)(self, *args, **kwargs)
+
+    return method
+
+
+def _noted(plain: Method, fast: str) -> Method:
+    """The plain method; while it runs, the object says so in `_inside`."""
+
+    @wraps(plain)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = vars(self).get("_inside", frozenset())
+        vars(self)["_inside"] = before | {fast}
+        try:
+            return plain(self, *args, **kwargs)
+        finally:
+            vars(self)["_inside"] = before
+
+    return method
