@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array
-from minigrad.gradcheck.numerical import Function
+from minigrad.gradcheck.function import Function
 from minigrad.gradcheck.report import Row, compare_arrays, wrong
 
 
