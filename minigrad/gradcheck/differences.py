@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from minigrad import backend
@@ -28,7 +26,7 @@ class EntryDifference:
 
     def ladder(self, place: int) -> Ladder:
         size = abs(float(self.flat[place]))
-        return Ladder.between(min(1.0, size or 1.0), max(1.0, size), float(np.spacing(size)))
+        return Ladder.between(min(1.0, size or 1.0), max(1.0, size), 2 * float(np.spacing(size)))
 
     def quotient(self, h: float, place: int) -> Quotient:
         """The slopes to the left and right of one entry that moves by h."""
@@ -81,7 +79,8 @@ class DirectionDifference:
             used = (here > 0) & (along > 0)
             with np.errstate(all="ignore"):
                 smallest = min(smallest, float((here[used] / along[used]).min(initial=1.0)))
-        return Ladder.between(smallest, 1.0, 5e-324)
+                smallest = min(smallest, 1 / float(along.max(initial=1.0)))
+        return Ladder.between(smallest or 5e-324, 1.0, 5e-324)
 
     def quotient(self, h: float, place: int) -> Quotient:
         """The slopes to the left and right of one entry of f (of <dy, f>: place 0)."""
@@ -94,22 +93,32 @@ class DirectionDifference:
 
     def _quotients(self, h: float) -> list[np.ndarray]:
         with np.errstate(all="ignore"):
-            slopes = [self._slope(sign * h).reshape(-1) for sign in (-1, 1)]
+            (left, off), (right, off_too) = (self._slope(sign * h) for sign in (-1, 1))
+            slopes = [left.reshape(-1), right.reshape(-1)]
             sizes = np.abs(self.y).reshape(-1)
+            bent = np.maximum(*np.abs(slopes)) * max(off, off_too)
             if self.dy is not None:
-                slopes = [np.array([(self.dy.reshape(-1) * slope).sum()]) for slope in slopes]
+                dy = self.dy.reshape(-1)
+                slopes = [np.array([(dy * slope).sum()]) for slope in slopes]
                 sizes = np.array([np.abs(self.dy * self.y).sum()])
-            noise = 10 * EPS * sizes / h
-            floor = np.full(sizes.shape, 10 * EPS * max(1.0, float(sizes.max(initial=0.0))) / h)
+                bent = np.array([(np.abs(dy) * bent).sum()])
+            noise = 10 * EPS * sizes / h + bent
+            floor = 10 * EPS * max(1.0, float(sizes.max(initial=0.0))) / h + bent
         return [*slopes, noise, floor]
 
-    def _slope(self, h: float) -> Any:
+    def _slope(self, h: float) -> tuple[np.ndarray, float]:
+        """(the change of f over h, how far rounding bent the direction, relative to it)."""
         before = [array.copy() for array, _ in self.moves]
-        for array, tangent in self.moves:
+        off = 0.0
+        for (array, tangent), old in zip(self.moves, before, strict=True):
             array += backend.to_device(h * tangent, like=array)
+            moved = backend.to_host(array - old)
+            along = np.abs(h * tangent)
+            wanted = np.where(along > 0, along, 1.0)
+            off = max(off, float((np.abs(moved - h * tangent) / wanted).max(initial=0.0)))
         value = self.f.moved_value(self.x)
         for (array, _), old in zip(self.moves, before, strict=True):
             array[...] = old
         if value is None or value.shape != self.y.shape:
-            return np.full(self.y.shape, np.nan)
-        return (value - self.y) / h
+            return np.full(self.y.shape, np.nan), 0.0
+        return (value - self.y) / h, off

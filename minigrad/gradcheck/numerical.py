@@ -9,6 +9,7 @@ agree, they are right, and what they differ by is the error of the best of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -59,17 +60,22 @@ class Ladder(NamedTuple):
 
         smallest: the distance to the next floating-point number; no step is shorter.
         """
-        near = list(_falling(RATIO * STEP * large, STEP * small / RATIO**2, smallest))
+        near = list(_falling(RATIO**3 * STEP * large, STEP * small / RATIO**2, smallest))
         wide = list(_falling(WIDEST, near[0] * 2, smallest)) if near[0] < WIDEST else []
-        return cls(max(STEP * max(1.0, large), smallest), near, wide)
+        return cls(_power_of_two(max(STEP * max(1.0, large), smallest)), near, wide)
 
 
 def _falling(top: float, bottom: float, smallest: float) -> Iterator[float]:
-    h = top
+    h = _power_of_two(top)
     while h > max(bottom, smallest):
         yield h
         h /= RATIO
-    yield max(h, smallest) if max(h, smallest) > 0 else STEP
+    yield max(h, smallest)
+
+
+def _power_of_two(h: float) -> float:
+    """A step that is added to an entry, and taken from it, without rounding."""
+    return float(2.0 ** np.round(np.log2(h)))
 
 
 class Decision(NamedTuple):
@@ -85,11 +91,12 @@ class Decision(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A numerical derivative, its error, and the noise floor at the step that gave it."""
+    """A numerical derivative, its error, and the step that gave it with its noise floor."""
 
     numeric: float
     error: float
     floor: float
+    h: float
 
 
 def at_once(ours: float, quotient: Quotient, size: float, rtol: float) -> Decision | None:
@@ -124,26 +131,28 @@ def decide(
     scale: errors are relative to the derivative, or to `scale` where that is more
     far: whether far larger steps may be tried as well; they may confirm, never refute
     """
-    tried = [quotient(h) for h in ladder.near]
-    best, kink = _best(tried, rtol, scale)
+    best, kink = _best(quotient, ladder.near, rtol, scale)
     if kink is not None and (best is None or best.error > SURE * max(abs(best.numeric), scale)):
         return _at_a_kink(ours, kink, rtol, scale)
     decision = _judge(ours, best, rtol, scale, refute=True)
+    if decision.state == "wrong" and best is not None:
+        decision = _judge(ours, _doubted(best, quotient), rtol, scale, refute=True)
     if decision.state != "undecided" or not far:
         return decision
-    further, _ = _best([quotient(h) for h in ladder.wide], rtol, scale)
+    further, _ = _best(quotient, ladder.wide, rtol, scale)
     confirmed = _judge(ours, further, rtol, scale, refute=False)
     return confirmed if confirmed.state == "ok" else decision
 
 
 def _best(
-    tried: Iterable[Quotient], rtol: float, scale: float
+    at: Callable[[float], Quotient], steps: Iterable[float], rtol: float, scale: float
 ) -> tuple[Estimate | None, Quotient | None]:
     """(the estimate of least error, the finest quotient if a kink lies within all steps)."""
     best, kink = None, None
     row: list[Quotient] = []  # of steps that follow each other, with no kink in sight
     before = None
-    for quotient in tried:
+    for h in steps:
+        quotient = at(h)
         if not quotient.finite:
             row, before = [], None
             continue
@@ -159,10 +168,24 @@ def _best(
         if len(row) < 3:
             continue
         c = [q.central for q in row[-3:]]
-        error = max(abs(c[2] - c[1]), abs(c[1] - c[0]) / RATIO) + quotient.noise
-        if best is None or error < best.error:
-            best = Estimate(c[2], error, quotient.floor)
+        plain = max(abs(c[2] - c[1]), abs(c[1] - c[0]) / RATIO) + quotient.noise
+        # c(h) = f' + a h² + O(h⁴): two steps take the h² away (Richardson's extrapolation)
+        better = [fine + (fine - coarse) / (RATIO**2 - 1) for coarse, fine in pairwise(c)]
+        extrapolated = abs(better[1] - better[0]) + 2 * quotient.noise
+        for numeric, error in ((c[2], plain), (better[1], extrapolated)):
+            if best is None or error < best.error:
+                best = Estimate(numeric, error, quotient.floor, h)
     return best, kink
+
+
+def _doubted(best: Estimate, at: Callable[[float], Quotient]) -> Estimate:
+    """The same estimate, with the error that steps of other lengths show.
+
+    Steps that are powers of two may all meet the same rounding; these do not.
+    """
+    others = [at(best.h * factor).central for factor in (0.6, 0.9, 1.3, 1.7)]
+    spread = max((abs(c - best.numeric) for c in others if np.isfinite(c)), default=0.0)
+    return best._replace(error=max(best.error, spread))
 
 
 def _alike(coarse: Quotient, fine: Quotient) -> bool:
