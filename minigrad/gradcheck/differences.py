@@ -33,6 +33,7 @@ class EntryDifference:
         old = float(self.flat[place])
         slopes = []
         touched = np.zeros(self.y.shape, bool)
+        grown = 0.0
         for sign in (-1, 1):
             self.flat[place] = old + sign * h
             moved_by = float(self.flat[place]) - old  # exactly, after rounding
@@ -45,9 +46,11 @@ class EntryDifference:
                 touched |= change != 0
                 # the quotient first: a product with a change of 1e-320 would be rounded
                 slopes.append(float((self.dy * (change / moved_by)).sum()))
+                grown = max(grown, float(np.abs(self.dy * change).sum()))
         self.flat[place] = old
-        moved = float(self.terms[touched].sum())  # rows that the entry does not touch: no noise
         with np.errstate(all="ignore"):
+            # rows that the entry does not touch add no noise
+            moved = float(self.terms[touched].sum()) + grown
             return Quotient(*slopes, 10 * EPS * moved / h, 10 * EPS * max(1.0, moved) / h)
 
 
@@ -71,6 +74,7 @@ class DirectionDifference:
         self.moves = moves
         self.dy = dy
         self.known: dict[float, list[np.ndarray]] = {}
+        self.steepest = np.zeros(y.size)  # of each entry of f, the largest slope seen
 
     def ladder(self) -> Ladder:
         smallest = 1.0
@@ -95,12 +99,14 @@ class DirectionDifference:
         with np.errstate(all="ignore"):
             (left, off), (right, off_too) = (self._slope(sign * h) for sign in (-1, 1))
             slopes = [left.reshape(-1), right.reshape(-1)]
-            sizes = np.abs(self.y).reshape(-1)
-            bent = np.maximum(*np.abs(slopes)) * max(off, off_too)
+            steep = np.nan_to_num(np.maximum(*np.abs(slopes)), posinf=0.0)
+            self.steepest = np.maximum(self.steepest, steep)
+            sizes = np.abs(self.y).reshape(-1) + h * steep
+            bent = self.steepest * max(off, off_too)
             if self.dy is not None:
                 dy = self.dy.reshape(-1)
                 slopes = [np.array([(dy * slope).sum()]) for slope in slopes]
-                sizes = np.array([np.abs(self.dy * self.y).sum()])
+                sizes = np.array([np.abs(dy * sizes).sum()])
                 bent = np.array([(np.abs(dy) * bent).sum()])
             noise = 10 * EPS * sizes / h + bent
             floor = 10 * EPS * max(1.0, float(sizes.max(initial=0.0))) / h + bent
