@@ -131,28 +131,30 @@ def decide(
     scale: errors are relative to the derivative, or to `scale` where that is more
     far: whether far larger steps may be tried as well; they may confirm, never refute
     """
-    best, kink = _best(quotient, ladder.near, rtol, scale)
+    tried = [(h, quotient(h)) for h in ladder.near]
+    best, kink = _best(tried, rtol, scale)
     if kink is not None and (best is None or best.error > SURE * max(abs(best.numeric), scale)):
         return _at_a_kink(ours, kink, rtol, scale)
     decision = _judge(ours, best, rtol, scale, refute=True)
     if decision.state == "wrong" and best is not None:
         decision = _judge(ours, _doubted(best, quotient), rtol, scale, refute=True)
+        if _supported(ours, best, tried):
+            decision = decision._replace(state="undecided")
     if decision.state != "undecided" or not far:
         return decision
-    further, _ = _best(quotient, ladder.wide, rtol, scale)
+    further, _ = _best(((h, quotient(h)) for h in ladder.wide), rtol, scale)
     confirmed = _judge(ours, further, rtol, scale, refute=False)
     return confirmed if confirmed.state == "ok" else decision
 
 
 def _best(
-    at: Callable[[float], Quotient], steps: Iterable[float], rtol: float, scale: float
+    tried: Iterable[tuple[float, Quotient]], rtol: float, scale: float
 ) -> tuple[Estimate | None, Quotient | None]:
     """(the estimate of least error, the finest quotient if a kink lies within all steps)."""
     best, kink = None, None
     row: list[Quotient] = []  # of steps that follow each other, with no kink in sight
     before = None
-    for h in steps:
-        quotient = at(h)
+    for h, quotient in tried:
         if not quotient.finite:
             row, before = [], None
             continue
@@ -186,6 +188,19 @@ def _doubted(best: Estimate, at: Callable[[float], Quotient]) -> Estimate:
     others = [at(best.h * factor).central for factor in (0.6, 0.9, 1.3, 1.7)]
     spread = max((abs(c - best.numeric) for c in others if np.isfinite(c)), default=0.0)
     return best._replace(error=max(best.error, spread))
+
+
+def _supported(ours: float, best: Estimate, tried: list[tuple[float, Quotient]]) -> bool:
+    """Whether a finer step than the best one, with little noise, speaks for `ours`.
+
+    So it is with sin(x) at x = 1e12: large steps see its mean slope, and agree on that.
+    """
+    gap = abs(ours - best.numeric)
+    return any(
+        abs(q.central - ours) < gap / 2
+        for h, q in tried
+        if h < best.h and q.finite and q.noise < gap / 5
+    )
 
 
 def _alike(coarse: Quotient, fine: Quotient) -> bool:
