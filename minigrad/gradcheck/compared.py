@@ -50,9 +50,7 @@ def decisions(
             far = in_vain < PATIENCE
             zero = zero_to_noise(mine, first[i])
             if zero is None or far:
-                decision = decide(
-                    mine, lambda h, i=i: quotient(h, i), ladder(i), least, rtol, far
-                )
+                decision = decide(mine, lambda h, i=i: quotient(h, i), ladder(i), least, rtol, far)
             if zero is not None and (decision is None or decision.state in ("undecided", "kink")):
                 decision = zero
                 in_vain += 1

@@ -218,9 +218,7 @@ def _at_a_kink(ours: float, kink: Quotient, rtol: float, scale: float) -> Decisi
     return Decision("kink" if low <= ours <= high else "wrong", kink.central, kink.noise)
 
 
-def _judge(
-    ours: float, best: Estimate | None, rtol: float, scale: float, refute: bool
-) -> Decision:
+def _judge(ours: float, best: Estimate | None, rtol: float, scale: float, refute: bool) -> Decision:
     if best is None:
         return Decision("infinite" if refute else "undecided", np.nan, np.inf)
     size = max(abs(best.numeric), scale)

@@ -10,8 +10,9 @@ import numpy as np
 from minigrad import backend
 from minigrad.backend import Array
 from minigrad.gradcheck.compared import decisions, row_of
-from minigrad.gradcheck.contract import copies, gradients_and_faults, none_rows, same
+from minigrad.gradcheck.contract import gradients_and_faults, jvp_faults, none_rows
 from minigrad.gradcheck.differences import DirectionDifference, EntryDifference
+from minigrad.gradcheck.findings import copies, same
 from minigrad.gradcheck.function import Function, gradient_of
 from minigrad.gradcheck.report import Row, missing, wrong
 
@@ -155,6 +156,7 @@ def jvp_rows(
     ladder = difference.ladder()
     found = decisions(y_dot.reshape(-1), difference.quotient, lambda _: ladder, rtol)
     yield row_of("y_dot", y_dot.reshape(-1), found, np.arange(y.size), y.shape)
+    yield from jvp_faults(f, x, on_device)
     if len(arrays) > 1:
         yield from none_rows(f, x, on_device, y_dot)
     shapes = {gradient_of(name): array.shape for name, array in arrays.items()}
