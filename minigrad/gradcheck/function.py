@@ -94,6 +94,14 @@ class Function:
             )
         return backend.to_host(y).copy()
 
+    def takes(self, x: Array) -> bool:
+        """Whether f has a value at x: batch norm in training refuses a batch of one."""
+        try:
+            self.output(x)
+        except ValueError:
+            return False
+        return True
+
     def moved_value(self, x: Array) -> np.ndarray | None:
         """f(x) where x or a parameter has been moved; None where f is not defined there."""
         try:

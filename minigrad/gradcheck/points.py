@@ -6,6 +6,7 @@ A layer that is right at one x may be wrong at the next: it keeps an old cache, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -115,14 +116,20 @@ def other_batches(f: Function, x: Array) -> Iterator[tuple[Array, Function]]:
 
 
 def compare_batch(
-    f: Function, x: Array, found: Findings, rng: np.random.Generator, rtol: float, jvp: bool
+    f: Function,
+    x: Array,
+    found: Findings,
+    rng: np.random.Generator,
+    rtol: float,
+    jvp: bool,
+    mode: str = "",
 ) -> bool:
     """Compare at this batch; False where the layer does not take it, which is no fault."""
     try:
         f.output(x)
     except Exception:  # batch norm refuses a batch of one; a surface may want one shape
         return False
-    where = f"for a batch of {len(x)}"
+    where = f"for a batch of {len(x)}{mode}"
     found.attempt(where, lambda: compare_at(f, x, found, rng, rtol, jvp, where))
     return True
 
@@ -137,15 +144,17 @@ def examine_mode(
     mode = "training" if g.train else "evaluation"
     try:
         g.output(x)
-    except ValueError as error:
-        found.notes.append(f"not checked in {mode} mode: {error}")
-        return
     except Exception as error:  # the layer's own code may raise anything
-        found.fault(f"{mode} mode", f"forward stopped by {type(error).__name__}: {error}")
+        if g.train and isinstance(error, ValueError):  # batch norm refuses a batch of one
+            found.notes.append(f"not checked in training mode: {error}")
+        else:
+            found.fault(f"{mode} mode", f"forward stopped by {type(error).__name__}: {error}")
         return
     where = f"in {mode} mode (train={g.train})"
-    found.attempt(f"{mode} mode", lambda: compare_at(g, x, found, rng, rtol, jvp, where))
-    found.attempt(f"{mode} mode", lambda: compare_at(g, second(x), found, rng, rtol, jvp, where))
+    for point in (x, second(x)):
+        found.attempt(f"{mode} mode", partial(compare_at, g, point, found, rng, rtol, jvp, where))
+    for batch, h in other_batches(g, x):
+        compare_batch(h, batch, found, rng, rtol, jvp, f" {where}")
 
 
 def compare_at(
