@@ -78,7 +78,6 @@ CHANGES = {
     "NaN": lambda a, n: a * np.nan,
     "constant added": lambda a, n: a + 0.01,
 }
-NEEDS_TWO = {"transposed": 2, "wrong axis": 1}
 
 
 def wrong_gradient(which, change):
@@ -564,8 +563,6 @@ def in_mode(wrong_train, method):
     def plant(layer, case):
         if case.train == wrong_train:
             return None  # that is no hidden fault: the table sees it
-        if not case.single and wrong_train:
-            pass
 
         def forward(self, x, train=True):
             self.mode = train
@@ -611,7 +608,7 @@ def fails_in_evaluation(layer, case):
 
     def forward(self, x, train=True):
         if not train:
-            x = x @ None
+            raise ValueError("not in evaluation")
         return old(self, "forward")(x, train)
 
     return derive(layer, forward=forward)
@@ -887,19 +884,18 @@ def in_loss(method, change):
 
 
 for change in CHANGES:
-    n = 4
     if change != "mean instead of sum":
         LOSS_FAULTS[f"gradient: {change}"] = in_loss(
-            "backward", lambda a, change=change: CHANGES[change](a, n)
+            "backward", lambda a, change=change: CHANGES[change](a, 4)
         )
     if change not in ("one entry wrong", "transposed", "wrong axis", "mean instead of sum"):
         LOSS_FAULTS[f"jvp: {change}"] = in_loss(
-            "jvp", lambda a, change=change: float(CHANGES[change](np.array(a), n))
+            "jvp", lambda a, change=change: float(CHANGES[change](np.array(a), 4))
         )
 for change in ("factor 2", "0.1 % off", "missing 1/N", "wrong sign", "all zero", "NaN"):
     for method in ("each", "each_jvp"):
         LOSS_FAULTS[f"{method}: {change}"] = in_loss(
-            method, lambda a, change=change: CHANGES[change](a, n)
+            method, lambda a, change=change: CHANGES[change](a, 4)
         )
 
 
@@ -990,8 +986,9 @@ def loss_first_cache(loss, case):
     def forward(self, output, target):
         kept = self.cache
         value = old(self, "forward")(output, target)
-        self.cache = value_cache = kept if kept is not None else self.cache
-        return value if value_cache is not None else value
+        if kept is not None:
+            self.cache = kept
+        return value
 
     return derive(loss, forward=forward)
 
