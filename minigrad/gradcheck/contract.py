@@ -22,7 +22,7 @@ def gradients_and_faults(
     f: Function, x: Array, dy: np.ndarray
 ) -> tuple[dict[str, np.ndarray], list[Row]]:
     """(backward's gradients on the host, rows for the promises that it broke)."""
-    held = f.arrays(x) | {"dy": backend.to_device(dy, like=x)}
+    held = f.arrays(x) | {"dy": backend.to_device(dy.copy(), like=x)}
     before = copies(held)
     f.value(x)
     first = copies(f.backward(held["dy"]))

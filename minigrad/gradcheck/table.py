@@ -12,7 +12,7 @@ from minigrad.backend import Array
 from minigrad.gradcheck.compared import decisions, row_of
 from minigrad.gradcheck.contract import gradients_and_faults, jvp_faults, none_rows
 from minigrad.gradcheck.differences import DirectionDifference, EntryDifference
-from minigrad.gradcheck.findings import copies, same
+from minigrad.gradcheck.findings import copies, on_device, same
 from minigrad.gradcheck.function import Function, gradient_of
 from minigrad.gradcheck.report import Row, missing, wrong
 
@@ -141,9 +141,9 @@ def jvp_rows(
 ) -> Iterator[Row]:
     """jvp against a difference along the tangents, and against backward."""
     arrays = f.arrays(x)
-    on_device = {name: backend.to_device(t, like=x) for name, t in tangents.items()}
+    moved = on_device(tangents, x)
     try:
-        y_dot = backend.to_host(f.tangent(x, on_device)).copy()
+        y_dot = backend.to_host(f.tangent(x, moved)).copy()
     except NotImplementedError as error:
         yield missing("y_dot", str(error))
         return
@@ -156,9 +156,9 @@ def jvp_rows(
     ladder = difference.ladder()
     found = decisions(y_dot.reshape(-1), difference.quotient, lambda _: ladder, rtol)
     yield row_of("y_dot", y_dot.reshape(-1), found, np.arange(y.size), y.shape)
-    yield from jvp_faults(f, x, on_device)
+    yield from jvp_faults(f, x, moved)
     if len(arrays) > 1:
-        yield from none_rows(f, x, on_device, y_dot)
+        yield from none_rows(f, x, moved, y_dot)
     shapes = {gradient_of(name): array.shape for name, array in arrays.items()}
     if shapes == {name: gradient.shape for name, gradient in gradients.items()}:
         pairs = [(gradients[gradient_of(name)], tangents[name]) for name in arrays]
