@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from minigrad.gradcheck.numerical import (
 )
 from minigrad.gradcheck.report import Row
 
+T = TypeVar("T")
 FEW = 0.1  # a row may be ok where up to this part of its entries is undecided
 ENOUGH = 20  # so many wrong entries, and one step is enough for those that are left
 PATIENCE = 12  # so many entries without a decision, and the far larger steps are given up
@@ -30,6 +33,7 @@ def decisions(
     ladder: Callable[[int], Ladder],
     rtol: float,
     scale: float = 0.0,
+    absorbed: Callable[[float, int], float] | None = None,
 ) -> list[Decision]:
     """What the numerical derivatives say about each entry of `ours`, a flat array.
 
@@ -54,7 +58,10 @@ def decisions(
             far = in_vain < PATIENCE
             zero = zero_to_noise(mine, first[i])
             if zero is None or far:
-                decision = decide(mine, lambda h, i=i: quotient(h, i), ladder(i), least, rtol, far)
+                lost = None if absorbed is None else partial(_swapped, absorbed, i)
+                decision = decide(
+                    mine, partial(_swapped, quotient, i), ladder(i), least, rtol, far, lost
+                )
             if zero is not None and (decision is None or decision.state in ("undecided", "kink")):
                 decision = zero
                 in_vain += 1
@@ -63,6 +70,10 @@ def decisions(
         wrong += decision.state == "wrong"
         result.append(decision)
     return result
+
+
+def _swapped(function: Callable[[float, int], T], i: int, h: float) -> T:
+    return function(h, i)
 
 
 def row_of(

@@ -9,7 +9,8 @@ from minigrad.backend import Array
 from minigrad.gradcheck.function import Function
 from minigrad.gradcheck.numerical import EPS, Ladder, Quotient
 
-NOT_FINITE = Quotient(np.nan, np.nan, np.nan, np.nan)
+NOT_FINITE = Quotient(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
+PROBES = (1e5, 1e15, 1e30)  # steps so large that whatever depends on an entry changes
 
 
 class EntryDifference:
@@ -30,28 +31,48 @@ class EntryDifference:
 
     def quotient(self, h: float, place: int) -> Quotient:
         """The slopes to the left and right of one entry that moves by h."""
-        old = float(self.flat[place])
-        slopes = []
-        touched = np.zeros(self.y.shape, bool)
-        grown = 0.0
-        for sign in (-1, 1):
-            self.flat[place] = old + sign * h
-            moved_by = float(self.flat[place]) - old  # exactly, after rounding
-            value = self.f.moved_value(self.x) if moved_by else None
-            if value is None or value.shape != self.y.shape:
-                self.flat[place] = old
-                return NOT_FINITE
-            with np.errstate(all="ignore"):
-                change = value - self.y
-                touched |= change != 0
-                # the quotient first: a product with a change of 1e-320 would be rounded
-                slopes.append(float((self.dy * (change / moved_by)).sum()))
-                grown = max(grown, float(np.abs(self.dy * change).sum()))
-        self.flat[place] = old
         with np.errstate(all="ignore"):
+            sides = [self._side(sign * h, place) for sign in (-1, 1)]
+            if sides[0] is None or sides[1] is None:
+                return NOT_FINITE
+            terms = [self.dy * slope for slope in sides]
+            left, right = (float(side.sum()) for side in terms)
             # rows that the entry does not touch add no noise
+            touched = (sides[0] != 0) | (sides[1] != 0)
+            grown = max(float(np.abs(side).sum()) for side in terms) * h
             moved = float(self.terms[touched].sum()) + grown
-            return Quotient(*slopes, 10 * EPS * moved / h, 10 * EPS * max(1.0, moved) / h)
+            noise = 10 * EPS * moved / h
+            floor = 10 * EPS * max(1.0, moved) / h
+            if self.f.is_composite:  # kinks within may add up to anything
+                return Quotient(left, right, noise, floor, -np.inf, np.inf)
+            # y may have a kink in each of its entries, and ours any slope at each of them
+            low, high = (float(f(*terms).sum()) for f in (np.minimum, np.maximum))
+            return Quotient(left, right, noise, floor, low, high)
+
+    def _side(self, h: float, place: int) -> np.ndarray | None:
+        """The change of f over that of one entry, which moves by h; None where f has no value."""
+        old = float(self.flat[place])
+        self.flat[place] = old + h
+        moved_by = float(self.flat[place]) - old  # exactly, after rounding
+        value = self.f.moved_value(self.x) if moved_by and np.isfinite(moved_by) else None
+        self.flat[place] = old
+        if value is None or value.shape != self.y.shape:
+            return None
+        return (value - self.y) / moved_by
+
+    def absorbed(self, h: float, place: int) -> float:
+        """The noise of those entries of f that depend on this one, and do not change with h."""
+        with np.errstate(all="ignore"):
+            touched = np.zeros(self.y.shape, bool)
+            for sign in (-1, 1):
+                side = self._side(sign * h, place)
+                touched |= (side != 0) if side is not None else False
+            reached = np.zeros(self.y.shape, bool)
+            for probe in PROBES:
+                for sign in (-1, 1):
+                    side = self._side(sign * probe, place)
+                    reached |= True if side is None else side != 0
+            return float(10 * EPS * self.terms[reached & ~touched].sum() / h)
 
 
 class DirectionDifference:
@@ -90,10 +111,10 @@ class DirectionDifference:
         """The slopes to the left and right of one entry of f (of <dy, f>: place 0)."""
         if h not in self.known:
             self.known[h] = self._quotients(h)
-        left, right, noise, floor = self.known[h]
-        return Quotient(
-            float(left[place]), float(right[place]), float(noise[place]), float(floor[place])
-        )
+        left, right, noise, floor = (float(each[place]) for each in self.known[h])
+        if self.dy is not None or self.f.is_composite:  # many kinks may add up to anything
+            return Quotient(left, right, noise, floor, -np.inf, np.inf)
+        return Quotient(left, right, noise, floor, min(left, right), max(left, right))
 
     def _quotients(self, h: float) -> list[np.ndarray]:
         with np.errstate(all="ignore"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array
-from minigrad.layers import Layer
+from minigrad.layers import Layer, Sequential
 from minigrad.losses import Loss
 
 
@@ -36,6 +36,7 @@ class Function:
         self.train = train
         self.seed = seed
         self.is_loss = self.loss is not None
+        self.is_composite = isinstance(subject, Sequential) or loss is not None
         self.name = type(subject).__name__ + (f", {type(loss).__name__}" if loss else "")
 
     def at(self, train: bool | None = None, target: Array | None = None) -> Function:

@@ -27,12 +27,15 @@ class Quotient(NamedTuple):
 
     noise: what rounding the values of f to float64 does to the slopes
     floor: the same, if f adds numbers of size 1 within: what no slope below it can be told from
+    low, high: at a kink, a right derivative lies between them
     """
 
     left: float
     right: float
     noise: float
     floor: float
+    low: float
+    high: float
 
     @property
     def central(self) -> float:
@@ -125,11 +128,13 @@ def decide(
     scale: float,
     rtol: float,
     far: bool = True,
+    absorbed: Callable[[float], float] | None = None,
 ) -> Decision:
     """Is `ours` the derivative? All nearby steps are tried, and the best of them counts.
 
     scale: errors are relative to the derivative, or to `scale` where that is more
     far: whether far larger steps may be tried as well; they may confirm, never refute
+    absorbed(h): the noise of results so large that a change by h is lost in their rounding
     """
     tried = [(h, quotient(h)) for h in ladder.near]
     best, kink = _best(tried, rtol, scale)
@@ -137,7 +142,10 @@ def decide(
         return _at_a_kink(ours, kink, rtol, scale)
     decision = _judge(ours, best, rtol, scale, refute=True)
     if decision.state == "wrong" and best is not None:
-        decision = _judge(ours, _doubted(best, quotient), rtol, scale, refute=True)
+        doubted = _doubted(best, quotient)
+        if absorbed is not None:
+            doubted = doubted._replace(error=doubted.error + absorbed(best.h))
+        decision = _judge(ours, doubted, rtol, scale, refute=True)
         if _supported(ours, best, tried):
             decision = decision._replace(state="undecided")
     if decision.state != "undecided" or not far:
@@ -213,8 +221,7 @@ def _alike(coarse: Quotient, fine: Quotient) -> bool:
 def _at_a_kink(ours: float, kink: Quotient, rtol: float, scale: float) -> Decision:
     """At a kink any slope from left to right is a right answer, and no other is."""
     tolerance = rtol * max(abs(kink.left), abs(kink.right), scale) + kink.floor
-    low = min(kink.left, kink.right) - tolerance
-    high = max(kink.left, kink.right) + tolerance
+    low, high = kink.low - tolerance, kink.high + tolerance
     return Decision("kink" if low <= ours <= high else "wrong", kink.central, kink.noise)
 
 

@@ -91,6 +91,7 @@ def gradient_row(
         lambda h, i: difference.quotient(h, int(chosen[i])),
         lambda i: difference.ladder(int(chosen[i])),
         rtol,
+        absorbed=lambda h, i: difference.absorbed(h, int(chosen[i])),
     )
     row = row_of(name, flat[chosen], found, chosen, gradient.shape)
     if not sampled or row.verdict != "ok":
