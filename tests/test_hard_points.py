@@ -117,7 +117,11 @@ def layer_reports():
                 layer = case.layer(seed=seed)
                 with np.errstate(all="ignore"):
                     report = mg.gradcheck.check(
-                        layer, x, train=case.train, seed=seed, entries=20, zeros=()
+                        layer,
+                        x,
+                        train=case.train,
+                        seed=seed,
+                        entries=1000 if not layer.params else 20,
                     )
                 yield f"{case.name}, {kind}, seed {seed}", report
 

@@ -9,7 +9,7 @@ from minigrad.backend import Array
 from minigrad.gradcheck.function import Function
 from minigrad.gradcheck.numerical import EPS, Ladder, Quotient
 
-NOT_FINITE = Quotient(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
+NOT_FINITE = Quotient(*[np.nan] * 7)
 PROBES = (1e5, 1e15, 1e30)  # steps so large that whatever depends on an entry changes
 
 
@@ -24,6 +24,7 @@ class EntryDifference:
         self.array = array
         self.flat = array.reshape(-1)  # a view: the checker's arrays are contiguous copies
         self.terms = np.abs(dy * y)
+        self.reached: dict[int, np.ndarray] = {}  # by entry, which entries of y it has changed
 
     def ladder(self, place: int) -> Ladder:
         size = abs(float(self.flat[place]))
@@ -37,17 +38,19 @@ class EntryDifference:
                 return NOT_FINITE
             terms = [self.dy * slope for slope in sides]
             left, right = (float(side.sum()) for side in terms)
-            # rows that the entry does not touch add no noise
+            # entries of y that this one does not reach, also with larger steps, add no noise
             touched = (sides[0] != 0) | (sides[1] != 0)
             grown = max(float(np.abs(side).sum()) for side in terms) * h
-            moved = float(self.terms[touched].sum()) + grown
+            self.reached[place] = touched | self.reached.get(place, False)
+            moved = float(self.terms[self.reached[place]].sum()) + grown
+            jump = float(np.abs(terms[0] - terms[1]).sum())
             noise = 10 * EPS * moved / h
             floor = 10 * EPS * max(1.0, moved) / h
             if self.f.is_composite:  # kinks within may add up to anything
-                return Quotient(left, right, noise, floor, -np.inf, np.inf)
+                return Quotient(left, right, noise, floor, jump, -np.inf, np.inf)
             # y may have a kink in each of its entries, and ours any slope at each of them
             low, high = (float(f(*terms).sum()) for f in (np.minimum, np.maximum))
-            return Quotient(left, right, noise, floor, low, high)
+            return Quotient(left, right, noise, floor, jump, low, high)
 
     def _side(self, h: float, place: int) -> np.ndarray | None:
         """The change of f over that of one entry, which moves by h; None where f has no value."""
@@ -111,10 +114,10 @@ class DirectionDifference:
         """The slopes to the left and right of one entry of f (of <dy, f>: place 0)."""
         if h not in self.known:
             self.known[h] = self._quotients(h)
-        left, right, noise, floor = (float(each[place]) for each in self.known[h])
+        left, right, noise, floor, jump = (float(each[place]) for each in self.known[h])
         if self.dy is not None or self.f.is_composite:  # many kinks may add up to anything
-            return Quotient(left, right, noise, floor, -np.inf, np.inf)
-        return Quotient(left, right, noise, floor, min(left, right), max(left, right))
+            return Quotient(left, right, noise, floor, jump, -np.inf, np.inf)
+        return Quotient(left, right, noise, floor, jump, min(left, right), max(left, right))
 
     def _quotients(self, h: float) -> list[np.ndarray]:
         with np.errstate(all="ignore"):
@@ -124,14 +127,16 @@ class DirectionDifference:
             self.steepest = np.maximum(self.steepest, steep)
             sizes = np.abs(self.y).reshape(-1) + h * steep
             bent = self.steepest * max(off, off_too)
+            jump = np.abs(slopes[0] - slopes[1])
             if self.dy is not None:
                 dy = self.dy.reshape(-1)
                 slopes = [np.array([(dy * slope).sum()]) for slope in slopes]
                 sizes = np.array([np.abs(dy * sizes).sum()])
                 bent = np.array([(np.abs(dy) * bent).sum()])
+                jump = np.array([(np.abs(dy) * jump).sum()])
             noise = 10 * EPS * sizes / h + bent
             floor = 10 * EPS * max(1.0, float(sizes.max(initial=0.0))) / h + bent
-        return [*slopes, noise, floor]
+        return [*slopes, noise, floor, jump]
 
     def _slope(self, h: float) -> tuple[np.ndarray, float]:
         """(the change of f over h, how far rounding bent the direction, relative to it)."""

@@ -27,6 +27,7 @@ class Quotient(NamedTuple):
 
     noise: what rounding the values of f to float64 does to the slopes
     floor: the same, if f adds numbers of size 1 within: what no slope below it can be told from
+    jump: how far the slopes to the left and right are apart, each result of f by itself
     low, high: at a kink, a right derivative lies between them
     """
 
@@ -34,16 +35,13 @@ class Quotient(NamedTuple):
     right: float
     noise: float
     floor: float
+    jump: float
     low: float
     high: float
 
     @property
     def central(self) -> float:
         return (self.left + self.right) / 2
-
-    @property
-    def jump(self) -> float:
-        return abs(self.left - self.right)
 
     @property
     def finite(self) -> bool:
@@ -137,6 +135,8 @@ def decide(
     absorbed(h): the noise of results so large that a change by h is lost in their rounding
     """
     tried = [(h, quotient(h)) for h in ladder.near]
+    if not any(q.finite for _, q in tried):
+        return Decision("infinite", np.nan, np.inf)
     best, kink = _best(tried, rtol, scale)
     if kink is not None and (best is None or best.error > SURE * max(abs(best.numeric), scale)):
         return _at_a_kink(ours, kink, rtol, scale)
@@ -162,6 +162,7 @@ def _best(
     best, kink = None, None
     row: list[Quotient] = []  # of steps that follow each other, with no kink in sight
     before = None
+    in_sight = 0.0  # the jump of the slopes at a kink that lies within the last step
     for h, quotient in tried:
         if not quotient.finite:
             row, before = [], None
@@ -170,10 +171,13 @@ def _best(
         apart = quotient.jump > 100 * (rtol * size + quotient.noise)
         # Left and right slopes of a smooth function come together as h falls: by RATIO a step.
         if apart and before is not None and quotient.jump > before.jump / 2:
-            row, kink = [], quotient if _alike(before, quotient) else None
+            row, in_sight = [], quotient.jump
+            kink = quotient if _alike(before, quotient) else None
+        elif in_sight and max(quotient.jump / 2, quotient.noise / 5) > in_sight / 50:
+            row = []  # it may still be there: the noise is too large to tell
         else:
             row.append(quotient)
-            kink = None
+            in_sight, kink = 0.0, None
         before = quotient
         if len(row) < 3:
             continue
@@ -227,7 +231,7 @@ def _at_a_kink(ours: float, kink: Quotient, rtol: float, scale: float) -> Decisi
 
 def _judge(ours: float, best: Estimate | None, rtol: float, scale: float, refute: bool) -> Decision:
     if best is None:
-        return Decision("infinite" if refute else "undecided", np.nan, np.inf)
+        return Decision("undecided", np.nan, np.inf)
     size = max(abs(best.numeric), scale)
     gap = abs(ours - best.numeric)
     if gap <= rtol * size + 2 * best.error and best.error <= max(rtol, SURE) * size:
