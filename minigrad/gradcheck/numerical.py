@@ -18,7 +18,7 @@ EPS = float(np.finfo(np.float64).eps)
 STEP = EPS ** (1 / 3)  # h ≈ 6e-6: truncation, h², and rounding, eps/h, are in balance
 SMALL = 1e-3  # entries below SMALL · (largest entry) are measured against that instead
 RATIO = 8  # from one step to the next
-SURE = 1e-4  # a numerical derivative with a larger relative error cannot confirm anything
+SURE = 3e-4  # a numerical derivative with a larger relative error cannot confirm anything
 WIDEST = 1e40
 
 
@@ -61,7 +61,7 @@ class Ladder(NamedTuple):
 
         smallest: the distance to the next floating-point number; no step is shorter.
         """
-        near = list(_falling(RATIO**3 * STEP * large, STEP * small / RATIO**2, smallest))
+        near = list(_falling(RATIO**3 * STEP * large, STEP * small / RATIO**6, smallest))
         wide = list(_falling(WIDEST, near[0] * 2, smallest)) if near[0] < WIDEST else []
         return cls(_power_of_two(max(STEP * max(1.0, large), smallest)), near, wide)
 
