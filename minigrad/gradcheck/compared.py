@@ -55,18 +55,18 @@ def decisions(
         if decision is None and wrong >= ENOUGH and first[i].finite:
             decision = Decision("wrong", first[i].central, first[i].floor)
         if decision is None:
-            far = in_vain < PATIENCE
             zero = zero_to_noise(mine, first[i])
-            if zero is None or far:
+            far = in_vain < PATIENCE
+            if zero is not None and not far:
+                decision = zero
+            else:
                 lost = None if absorbed is None else partial(_swapped, absorbed, i)
                 decision = decide(
                     mine, partial(_swapped, quotient, i), ladder(i), least, rtol, far, lost
                 )
-            if zero is not None and (decision is None or decision.state in ("undecided", "kink")):
-                decision = zero
-                in_vain += 1
-            elif decision is not None and decision.state == "undecided":
-                in_vain += 1
+                in_vain += decision.state == "undecided"
+                if zero is not None and decision.state in ("undecided", "kink"):
+                    decision = zero
         wrong += decision.state == "wrong"
         result.append(decision)
     return result

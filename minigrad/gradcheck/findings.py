@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def upstream(f: Function, y: np.ndarray, rng: np.random.Generator, like: Array) 
 
 
 def on_device(
-    arrays: Mapping[str, np.ndarray], x: Array, dtype: object = np.float64
+    arrays: Mapping[str, np.ndarray], x: Array, dtype: Any = np.float64
 ) -> dict[str, Array]:
     """The arrays where x lives."""
     return {

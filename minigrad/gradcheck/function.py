@@ -141,7 +141,9 @@ class Function:
         if self.model is not None:
             params_dot = self.params_dot(tangents)
             y_dot = returned(self.model.jvp(y_dot, params_dot or None), self.name, "jvp")
-        return np.array([self.loss.jvp(y_dot)]) if self.loss is not None else y_dot
+        if self.loss is not None:
+            return np.array([self.loss.jvp(y_dot)])
+        return returned(y_dot, self.name, "jvp")
 
     def params_dot(self, tangents: Mapping[str, Array]) -> dict[str, Array]:
         """The tangents of the parameters by the layer's own names: a tied one in each place."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -107,7 +108,7 @@ def other_batches(f: Function, x: Array) -> Iterator[tuple[Array, Function]]:
     if x.ndim == 0 or len(x) == 0:
         return
     xp = array_module(x)
-    target = f.target
+    target: Any = f.target
     fits = hasattr(target, "shape") and len(target.shape) > 0 and len(target) == len(x)
     if len(x) > 1:
         yield x[:1].copy(), f.at(target=target[:1] if fits else target)

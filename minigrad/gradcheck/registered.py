@@ -68,7 +68,7 @@ def examine_registration(f: Function, x: Array, found: Findings) -> None:
     y = f.value(x)
     for part in every_part(f.model):
         before = unregistered(part)
-        f.value(x)
+        f.value(x.copy())  # a copy: an attribute that is x itself is then another array
         for name, array in unregistered(part).items():
             # what forward writes anew each time is a cache under another name
             if before.get(name) is array:

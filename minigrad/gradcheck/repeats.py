@@ -46,7 +46,7 @@ def examine_holding(f: Function, x: Array, found: Findings) -> None:
 
 def _state(model: Layer) -> dict[str, Array]:
     """Buffers, and float arrays that stand where buffers should."""
-    state = {}
+    state: dict[str, Array] = {}
     for prefix, leaf in model.leaves():
         state |= {f"{prefix}{name}": array for name, array in leaf.buffers.items()}
         state |= {f"{prefix}{name}": array for name, array in unregistered(leaf).items()}

@@ -66,7 +66,7 @@ def _backward_params(
         return
     model.reseed(f.seed)
     y = model.forward(x, f.train)
-    dy = backend.to_device(rng.standard_normal(y.shape), like=y)
+    dy = backend.to_device(np.asarray(rng.standard_normal(y.shape)), like=y)
     model.backward(dy)
     whole = copies(model.grads)
     for _, leaf in model.leaves():
@@ -92,7 +92,7 @@ def _each(
     target = f.target_like(output)
     value = loss.forward(output, target)
     gradient = backend.to_host(loss.backward()).copy()
-    output_dot = backend.to_device(rng.standard_normal(output.shape), like=output)
+    output_dot = backend.to_device(np.asarray(rng.standard_normal(output.shape)), like=output)
     before = copies({"output_dot": output_dot})
     try:
         values = backend.to_host(loss.each(output, target)).copy()
