@@ -48,6 +48,27 @@ def test_the_gradient_of_a_tied_weight_is_the_sum_over_its_places(x):
     assert report["d0.W + d2.W"].verdict == "WRONG"
 
 
+@pytest.mark.on_host
+def test_views_of_one_memory_are_named(x):
+    net = mg.Sequential(mg.Linear(4, 4, seed=0), mg.Linear(4, 4, seed=1))
+    net.layers[1].params["W"] = net.layers[0].params["W"].T
+    report = mg.gradcheck.check(net, x)
+    assert "0.W and 1.W are views of one memory" in str(report)
+    assert "all ok" not in str(report)
+
+
+def test_a_layer_that_writes_no_gradient_is_told_where_constants_go(x):
+    class Frozen(mg.Linear):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            self.grads = {}
+            return dx
+
+    report = mg.gradcheck.check(Frozen(4, 3, seed=0), x)
+    assert report["dW"].verdict == "MISSING"
+    assert "belongs into buffers" in report["dW"].detail
+
+
 # ---------------------------------------------------------------- what nobody registered
 
 

@@ -21,7 +21,7 @@ from minigrad.gradcheck.function import Function
 from minigrad.gradcheck.memory import examine_memory
 from minigrad.gradcheck.points import examine_points
 from minigrad.gradcheck.precision import in_dtype, own_dtype
-from minigrad.gradcheck.registered import examine_registration, refuse_hidden_layers
+from minigrad.gradcheck.registered import examine_registration, refuse_hidden_layers, shared_views
 from minigrad.gradcheck.repeats import examine_holding
 from minigrad.gradcheck.report import Report, Row, compare_arrays
 from minigrad.gradcheck.siblings import examine_siblings
@@ -86,7 +86,7 @@ def check(
     x = backend.to_device(np.array(host, np.float64, order="C"), like=like)
     f = Function(subject, target, loss, train, seed)
     rng = np.random.default_rng([seed, 1])  # not default_rng(seed), which may have drawn x
-    found = Findings()
+    found = Findings(warnings=shared_views(subject))
     own = own_dtype(subject)
     with in_dtype(subject, np.float64), in_dtype(loss, np.float64):
         rows = list(rows_at(f, x, rng, rtol, entries, jvp))

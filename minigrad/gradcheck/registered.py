@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,18 @@ def unregistered(layer: Layer) -> dict[str, Array]:
         and hasattr(value, "__setitem__")
         and id(value) not in known
     }
+
+
+def shared_views(subject: Any) -> list[str]:
+    """Sentences for parameters in one memory that are not one array: W and a view of W."""
+    params = dict(subject.params) if isinstance(subject, Layer) else {}
+    arrays = {name: array for name, array in params.items() if isinstance(array, np.ndarray)}
+    return [
+        f"{one} and {other} are views of one memory, and not one array. A step of the one moves "
+        "the other; they were checked as if they were two. Put the same array in both places"
+        for one, other in combinations(arrays, 2)
+        if arrays[one] is not arrays[other] and np.may_share_memory(arrays[one], arrays[other])
+    ]
 
 
 def examine_registration(f: Function, x: Array, found: Findings) -> None:

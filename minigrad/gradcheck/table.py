@@ -47,7 +47,10 @@ def rows_at(
         label = gradient_of(name)
         gradient = gradients.get(label)
         if gradient is None:
-            yield missing(label, "backward wrote no such gradient")
+            words = "backward wrote no such gradient"
+            if len(gradients) == 1:
+                words += "; an array that is not to be learned belongs into buffers, not params"
+            yield missing(label, words)
         elif gradient.shape != array.shape:
             yield wrong(label, f"shape {gradient.shape} instead of {array.shape}")
         else:
