@@ -62,22 +62,21 @@ def check(
     jvp: bool = True,
     zeros: Collection[str] = (),
 ) -> Report:
-    """Compare the hand-written derivatives with central differences and with each other.
+    """Compare the hand-written derivatives with difference quotients and with each other.
 
     subject     a layer, a model, or a loss (with its `target`); with `loss` and `target`, a model
                 is checked through its loss
     x           the input; a few examples are enough
-    train       the mode of the table; both modes are looked at
-    entries     of each array, how many entries (drawn by `seed`) are checked one by one; along a
-                random direction all of them are checked at once
+    train       the mode of the table; the other mode is looked at as well
+    entries     of each array, how many entries (drawn by `seed`) are compared one by one; along a
+                random direction all of them are compared at once
     rtol        the largest relative error that passes, rounding noise aside
     jvp=False   checks `backward` alone
     zeros       names of gradients that must be zero ("d0.b", a bias before batch norm); any other
                 gradient that is nearly zero proves nothing, is VOID and does not pass
 
-    dx, dW, y_dot against difference quotients; <dy, y_dot> against <dx, x_dot> + <dW, W_dot>,
-    which needs no step and must agree to 1e-12. An entry at a kink is left out, and the table
-    says so. Once the table is right, `_examine` looks further. The subject is left as it was.
+    <dy, y_dot> = <dx, x_dot> + <dW, W_dot> needs no step, and must hold to 1e-12. Once the table
+    is right, other points, modes and methods are looked at. The subject is left as it was.
     """
     _check_rtol(rtol)
     refuse_hidden_layers(subject)

@@ -27,6 +27,7 @@ class EntryDifference:
         self.reached: dict[int, np.ndarray] = {}  # by entry, which entries of y it has changed
 
     def ladder(self, place: int) -> Ladder:
+        """Steps for this entry: f may vary on the scale of the entry, or on that of 1."""
         size = abs(float(self.flat[place]))
         return Ladder.between(min(1.0, size or 1.0), max(1.0, size), 2 * float(np.spacing(size)))
 
@@ -101,6 +102,7 @@ class DirectionDifference:
         self.steepest = np.zeros(y.size)  # of each entry of f, the largest slope seen
 
     def ladder(self) -> Ladder:
+        """Steps along the direction: the smallest entry may matter as well as the largest."""
         smallest = 1.0
         for array, tangent in self.moves:
             here, along = np.abs(backend.to_host(array)), np.abs(tangent)
@@ -120,6 +122,7 @@ class DirectionDifference:
         return Quotient(left, right, noise, floor, jump, min(left, right), max(left, right))
 
     def _quotients(self, h: float) -> list[np.ndarray]:
+        """Left and right slopes, noise, floor and jump, of all entries of f (or of <dy, f>)."""
         with np.errstate(all="ignore"):
             (left, off), (right, off_too) = (self._slope(sign * h) for sign in (-1, 1))
             slopes = [left.reshape(-1), right.reshape(-1)]

@@ -59,7 +59,7 @@ class Ladder(NamedTuple):
     def between(cls, small: float, large: float, smallest: float = 0.0) -> Ladder:
         """Steps for a function that may vary on any scale from `small` to `large`.
 
-        smallest: the distance to the next floating-point number; no step is shorter.
+        No step is shorter than `smallest`: twice the distance to the next floating-point number.
         """
         near = list(_falling(RATIO**3 * STEP * large, STEP * small / RATIO**6, smallest))
         wide = list(_falling(WIDEST, near[0] * 2, smallest)) if near[0] < WIDEST else []
@@ -67,6 +67,7 @@ class Ladder(NamedTuple):
 
 
 def _falling(top: float, bottom: float, smallest: float) -> Iterator[float]:
+    """Steps from `top` down to `bottom`, each an eighth of the one before."""
     h = _power_of_two(top)
     while h > max(bottom, smallest):
         yield h
@@ -230,6 +231,7 @@ def _at_a_kink(ours: float, kink: Quotient, rtol: float, scale: float) -> Decisi
 
 
 def _judge(ours: float, best: Estimate | None, rtol: float, scale: float, refute: bool) -> Decision:
+    """What the estimate says about ours; without `refute` it may confirm it, and no more."""
     if best is None:
         return Decision("undecided", np.nan, np.inf)
     size = max(abs(best.numeric), scale)
