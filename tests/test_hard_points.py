@@ -117,7 +117,7 @@ def layer_reports():
             rng = np.random.default_rng(seed)
             shape = (1, *case.shape[1:]) if case.single and seed % 2 else case.shape
             x = HARD[kind](rng, shape)
-            layer = case.layer(seed=seed)
+            layer = case.layer("float32" if seed % 2 else "float64", seed=seed)
             if isinstance(layer, FLAT) and abs(x).max() > 100:
                 x.reshape(-1)[::2] = rng.standard_normal(x.reshape(-1)[::2].shape)
             entries = 20 if layer.params else 1000

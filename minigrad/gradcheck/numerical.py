@@ -169,11 +169,13 @@ def _best(
             row, before = [], None
             continue
         size = max(abs(quotient.left), abs(quotient.right), scale)
-        apart = quotient.jump > 100 * (rtol * size + quotient.noise)
+        apart = quotient.jump > rtol * size + 4 * quotient.noise
         # Left and right slopes of a smooth function come together as h falls: by RATIO a step.
         if apart and before is not None and quotient.jump > before.jump / 2:
             row, in_sight = [], quotient.jump
             kink = quotient if _alike(before, quotient) else None
+            if kink is not None:
+                best = None  # larger steps have the kink within them as well
         elif in_sight and max(quotient.jump / 2, quotient.noise / 5) > in_sight / 50:
             row = []  # it may still be there: the noise is too large to tell
         else:
