@@ -13,28 +13,51 @@ from minigrad import resources
 Check = Callable[[Any], str]
 
 
+class NotRight(AssertionError):
+    """An answer is wrong; the message says so in words for the student."""
+
+
+def expect(condition: Any, words: str) -> None:
+    """Raise NotRight with these words unless the condition holds.
+
+    It stands where `assert` might: but python -O leaves every `assert` out, and all answers
+    would be right.
+    """
+    if not condition:
+        raise NotRight(words)
+
+
 def grade(answers: Any, checks: Mapping[str, Check]) -> int:
     """Print a verdict for each exercise; returns the exit status: 0 when all are right.
 
-    A check gets the answers (a module) and returns what to print; it raises AssertionError, with
-    words for the student, where an answer is wrong.
+    A check gets the answers (a module) and returns what to print. With `expect` it says, in
+    words for the student, where an answer is wrong. Whatever an answer does instead of
+    returning, sys.exit included, is a verdict on this answer alone. Ctrl-C ends it all.
     """
     right = 0
     for name, check in checks.items():
         try:
-            verdict, words = "right", check(answers)
-            right += 1
+            words = check(answers)
+        except KeyboardInterrupt:
+            raise
         except NotImplementedError as todo:
             verdict, words = "not done yet", str(todo)
         except AssertionError as fault:
             verdict, words = "not right", str(fault)
-        except Exception as error:
-            line = traceback.extract_tb(error.__traceback__)[-1]
-            verdict = "stopped by an error"
-            words = f"{type(error).__name__}: {error} ({Path(line.filename).name}:{line.lineno})"
+        except BaseException as error:  # the student's own code may raise anything
+            verdict, words = "stopped by an error", _where(error)
+        else:
+            verdict = "right"
+            right += 1
         print(f"exercise {name}: {verdict}: {words}")
     print(f"{right} of {len(checks)} exercises right")
     return 0 if right == len(checks) else 1
+
+
+def _where(error: BaseException) -> str:
+    """The error, and the file and line that it comes from."""
+    line = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(line.filename).name}:{line.lineno})"
 
 
 def checks_of(solution: str) -> Mapping[str, Check]:
@@ -44,6 +67,8 @@ def checks_of(solution: str) -> Mapping[str, Check]:
         number = path.stem[-2:]
         (path,) = (p for p in resources.files("lessons/exercises") if p.name.startswith(number))
     spec = importlib.util.spec_from_file_location(f"exercise_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file: the exercises stand beside the solutions")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.CHECKS

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import grade
+from minigrad.exercises import expect, grade
 
 
 class LeakyReLU(mg.Layer):
@@ -59,13 +59,13 @@ def gradients_with_biases(x, y, W_i, b_i, W_o, b_o):
 
 def check_layer(layer):
     report = mg.gradcheck.check(layer, np.random.default_rng(0).standard_normal((4, 3)))
-    assert report, f"the checker says\n{report}"
+    expect(report, f"the checker says\n{report}")
 
 
 def check_1(answers):
     layer = answers.LeakyReLU()
     y = layer.forward(np.array([[3.0, -2.0]]))
-    assert np.allclose(y, [[3.0, -0.2]]), f"for x = 3, -2 expected y = 3, -0.2, got {y}"
+    expect(np.allclose(y, [[3.0, -0.2]]), f"for x = 3, -2 expected y = 3, -0.2, got {y}")
     check_layer(layer)
     return "y, dx and y_dot agree with differences and with each other"
 
@@ -74,7 +74,7 @@ def check_2(answers):
     layer = answers.ParametricReLU()
     layer.params["a"][...] = 0.3
     y = layer.forward(np.array([[3.0, -2.0]], "float32"))
-    assert np.allclose(y, [[3.0, -0.6]]), f"with a = 0.3, x = 3, -2 expected 3, -0.6, got {y}"
+    expect(np.allclose(y, [[3.0, -0.6]]), f"with a = 0.3, x = 3, -2 expected 3, -0.6, got {y}")
     check_layer(layer)
     return "da too"
 
@@ -88,7 +88,7 @@ def check_3(answers):
     names = ("dW_i", "db_i", "dW_o", "db_o")
     pairs = dict(zip(names, zip(mine, net.grads.values(), strict=True), strict=True))
     table = mg.gradcheck.compare(pairs, title="yours against the library's")
-    assert table, f"\n{table}"
+    expect(table, f"\n{table}")
     return "all four agree with the library"
 
 

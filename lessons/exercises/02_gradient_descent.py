@@ -12,7 +12,7 @@ from math import exp
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import grade
+from minigrad.exercises import expect, grade
 
 
 def best_step_size():
@@ -36,16 +36,16 @@ def first_adam_step(gradient):
 def check_1(answers):
     alpha, x = answers.best_step_size(), 5.0
     x -= alpha * (6 * x + 2)
-    assert abs(x + 1 / 3) < 1e-9, f"after one step of {alpha:g} from 5, x is {x:.4g}, not -1/3"
+    expect(abs(x + 1 / 3) < 1e-9, f"after one step of {alpha:g} from 5, x is {x:.4g}, not -1/3")
     return f"one step of {alpha:.4f} goes to the bottom, from anywhere"
 
 
 def check_2(answers):
     c, x = answers.stopping_rate(), 1.0
-    assert c > 0, f"the steps must fall: c > 0, got {c}"
+    expect(c > 0, f"the steps must fall: c > 0, got {c}")
     for k in range(10_000):
         x -= 0.1 * exp(-c * k) * 2 * x
-    assert x > 0.5, f"with c = {c} x comes to {x:.3f}"
+    expect(x > 0.5, f"with c = {c} x comes to {x:.3f}")
     return f"with c = {c} x stops at {x:.3f} for ever"
 
 
@@ -55,7 +55,7 @@ def check_3(answers):
         layer.params["x"], layer.grads["x"] = np.array([3.0]), np.array([gradient])
         mg.Adam(layer, lr=1.0).step()
         measured, said = 3.0 - float(layer.params["x"][0]), answers.first_adam_step(gradient)
-        assert abs(measured - said) < 1e-4, f"for {gradient} it is {measured:.4f}, not {said:.4f}"
+        expect(abs(measured - said) < 1e-4, f"for {gradient} it is {measured:.4f}, not {said:.4f}")
     return "of length 1, whatever the gradient"
 
 

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import grade
+from minigrad.exercises import expect, grade
 
 MOVES = [(0, 0), (-2, 0), (2, 0), (0, -2), (0, 2)]  # (down, right), in pixels
 
@@ -61,7 +61,7 @@ def check_1(answers):
         dcols = dy.transpose(0, 2, 3, 1).reshape(-1, 4) @ layer.params["W"].reshape(4, -1)
         got = answers.col2im(dcols, x.shape, (3, 2), stride)
         table = mg.gradcheck.compare({"dx": (got, expected)}, rtol=1e-9)
-        assert table, f"with stride {stride}\n{table}"
+        expect(table, f"with stride {stride}\n{table}")
     return "dx agrees with the layer's for strides 1, 2 and 3"
 
 
@@ -69,11 +69,11 @@ def check_2(answers):
     x = np.arange(8.0).reshape(1, 1, 2, 4)
     y = answers.MeanPool2d(2).forward(x)
     expected = np.array([[[[2.5, 4.5]]]])
-    assert np.shape(y) == expected.shape, f"for x {x.shape} y should be {expected.shape}"
-    assert np.allclose(y, expected), f"of 0 1 2 3 above 4 5 6 7 the means are 2.5 and 4.5, not {y}"
+    expect(np.shape(y) == expected.shape, f"for x {x.shape} y should be {expected.shape}")
+    expect(np.allclose(y, expected), f"of 0 1 2 3 above 4 5 6 7 the means are 2.5 and 4.5, not {y}")
     x = np.random.default_rng(0).standard_normal((2, 3, 6, 9))
     report = mg.gradcheck.check(answers.MeanPool2d(3), x)
-    assert report, f"the checker says\n{report}"
+    expect(report, f"the checker says\n{report}")
     return "all pixels of a window get the same share"
 
 
@@ -86,12 +86,12 @@ def moved(x, down, right):
 def check_3(answers):
     train, test = mg.data.load("digits")
     more = answers.with_shifts(train)
-    assert len(more) == 5 * len(train), f"expected {5 * len(train)} images, got {len(more)}"
+    expect(len(more) == 5 * len(train), f"expected {5 * len(train)} images, got {len(more)}")
     own = {image.tobytes(): int(label) for image, label in zip(more.x, more.y, strict=True)}
     for move in MOVES:
         found = [own.get(image.tobytes()) for image in moved(train.x, *move)]
-        assert None not in found, f"some images moved by {move} are not there"
-        assert found == train.y.tolist(), f"some images moved by {move} have another's label"
+        expect(None not in found, f"some images moved by {move} are not there")
+        expect(found == train.y.tolist(), f"some images moved by {move} have another's label")
     rows = {"as they are": (train, 10), "with shifted ones": (more, 2)}  # equally many steps
     accuracy = {}
     with mg.backend.use("numpy"):
@@ -105,8 +105,8 @@ def check_3(answers):
                 for moves in (MOVES[:1], MOVES[1:])
             ]
     still, shifted = zip(*accuracy.values(), strict=True)
-    assert shifted[1] > shifted[0] + 0.1, (
-        f"on shifted digits {shifted[0]:.2f}, then {shifted[1]:.2f}"
+    expect(
+        shifted[1] > shifted[0] + 0.1, f"on shifted digits {shifted[0]:.2f}, then {shifted[1]:.2f}"
     )
     return (
         f"with as many steps, accuracy goes from {shifted[0]:.2f} to {shifted[1]:.2f} on digits "

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from minigrad.exercises import grade
+from minigrad.exercises import expect, grade
 from minigrad.rules import null_fraction
 from minigrad.rules.well_tempered.moments import Moments
 
@@ -38,13 +38,13 @@ def share_below_one(B, k, rng):
 
 def check_1(answers):
     g = np.asarray(answers.treacherous_gradients())
-    assert g.shape == (10,), f"expected ten numbers, got shape {g.shape}"
-    assert g.dtype == np.float32, f"expected float32, got {g.dtype}"
-    assert np.isfinite(g).all(), "finite ones, please"
-    assert len(set(g.tolist())) > 1, "they must differ: a constant has no variance"
+    expect(g.shape == (10,), f"expected ten numbers, got shape {g.shape}")
+    expect(g.dtype == np.float32, f"expected float32, got {g.dtype}")
+    expect(np.isfinite(g).all(), "finite ones, please")
+    expect(len(set(g.tolist())) > 1, "they must differ: a constant has no variance")
     m2, mean = (g * g).mean(dtype="float32"), g.mean(dtype="float32")
     naive = m2 - mean * mean
-    assert naive < 0, f"m2 - mean² is {naive:g}, not negative"
+    expect(naive < 0, f"m2 - mean² is {naive:g}, not negative")
     moments = Moments()
     for value in g:
         moments.add(np.array([value]))
@@ -67,13 +67,13 @@ def check_2(answers):
 
     snr, another = window(0.0)
     f = np.asarray(answers.sharp_gate(snr))
-    assert f.shape == snr.shape, f"expected shape {snr.shape}, got {f.shape}"
-    assert ((f >= 0) & (f <= 1)).all(), f"a gate is in [0, 1], got {f.min()} to {f.max()}"
+    expect(f.shape == snr.shape, f"expected shape {snr.shape}, got {f.shape}")
+    expect(((f >= 0) & (f <= 1)).all(), f"a gate is in [0, 1], got {f.min()} to {f.max()}")
     kept = (f**2).mean()
     linear = (np.minimum(1, snr) ** 2).mean()
-    assert kept < linear, f"it lets through {kept:.3f} of the noise, min(1, η) {linear:.3f}"
+    expect(kept < linear, f"it lets through {kept:.3f} of the noise, min(1, η) {linear:.3f}")
     at_3 = float(answers.sharp_gate(np.array([3.0]))[0])
-    assert at_3 >= 0.9, f"f(3) = {at_3:.2f}, at least 0.9 was asked for"
+    expect(at_3 >= 0.9, f"f(3) = {at_3:.2f}, at least 0.9 was asked for")
     snr, another = window(1.5)
     target = 1.5 / np.sqrt(10)
     error = ((answers.sharp_gate(snr) * another - target) ** 2).mean()
@@ -89,8 +89,9 @@ def check_3(answers):
     for B, k in ((10, 1), (10, 5), (10, 50), (100, 50)):
         shares[B, k] = answers.share_below_one(B, k, np.random.default_rng(0))
         expected = null_fraction(B, size=k)
-        assert abs(shares[B, k] - expected) < 0.015, (
-            f"B = {B}, k = {k}: {shares[B, k]:.3f}, calculated {expected:.3f}"
+        expect(
+            abs(shares[B, k] - expected) < 0.015,
+            f"B = {B}, k = {k}: {shares[B, k]:.3f}, calculated {expected:.3f}",
         )
     return "; ".join(f"B = {B}, k = {k}: {share:.3f}" for (B, k), share in shares.items())
 

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import grade
+from minigrad.exercises import expect, grade
 from minigrad.rules.synthetic.interfaces import r_squared
 
 
@@ -58,9 +58,9 @@ def check_1(answers):
     expected += [W[:D], W[D:], b]
     errors = []
     for name, one, other in zip(("dh_hat", "A", "B", "c"), found, expected, strict=True):
-        assert np.shape(one) == other.shape, f"{name}: expected shape {other.shape}"
+        expect(np.shape(one) == other.shape, f"{name}: expected shape {other.shape}")
         error = float(abs(one - other).max())
-        assert error < 1e-10, f"{name} differs from the library's by up to {error:.2g}"
+        expect(error < 1e-10, f"{name} differs from the library's by up to {error:.2g}")
         errors.append(f"{name} {error:.0e}")
     return "differences from the library's: " + ", ".join(errors)
 
@@ -81,7 +81,7 @@ def check_2(answers):
                     break
             falls = error < at_first
             words = f"batch of {N}: with {factor} of your limit, {limit:.4g}, the error"
-            assert falls == (factor < 1), f"{words} {'falls' if falls else 'explodes'}"
+            expect(falls == (factor < 1), f"{words} {'falls' if falls else 'explodes'}")
         limits.append(f"{limit:.4f} for {N} images of {D} features")
     return "; ".join(limits)
 
@@ -95,9 +95,9 @@ def check_3(answers):
         W2, p = net.params["3.W"], mg.Softmax().forward(net.forward(train.x, train=False))
         dh = (p - np.eye(10)[train.y]) @ W2.T
         guess = np.asarray(answers.from_the_label(W2, p.mean(axis=0), train.y))
-        assert guess.shape == dh.shape, f"expected shape {dh.shape}, got {guess.shape}"
+        expect(guess.shape == dh.shape, f"expected shape {dh.shape}, got {guess.shape}")
         found.append(r_squared(guess, dh))
-        assert found[0] > 0.9, f"R² is {found[0]:.2f} in a fresh network; 0.9 can be reached"
+        expect(found[0] > 0.9, f"R² is {found[0]:.2f} in a fresh network; 0.9 can be reached")
     return (
         f"R² is {found[0]:.3f} in a fresh network, where p is the same for all images; after ten "
         f"epochs it is {found[1]:.1f}: p has come near y, and its mean is no guess of it any more"

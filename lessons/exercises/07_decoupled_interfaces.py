@@ -11,7 +11,7 @@ import sys
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import grade
+from minigrad.exercises import expect, grade
 
 
 def nothing_happens(p, L):
@@ -61,10 +61,10 @@ def check_1(answers):
         first = np.where(drawn.any(axis=1), drawn.argmax(axis=1) + 1, 250).max(axis=-1)
         share, steps = (~drawn.any(axis=-1)).mean(), first.mean()
         yours = answers.nothing_happens(p, L), answers.steps_until_all(p, L)
-        assert abs(yours[0] - share) < 0.005, (
-            f"p = {p}, L = {L}: nothing in {share:.3f} of the steps"
+        expect(
+            abs(yours[0] - share) < 0.005, f"p = {p}, L = {L}: nothing in {share:.3f} of the steps"
         )
-        assert abs(yours[1] - steps) < 0.03 * steps, f"p = {p}, L = {L}: {steps:.2f} steps, drawn"
+        expect(abs(yours[1] - steps) < 0.03 * steps, f"p = {p}, L = {L}: {steps:.2f} steps, drawn")
         found.append(f"p = {p}, L = {L}: {yours[0]:.3f}, {yours[1]:.2f} steps")
     return "; ".join(found)
 
@@ -80,9 +80,10 @@ def check_2(answers):
         h, dh = rng.standard_normal((2, N, D))
         target = rng.integers(0, classes, N)
         a, b = yours.predict(h.copy(), target), ours.predict(h, target)
-        assert np.shape(a) == (N, D), f"dh_hat has shape {np.shape(a)}, not {(N, D)}"
-        assert np.allclose(a, b), (
-            f"step {step + 1}: dh_hat is {abs(a - b).max():.3g} away from GradientModule's"
+        expect(np.shape(a) == (N, D), f"dh_hat has shape {np.shape(a)}, not {(N, D)}")
+        expect(
+            np.allclose(a, b),
+            f"step {step + 1}: dh_hat is {abs(a - b).max():.3g} away from GradientModule's",
         )
         yours.learn(dh)
         ours.learn(dh)
@@ -102,11 +103,11 @@ def check_3(answers):
     top, J = loss.backward(), [block.backward for block in rule.blocks]
     for mixture in (0.0, 0.3, 1.0):
         g = answers.mixed(rule.blocks, dh_hats[:-1], top, mixture)
-        assert len(g) == 3, f"expected one g for each of 3 blocks, got {len(g)}"
+        expect(len(g) == 3, f"expected one g for each of 3 blocks, got {len(g)}")
         second = mixture * J[2](top) + (1 - mixture) * dh_hats[1]
         first = mixture * J[1](second) + (1 - mixture) * dh_hats[0]
         for i, (yours, expected) in enumerate(zip(g, (first, second, top), strict=True), 1):
-            assert np.allclose(yours, expected), f"λ = {mixture}: g_{i} differs"
+            expect(np.allclose(yours, expected), f"λ = {mixture}: g_{i} differs")
     return "λ = 1 is backprop, λ = 0 the modules' word alone, and .3 lies between"
 
 

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 
 import minigrad as mg
-from minigrad.exercises import grade
+from minigrad.exercises import expect, grade
 
 
 def value_and_slope(x, t, W, w, W_dot, w_dot):
@@ -56,8 +56,8 @@ def check_1(answers):
     o, o_dot = output[:, 0], output_dot[:, 0]
     expected = ((o - t) ** 2).mean() / 2, float(((o - t) * o_dot).mean())
     for name, found, right in zip(("L", "slope"), (value, slope), expected, strict=True):
-        assert np.shape(found) == (), f"{name}: expected a number, got shape {np.shape(found)}"
-        assert abs(found - right) < 1e-12, f"{name} is {right:.6f}, not {found:.6f}"
+        expect(np.shape(found) == (), f"{name}: expected a number, got shape {np.shape(found)}")
+        expect(abs(found - right) < 1e-12, f"{name} is {right:.6f}, not {found:.6f}")
     return f"L = {value:.6f} and slope {slope:.6f}, as the library's jvp has them"
 
 
@@ -75,7 +75,7 @@ def check_2(answers):
             moved = x - factor * limit * g
             change = float(((moved @ H) * moved).sum(axis=1).mean() - x @ H @ x)
             words = f"K = {K}: with {factor} of your limit, {limit:.4g}, the mean loss"
-            assert (change < 0) == (factor < 1), f"{words} {'falls' if change < 0 else 'rises'}"
+            expect((change < 0) == (factor < 1), f"{words} {'falls' if change < 0 else 'rises'}")
         said.append(f"{limit:.4f} for K = {K}")
     return "the largest lr is " + ", ".join(said)
 
@@ -88,15 +88,16 @@ def check_3(answers):
         return float(gradient @ v)
 
     g = np.asarray(answers.along_a_guess(u, slope))
-    assert g.shape == (6,), f"expected shape (6,), got {g.shape}"
-    assert abs((gradient - g) @ u) < 1e-12, (
-        f"along u the gradient has the slope {gradient @ u:.4f}, your estimate {g @ u:.4f}"
+    expect(g.shape == (6,), f"expected shape (6,), got {g.shape}")
+    expect(
+        abs((gradient - g) @ u) < 1e-12,
+        f"along u the gradient has the slope {gradient @ u:.4f}, your estimate {g @ u:.4f}",
     )
     for factor in (-1, 100):
         other = answers.along_a_guess(factor * u, slope)
-        assert abs(other - g).max() < 1e-12, f"for {factor} u the estimate is another than for u"
+        expect(abs(other - g).max() < 1e-12, f"for {factor} u the estimate is another than for u")
     nothing = answers.along_a_guess(np.zeros(6), slope)
-    assert np.array_equal(nothing, np.zeros(6)), f"from u = 0 comes {nothing}, not zeros"
+    expect(np.array_equal(nothing, np.zeros(6)), f"from u = 0 comes {nothing}, not zeros")
     return f"{abs(g @ gradient) / (gradient @ gradient):.2f} of |∇L|² is along this guess"
 
 

@@ -1,4 +1,4 @@
-"""Is this derivative right? Central differences, the dot-product identity, and a table of both.
+"""Is this derivative right? The whole examination of a layer, a model or a loss.
 
 Derivatives are compared in float64, whatever the layer's own dtype: in float32 a difference
 quotient is off by several per cent, and an error of 0.1 % in a derivative would never show.
@@ -6,7 +6,7 @@ quotient is off by several per cent, and an error of 0.1 % in a derivative would
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,21 +14,20 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array
-from minigrad.gradcheck.contract import copies, dtype_rows, gradients_and_faults, none_rows, same
-from minigrad.gradcheck.numerical import (
-    Difference,
-    Function,
-    Slopes,
-    in_dtype,
-    noise,
-    settle,
-    slopes_along,
-)
-from minigrad.gradcheck.report import Report, Row, compare_arrays, missing, wrong
+from minigrad.gradcheck.contract import dtype_rows
+from minigrad.gradcheck.findings import Findings
+from minigrad.gradcheck.forms import examine_forms
+from minigrad.gradcheck.function import Function
+from minigrad.gradcheck.memory import examine_memory
+from minigrad.gradcheck.points import examine_points
+from minigrad.gradcheck.precision import in_dtype, own_dtype
+from minigrad.gradcheck.registered import examine_registration, refuse_hidden_layers, shared_views
+from minigrad.gradcheck.repeats import examine_holding
+from minigrad.gradcheck.report import Report, Row, compare_arrays
+from minigrad.gradcheck.siblings import examine_siblings
+from minigrad.gradcheck.table import rows_at
 from minigrad.layers import Layer
 from minigrad.losses import Loss
-
-Arrays = Mapping[str, np.ndarray]
 
 
 def compare(
@@ -63,171 +62,74 @@ def check(
     jvp: bool = True,
     zeros: Collection[str] = (),
 ) -> Report:
-    """Compare the hand-written derivatives with central differences and with each other.
+    """Compare the hand-written derivatives with difference quotients and with each other.
 
     subject     a layer, a model, or a loss (with its `target`); with `loss` and `target`, a model
                 is checked through its loss
     x           the input; a few examples are enough
-    entries     of each array, how many entries (drawn by `seed`) are checked one by one; along a
-                random direction all of them are checked at once
+    train       the mode of the table; the other mode is looked at as well
+    entries     of each array, how many entries (drawn by `seed`) are compared one by one; along a
+                random direction all of them are compared at once
     rtol        the largest relative error that passes, rounding noise aside
     jvp=False   checks `backward` alone
     zeros       names of gradients that must be zero ("d0.b", a bias before batch norm); any other
                 gradient that is nearly zero proves nothing, is VOID and does not pass
 
-    dx, dW: against (<dy, f(x + h)> - <dy, f(x - h)>) / 2h for a random dy. y_dot: jvp against the
-    difference along random tangents. <dy, y_dot>: against <dx, x_dot> + <dW, W_dot>, which needs
-    no h and must agree to 1e-12. An entry at a kink is left out, and the table says so.
-    The subject is left as it was found.
+    <dy, y_dot> = <dx, x_dot> + <dW, W_dot> needs no step, and must hold to 1e-12. Once the table
+    is right, other points, modes and methods are looked at. The subject is left as it was.
     """
     _check_rtol(rtol)
+    refuse_hidden_layers(subject)
     host = backend.to_host(x)
     like = x if hasattr(x, "dtype") else host
     x = backend.to_device(np.array(host, np.float64, order="C"), like=like)
     f = Function(subject, target, loss, train, seed)
+    rng = np.random.default_rng([seed, 1])  # not default_rng(seed), which may have drawn x
+    found = Findings(warnings=shared_views(subject))
+    own = own_dtype(subject)
     with in_dtype(subject, np.float64), in_dtype(loss, np.float64):
-        rows = list(_rows(f, x, np.random.default_rng(seed), rtol, entries, jvp))
-    own = _own_dtype(subject)
-    if all(row.verdict == "ok" for row in rows):
+        rows = list(rows_at(f, x, rng, rtol, entries, jvp))
+        if sound := not any(row.verdict in ("WRONG", "MISSING") for row in rows):
+            _examine(f, x, found, rng, rtol, jvp)
+    if sound and not found.rows:
         with in_dtype(subject, own), in_dtype(loss, own):
-            rows += dtype_rows(f, x.astype(own), jvp)
-    return Report(f"{f.name}: by hand against central differences", _with_zeros(rows, zeros))
+            found.rows += dtype_rows(f, x.astype(own), jvp)
+            if own == np.float32 and not found.rows:
+                examine_forms(f, x.astype(own), found, rng, jvp)
+    rows += found.rows
+    title = f"{f.name}: by hand against central differences"
+    notes = _notes(rows, found, x, own, sound)
+    return Report(title, _with_zeros(rows, zeros), notes, found.warnings)
 
 
-def _rows(
-    f: Function, x: Array, rng: np.random.Generator, rtol: float, entries: int, jvp: bool
-) -> Iterator[Row]:
-    arrays = f.arrays(x)
-    before = copies(arrays)
-    y = f.value(x)
-    changed = [name for name in arrays if not same(arrays[name], before[name])]
-    for name in changed:
-        yield wrong(name, f"forward changed {name} itself: compute a new array")
-    if changed:
-        return
-    if not same(f.value(x), y):
-        raise ValueError(
-            f"{f.name}: forward gave two results for the same x; let its random choices start "
-            "anew in reseed(seed)"
-        )
-    dy = np.ones(y.shape) if f.is_loss else rng.standard_normal(y.shape)
-    try:
-        gradients, faults = gradients_and_faults(f, x, dy)
-    except NotImplementedError as error:
-        yield missing("dx", str(error))
-        return
-    yield from faults
-    for name, array in arrays.items():
-        gradient = gradients.get(f"d{name}")
-        if gradient is None:
-            yield missing(f"d{name}", "backward wrote no such gradient")
-        elif gradient.shape != array.shape:
-            yield wrong(f"d{name}", f"shape {gradient.shape} instead of {array.shape}")
-        else:
-            difference = Difference(f, x, y, dy, array)
-            yield _check_gradient(f"d{name}", gradient, difference, rng, rtol, entries)
+def _examine(
+    f: Function, x: Array, found: Findings, rng: np.random.Generator, rtol: float, jvp: bool
+) -> None:
+    """What a right table at one point cannot show."""
+    examine_points(f, x, found, rng, rtol, jvp)
+    found.attempt("memory", lambda: examine_memory(f, x, found, rng, jvp))
     if jvp:
-        tangents = {name: rng.standard_normal(array.shape) for name, array in arrays.items()}
-        yield from _check_jvp(f, x, y, dy, gradients, tangents, rtol)
+        examine_siblings(f, x, found, rng)
+    found.attempt("holding", lambda: examine_holding(f, x, found))
+    examine_registration(f, x, found)
 
 
-def _check_gradient(
-    name: str,
-    gradient: np.ndarray,
-    difference: Difference,
-    rng: np.random.Generator,
-    rtol: float,
-    entries: int,
-) -> Row:
-    """One array's gradient against difference quotients: entry by entry, then all together."""
-    flat = gradient.reshape(-1)
-    sampled = flat.size > entries
-    chosen = np.sort(rng.choice(flat.size, entries, False)) if sampled else np.arange(flat.size)
-
-    def slopes(h: float, which: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(np.array([difference.entry(h, int(i)) for i in chosen[which]]).T)
-
-    row = _row(name, flat[chosen], slopes, rtol, chosen, gradient.shape)
-    if not sampled or row.verdict != "ok":
-        return row
-    # All entries at once, along v: <gradient, v>. It cannot say which entry is wrong, only that.
-    spread = float(np.linalg.norm(gradient))  # what <gradient, v> is about
-    for _ in range(3):
-        v = rng.standard_normal(gradient.shape)
-        along = np.array([(gradient * v).sum()])
-        numeric, kink, rounding = settle(along, lambda h, _, v=v: difference.along(h, v), rtol)
-        error = float(np.abs(along - numeric)[0])
-        if error <= rtol * spread + rounding[0]:
-            return row
-        if not kink.any():
-            detail = f"right at the {entries} entries tried, wrong along a random direction"
-            return Row(name, error, error / spread, "WRONG", detail)
-    detail = f"only {entries} of {flat.size} entries could be checked: kinks; choose another x"
-    return replace(row, verdict="VOID", detail=detail)
-
-
-def _check_jvp(
-    f: Function,
-    x: Array,
-    y: np.ndarray,
-    dy: np.ndarray,
-    gradients: Arrays,
-    tangents: Arrays,
-    rtol: float,
-) -> Iterator[Row]:
-    """jvp against a difference along the tangents, and against backward."""
-    arrays = f.arrays(x)
-    on_device = {name: backend.to_device(t, like=x) for name, t in tangents.items()}
-    try:
-        y_dot = backend.to_host(f.tangent(x, on_device))
-    except NotImplementedError as error:
-        yield missing("y_dot", str(error))
-        return
-    if y_dot.shape != y.shape:
-        yield wrong("y_dot", f"shape {y_dot.shape} instead of {y.shape}")
-        return
-    moves = [(array, tangents[name]) for name, array in arrays.items()]
-
-    def slopes(h: float, which: np.ndarray) -> tuple[np.ndarray, ...]:
-        left, right = (side.reshape(-1)[which] for side in slopes_along(f, x, y, moves, h))
-        return left, right, np.full(which.size, noise(np.abs(y).max(initial=0.0), h))
-
-    yield _row("y_dot", y_dot.reshape(-1), slopes, rtol, np.arange(y.size), y.shape)
-    if len(arrays) > 1:
-        yield from none_rows(f, x, on_device, y_dot)
-    shapes = {f"d{name}": array.shape for name, array in arrays.items()}
-    if shapes == {name: gradient.shape for name, gradient in gradients.items()}:
-        pairs = [(gradients[f"d{name}"], tangents[name]) for name in arrays]
-        yield _check_identity(dy * y_dot, [gradient * tangent for gradient, tangent in pairs])
-
-
-def _row(
-    name: str,
-    ours: np.ndarray,
-    slopes: Slopes,
-    rtol: float,
-    places: np.ndarray,
-    shape: tuple[int, ...],
-) -> Row:
-    """Our entries against their difference quotients; those at a kink are left out."""
-    numeric, kink, rounding = settle(ours, slopes, rtol)
-    detail = f"{kink.sum()} of {kink.size} entries at a kink, left out" if kink.any() else ""
-    ours, numeric, rounding, places = (a[~kink] for a in (ours, numeric, rounding, places))
-    return compare_arrays(name, ours, numeric, rtol, rounding, places, shape, detail)
-
-
-def _check_identity(forward: np.ndarray, backward: list[np.ndarray]) -> Row:
-    """<dy, y_dot> = <dx, x_dot> + Σ <dW, W_dot>, to rounding: backward is jvp's transpose."""
-    left, right = float(forward.sum()), float(sum(product.sum() for product in backward))
-    size = float(np.abs(forward).sum() + sum(np.abs(product).sum() for product in backward))
-    error = abs(left - right)
-    if size < 1e-9:
-        detail = "both sides are nearly zero, which proves nothing: another x?"
-        return Row("<dy, y_dot>", error, np.nan, "VOID", detail)
-    if error <= 1e-12 * size:
-        return Row("<dy, y_dot>", error, error / size, "ok")
-    detail = f"jvp gives {left:.9g}, backward {right:.9g}"
-    return Row("<dy, y_dot>", error, error / size, "WRONG", detail)
+def _notes(
+    rows: list[Row], found: Findings, x: Array, own: np.dtype[Any], sound: bool
+) -> list[str]:
+    """What was looked at, in words."""
+    counts = [f"{row.name} {row.checked}" for row in rows if row.checked]
+    notes = [f"entries compared: {', '.join(counts)}"] if counts else []
+    if not sound:
+        return [*notes, "other points, modes and methods are looked at once the table is right"]
+    points = f"looked at {found.points} points; " + "; ".join(found.notes)
+    notes.append(points + ("; float32, fast kernels against plain" if own == np.float32 else ""))
+    if x.ndim and len(x) == 1:
+        notes.append(
+            "x is a batch of one, which cannot show a missing 1/N or a sum over the batch that "
+            "is not taken: check with more examples as well"
+        )
+    return notes
 
 
 def _with_zeros(rows: list[Row], zeros: Collection[str]) -> list[Row]:
@@ -242,14 +144,6 @@ def _with_zeros(rows: list[Row], zeros: Collection[str]) -> list[Row]:
             row = replace(row, verdict="WRONG", detail="it is named in zeros, and is not zero")
         result.append(row)
     return result
-
-
-def _own_dtype(subject: Layer | Loss) -> np.dtype:
-    """What the subject computes in when nobody checks it."""
-    if getattr(subject, "dtype", None) is not None:
-        return subject.dtype
-    params = subject.params.values() if isinstance(subject, Layer) else ()
-    return next((param.dtype for param in params), np.dtype("float32"))
 
 
 def _check_rtol(rtol: float) -> None:

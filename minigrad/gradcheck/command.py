@@ -1,18 +1,30 @@
-"""`minigrad check my_layer.py:MyLayer --input 4,3`: the checker on a student's own file."""
+"""`minigrad check my_layer.py:MyLayer --input 4,3`: the checker on a student's own file.
+
+The file runs in a process of its own (`worker`). What it does there, sys.exit and endless loops
+included, cannot stand for the checker's verdict: without a verdict nothing has been checked.
+"""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import json
+import os
+import secrets
+import signal
+import subprocess
 import sys
-import traceback
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from minigrad import backend, gradcheck
-from minigrad.layers import Layer
-from minigrad.losses import Loss
+from minigrad import backend
+
+BOOT = """\
+import sys
+sys.path[:] = {path!r}
+from minigrad.gradcheck.worker import main
+main()
+"""
 
 
 class UsageError(Exception):
@@ -23,44 +35,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `minigrad check`."""
     parser.description = (
         "Compare the hand-written backward and jvp of a layer, a model or a loss with central "
-        "differences and with each other. Exit status 1 when one is wrong."
+        "differences and with each other. Exit status 0 when all is right, 1 when something is "
+        "wrong, 2 when it could not be checked. What your file prints goes to the standard error."
     )
     add = parser.add_argument
     add("target", metavar="FILE:NAME", help='my_layer.py:MyLayer, or "my_layer.py:MyLayer(3, 5)"')
     add("--input", required=True, metavar="N,D", help="shape of x, the batch first: 4,3")
     add("--range", metavar="LOW,HIGH", help="draw x uniformly from there (else normal numbers)")
     add("--classes", action="store_true", help="for a loss: integer labels as the target")
-    add("--eval", action="store_true", help="check it in evaluation mode (train=False)")
+    add("--eval", action="store_true", help="the table is for evaluation mode (train=False)")
     add("--no-jvp", action="store_true", help="check backward alone")
     add("--zeros", metavar="dA,dB", default="", help="gradients that must be zero: d0.b,d3.b")
     add("--seed", type=int, default=0, help="of x and of the random directions (default 0)")
     add("--rtol", type=float, default=1e-6, help="largest relative error that passes")
     add("--backend", choices=backend.NAMES, default=None, help="where to compute")
+    add(
+        "--time-limit",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="then give up: an endless loop, perhaps (default 300)",
+    )
 
 
 def check(arguments: argparse.Namespace) -> int:
     """Print the table; 0 when all is right, 1 when something is wrong, 2 when it cannot be told."""
     try:
-        _use_backend(arguments.backend)
-        if arguments.seed < 0:
-            raise UsageError(f"--seed must be at least 0, got {arguments.seed}")
-        x = draw(arguments)
-        subject = load(arguments.target)
-        report = _check(subject, x, arguments)
+        _check_options(arguments)
+        verdict = _verdict(arguments)
+        if "error" in verdict:
+            raise UsageError(verdict["error"])
     except UsageError as error:
         print(f"minigrad check: {error}", file=sys.stderr)
         return 2
-    print(report)
-    return 0 if report else 1
+    except KeyboardInterrupt:
+        print("minigrad check: interrupted, not checked", file=sys.stderr)
+        return 130
+    print(verdict["report"])
+    return 0 if verdict["right"] else 1
 
 
-def _use_backend(name: str | None) -> None:
+def _check_options(arguments: argparse.Namespace) -> None:
     try:
-        if name is not None:
-            backend.use(name)
+        if arguments.backend is not None:
+            backend.use(arguments.backend)
         backend.current()  # MINIGRAD_BACKEND may name one that cannot run
     except (ValueError, backend.BackendError) as error:
         raise UsageError(str(error)) from error
+    if arguments.seed < 0:
+        raise UsageError(f"--seed must be at least 0, got {arguments.seed}")
+    if not arguments.time_limit > 0:
+        raise UsageError(f"--time-limit takes seconds above 0, got {arguments.time_limit}")
+    draw(arguments)
 
 
 def draw(arguments: argparse.Namespace) -> np.ndarray:
@@ -86,72 +112,55 @@ def _numbers(text: str, kind: type) -> tuple:
         return ()
 
 
-def load(target: str) -> Layer | Loss:
-    """The layer, model or loss that FILE:NAME or "FILE:NAME(arguments)" makes."""
-    file, colon, expression = target.partition(".py:")
-    if not colon or not expression.strip():
-        raise UsageError(f"expected FILE:NAME, as in my_layer.py:MyLayer, got {target!r}")
-    path = Path(file + ".py")
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(f"student_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    sys.path.insert(0, str(path.resolve().parent))
+def _verdict(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the worker says: {"report": ..., "right": ...} or {"error": ...}."""
+    token = secrets.token_hex(16)
+    request = json.dumps({"token": token, "arguments": vars(arguments)})
+    path = [os.path.abspath(folder) for folder in sys.path]
+    environment = {name: v for name, v in os.environ.items() if name != "PYTHONOPTIMIZE"}
+    worker = subprocess.Popen(
+        [sys.executable, "-c", BOOT.format(path=path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        start_new_session=os.name == "posix",  # then it can be ended with all that it started
+    )
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"{path} does not import:\n{_where(error, path)}") from error
+        answer, _ = worker.communicate(request.encode(), timeout=arguments.time_limit)
+    except subprocess.TimeoutExpired:
+        raise UsageError(
+            f"not checked: no verdict after {arguments.time_limit:g} s. Is there an endless loop? "
+            "Else give it more time with --time-limit, or a smaller --input"
+        ) from None
     finally:
-        sys.path.pop(0)
-    name = expression.partition("(")[0].strip()
-    if not hasattr(module, name):
-        own = [n for n, v in vars(module).items() if getattr(v, "__module__", None) == spec.name]
-        raise UsageError(f"{path} has no {name!r}; it defines {', '.join(own) or 'nothing'}")
+        _end(worker)
+    return _read(answer, token, worker.returncode)
+
+
+def _read(answer: bytes, token: str, status: int | None) -> dict[str, Any]:
+    """The verdict in what the worker wrote, if it is one."""
     try:
-        # The student's own file has just been run; the expression is one more line of it.
-        subject = eval(expression, vars(module))
-        if isinstance(subject, type) or not isinstance(subject, Layer | Loss):
-            subject = subject()
-    except Exception as error:
-        raise UsageError(
-            f"{name} could not be made: {error}; give its arguments, as in "
-            f'"{path.name}:{name}(3, 5)"'
-        ) from error
-    if not isinstance(subject, Layer | Loss):
-        raise UsageError(f"{name} is a {type(subject).__name__}, not a minigrad Layer or Loss")
-    return subject
+        verdict = json.loads(answer)
+        if verdict.pop("token") == token:
+            return verdict
+    except (ValueError, KeyError, AttributeError, TypeError):
+        pass
+    raise UsageError(
+        f"not checked: the process that ran your file ended without a verdict (exit status "
+        f"{status}). Does the file call os._exit, or close or write to files that are not its own?"
+    )
 
 
-def _check(subject: Layer | Loss, x: np.ndarray, arguments: argparse.Namespace) -> gradcheck.Report:
-    target, hint = None, ""
-    if isinstance(subject, Loss):
-        rng = np.random.default_rng(arguments.seed)
-        classes = rng.integers(0, x.shape[-1], len(x))
-        target = backend.to_device(classes if arguments.classes else rng.random(x.shape))
-        hint = "\n(--classes gives integer labels, --range 0.1,0.9 probabilities)"
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    """End the worker, and what it has started."""
     try:
-        return gradcheck.check(
-            subject,
-            backend.to_device(x),
-            target,
-            train=not arguments.eval,
-            seed=arguments.seed,
-            rtol=arguments.rtol,
-            jvp=not arguments.no_jvp,
-            zeros=[name for name in arguments.zeros.split(",") if name],
-        )
-    except Exception as error:
-        path = Path(arguments.target.partition(".py:")[0] + ".py")
-        raise UsageError(
-            f"{type(subject).__name__} with x of shape {x.shape} could not be checked:\n"
-            f"{_where(error, path)}{hint}"
-        ) from error
-
-
-def _where(error: BaseException, path: Path) -> str:
-    """The student's own line in the traceback, if one is in it, and the error."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).resolve() == path.resolve()]
-    lines = traceback.format_list(own[-1:])
-    return "".join([*lines, *traceback.format_exception_only(type(error), error)]).rstrip()
+        if os.name == "posix":
+            os.killpg(worker.pid, signal.SIGKILL)
+        else:
+            worker.kill()
+    except (ProcessLookupError, PermissionError):
+        pass  # it has ended
+    for pipe in (worker.stdin, worker.stdout):
+        if pipe is not None:
+            pipe.close()
+    worker.wait()

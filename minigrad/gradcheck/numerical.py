@@ -1,217 +1,249 @@
-"""What the gradient checker differentiates, and how: central differences in float64."""
+"""The numerical derivative of one function of one number, and how far it can be trusted.
+
+A difference quotient has two errors. A step h that is too large sees the curve (truncation, like
+h²); one that is too small sees the rounding of f (like eps/h). No single h suits log(x) at
+x = 1e-5 and sin(x) at x = 1e6. So many steps are tried. Where quotients of three steps in a row
+agree, they are right, and what they differ by is the error of the best of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from minigrad import backend
-from minigrad.backend import Array
-from minigrad.gradcheck.report import relative_to
-from minigrad.layers import Layer
-from minigrad.losses import Loss
-
 EPS = float(np.finfo(np.float64).eps)
 STEP = EPS ** (1 / 3)  # h ≈ 6e-6: truncation, h², and rounding, eps/h, are in balance
-FINER = (1, 1 / 8, 1 / 64)  # a kink between x - h and x + h gets out of the way of a smaller h
-
-# (h, which) -> for these entries the quotients from the left, from the right, and their noise
-Slopes = Callable[[float, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-
-
-class Function:
-    """A layer, a loss, or a model with its loss, as one function of x and the parameters."""
-
-    def __init__(
-        self,
-        subject: Layer | Loss,
-        target: Array | None,
-        loss: Loss | None,
-        train: bool,
-        seed: int,
-    ):
-        self.model = subject if isinstance(subject, Layer) else None
-        self.loss = loss if self.model is not None else subject
-        if (self.loss is not None) != (target is not None):
-            raise ValueError("a loss needs its target, and a target a loss: give both")
-        self.target, self.train, self.seed = target, train, seed
-        self.is_loss = self.loss is not None
-        self.name = type(subject).__name__ + (f", {type(loss).__name__}" if loss else "")
-
-    def arrays(self, x: Array) -> dict[str, Array]:
-        """x and the parameters by name: what the function can be differentiated by."""
-        params = dict(self.model.params) if self.model is not None else {}
-        for name, param in params.items():
-            if not hasattr(param, "__setitem__") or param.dtype.kind != "f":
-                raise TypeError(
-                    f"{self.name}: params[{name!r}] is {param!r}; make it an array of floating-"
-                    "point numbers, as numpy.array([0.1])"
-                )
-        return {"x": x} | params
-
-    def output(self, x: Array) -> Array:
-        """f(x) where x is, in x's dtype; random choices start anew each time."""
-        target = self.target
-        if self.model is not None:
-            self.model.reseed(self.seed)
-            x = _returned(self.model.forward(x, self.train), self.name, "forward")
-        if self.loss is None:
-            return x
-        if target.dtype.kind == "f":
-            target = target.astype(x.dtype)
-        return np.array([self.loss.forward(x, target)])
-
-    def value(self, x: Array) -> np.ndarray:
-        """f(x) on the host, as an array of float64."""
-        y = self.output(x)
-        if y.dtype != np.float64:
-            raise TypeError(
-                f"{self.name}: forward turned float64 into {y.dtype}; compute in x's dtype"
-            )
-        return backend.to_host(y).copy()
-
-    def backward(self, dy: Array) -> dict[str, Array]:
-        """{"dx": ..., "dW": ...} for the upstream dy (for a loss: 1), at the last output(x)."""
-        if self.loss is not None:
-            dy = _returned(self.loss.backward(), self.name, "backward")
-        if self.model is None:
-            return {"dx": dy}
-        dx = _returned(self.model.backward(dy), self.name, "backward")
-        return {"dx": dx} | {f"d{name}": array for name, array in self.model.grads.items()}
-
-    def tangent(self, x: Array, tangents: Mapping[str, Array]) -> Array:
-        """y_dot at x along {"x": x_dot, "W": W_dot, ...}; what is left out stands still."""
-        self.output(x)
-        moved = dict(tangents)
-        y_dot = moved.pop("x", None)
-        if self.model is not None:
-            y_dot = _returned(self.model.jvp(y_dot, moved or None), self.name, "jvp")
-        return np.array([self.loss.jvp(y_dot)]) if self.loss is not None else y_dot
+SMALL = 1e-3  # entries below SMALL · (largest entry) are measured against that instead
+RATIO = 8  # from one step to the next
+SURE = 3e-4  # a numerical derivative with a larger relative error cannot confirm anything
+WIDEST = 1e40
 
 
-def _returned(result: Any, name: str, method: str) -> Array:
-    if not hasattr(result, "dtype"):
-        raise TypeError(f"{name}: {method} returned {result!r} instead of an array")
-    return result
+class Quotient(NamedTuple):
+    """The slopes of f to the left and to the right with one step, and their rounding noise.
 
-
-def slopes_along(
-    f: Function, x: Array, y: np.ndarray, moves: list[tuple[Array, Any]], h: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """(f(here) - f(-h))/h and (f(+h) - f(here))/h, with y = f(here), along the tangents `moves`."""
-    sides = []
-    for sign in (-1, 1):
-        before = [array.copy() for array, _ in moves]
-        for array, tangent in moves:
-            array += backend.to_device(sign * h * tangent, like=array)
-        sides.append(sign * (f.value(x) - y) / h)
-        for (array, _), old in zip(moves, before, strict=True):
-            array[...] = old
-    return sides[0], sides[1]
-
-
-class Difference:
-    """One-sided difference quotients of <dy, f> with respect to one array."""
-
-    def __init__(self, f: Function, x: Array, y: np.ndarray, dy: np.ndarray, array: Array):
-        self.f, self.x, self.y, self.dy, self.array = f, x, y, dy, array
-
-    def entry(self, h: float, place: int) -> tuple[float, float, float]:
-        """(left, right, noise) in one entry, moved by h · max(1, |entry|) to either side."""
-        flat = self.array.reshape(-1)  # a view: the checker's arrays are contiguous copies
-        old = float(flat[place])
-        h *= max(1.0, abs(old))
-        sides, touched = [], np.zeros(self.y.shape, bool)
-        for sign in (-1, 1):
-            flat[place] = old + sign * h
-            moved_by = float(flat[place]) - old  # exactly, after rounding
-            change = self.f.value(self.x) - self.y
-            touched |= change != 0
-            sides.append(float((self.dy * change).sum()) / moved_by)
-        flat[place] = old
-        return sides[0], sides[1], noise(self.dy * self.y * touched, h)
-
-    def along(self, h: float, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(left, right, noise) in all entries at once, along v."""
-        left, right = slopes_along(self.f, self.x, self.y, [(self.array, v)], h)
-        sums = [np.array([(self.dy * side).sum()]) for side in (left, right)]
-        return sums[0], sums[1], np.array([noise(self.dy * self.y, h)])
-
-
-def noise(terms: np.ndarray, h: float) -> float:
-    """The rounding noise of a difference quotient of a sum of these terms."""
-    return 10 * EPS * max(1.0, float(np.abs(terms).sum())) / h
-
-
-def settle(
-    ours: np.ndarray, slopes: Slopes, rtol: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(numeric, at a kink?, noise), entry by entry: central differences, finer on demand.
-
-    Where the mean of the slopes from left and right disagrees with `ours`, a kink may lie between
-    x - h and x + h: then a smaller h agrees; or x is at the kink itself: then left and right
-    stay apart and `ours` lies between them. A wrong derivative does none of this.
+    noise: what rounding the values of f to float64 does to the slopes
+    floor: the same, if f adds numbers of size 1 within: what no slope below it can be told from
+    jump: how far the slopes to the left and right are apart, each result of f by itself
+    low, high: at a kink, a right derivative lies between them
     """
-    numeric, kink, allowed = np.empty(ours.size), np.zeros(ours.size, bool), np.empty(ours.size)
-    size, pending = np.empty(0), np.arange(ours.size)
-    for finer in FINER:
-        left, right, rounding = slopes(STEP * finer, pending)
-        central = (left + right) / 2
-        if finer == 1:
-            numeric[:], allowed[:], size = central, rounding, relative_to(central)
-        tolerance = rtol * size[pending] + rounding
-        agrees = np.abs(ours[pending] - central) <= tolerance
-        numeric[pending[agrees]], allowed[pending[agrees]] = central[agrees], rounding[agrees]
-        low, high = np.minimum(left, right) - tolerance, np.maximum(left, right) + tolerance
-        between = (low <= ours[pending]) & (ours[pending] <= high)
-        kink[pending] = ~agrees & between & (np.abs(left - right) > 100 * tolerance)
-        pending = pending[~agrees]
-        if pending.size == 0:
-            break
-    return numeric, kink, allowed
+
+    left: float
+    right: float
+    noise: float
+    floor: float
+    jump: float
+    low: float
+    high: float
+
+    @property
+    def central(self) -> float:
+        return (self.left + self.right) / 2
+
+    @property
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.left) and np.isfinite(self.right))
 
 
-@contextmanager
-def in_dtype(subject: Layer | Loss | None, dtype: Any) -> Iterator[None]:
-    """For a while the layers compute in `dtype`, on copies of all their arrays."""
-    if isinstance(subject, Layer):
-        parts: list[Any] = [layer for _, layer in subject.leaves()]
-    else:
-        parts = [subject] if subject is not None else []
-    kept = [dict(vars(part)) for part in parts]
-    try:
-        for part in parts:
-            _convert(part, np.dtype(dtype))
-        yield
-    finally:
-        for part, attributes in zip(parts, kept, strict=True):
-            vars(part).update(attributes)
+class Ladder(NamedTuple):
+    """The steps to try: `first`, which nearly always does; those nearby; then far larger ones."""
+
+    first: float
+    near: list[float]
+    wide: list[float]
+
+    @classmethod
+    def between(cls, small: float, large: float, smallest: float = 0.0) -> Ladder:
+        """Steps for a function that may vary on any scale from `small` to `large`.
+
+        No step is shorter than `smallest`: twice the distance to the next floating-point number.
+        """
+        near = list(_falling(RATIO**3 * STEP * large, STEP * small / RATIO**6, smallest))
+        wide = list(_falling(WIDEST, near[0] * 2, smallest)) if near[0] < WIDEST else []
+        return cls(_power_of_two(max(STEP * max(1.0, large), smallest)), near, wide)
 
 
-def _convert(part: Any, dtype: np.dtype) -> None:
-    """Replace each array of a layer, also one that it knows by two names, by one copy in dtype."""
-    copies: dict[int, Array] = {}
-
-    def converted(array: Any) -> Any:
-        if not hasattr(array, "dtype") or not hasattr(array, "__setitem__"):
-            return array
-        return copies.setdefault(id(array), contiguous(array, dtype))
-
-    for name, value in list(vars(part).items()):
-        if name in ("params", "buffers", "grads"):
-            setattr(part, name, {key: converted(array) for key, array in value.items()})
-        elif name == "dtype" and value is not None:
-            part.dtype = dtype
-        elif name != "cache":
-            setattr(part, name, converted(value))
+def _falling(top: float, bottom: float, smallest: float) -> Iterator[float]:
+    """Steps from `top` down to `bottom`, each an eighth of the one before."""
+    h = _power_of_two(top)
+    while h > max(bottom, smallest):
+        yield h
+        h /= RATIO
+    yield max(h, smallest)
 
 
-def contiguous(array: Any, dtype: Any = np.float64) -> Array:
-    """A contiguous copy where the array lives: floating-point numbers in dtype, others as are."""
-    host = backend.to_host(array)
-    kind = dtype if host.dtype.kind == "f" else host.dtype
-    like = array if hasattr(array, "dtype") else host
-    return backend.to_device(np.array(host, kind, order="C"), like=like)
+def _power_of_two(h: float) -> float:
+    """A step that is added to an entry, and taken from it, without rounding."""
+    return float(2.0 ** np.round(np.log2(h)))
+
+
+class Decision(NamedTuple):
+    """What the numerical derivative says about one derivative written by hand.
+
+    state: "ok"; "wrong"; "kink" (left and right slopes differ, ours lies between them);
+    "undecided" (the numerical derivative is too uncertain); "infinite" (it is not finite).
+    """
+
+    state: str
+    numeric: float
+    error: float
+
+
+class Estimate(NamedTuple):
+    """A numerical derivative, its error, and the step that gave it with its noise floor."""
+
+    numeric: float
+    error: float
+    floor: float
+    h: float
+
+
+def at_once(ours: float, quotient: Quotient, size: float, rtol: float) -> Decision | None:
+    """The decision where the first step is enough: both agree, and the noise is small."""
+    if not quotient.finite:
+        return None
+    central, floor = quotient.central, quotient.floor
+    if ours == central == 0.0 and quotient.jump == 0:
+        return Decision("ok", 0.0, floor)
+    if abs(ours - central) <= rtol * size + floor and floor <= max(rtol, SURE) * size:
+        return Decision("ok", central, floor)
+    return None
+
+
+def zero_to_noise(ours: float, quotient: Quotient) -> Decision | None:
+    """The decision where both are zero as far as rounding lets one see."""
+    if quotient.finite and max(abs(ours), abs(quotient.central)) <= quotient.floor:
+        return Decision("ok", quotient.central, quotient.floor)
+    return None
+
+
+def decide(
+    ours: float,
+    quotient: Callable[[float], Quotient],
+    ladder: Ladder,
+    scale: float,
+    rtol: float,
+    far: bool = True,
+    absorbed: Callable[[float], float] | None = None,
+) -> Decision:
+    """Is `ours` the derivative? All nearby steps are tried, and the best of them counts.
+
+    scale: errors are relative to the derivative, or to `scale` where that is more
+    far: whether far larger steps may be tried as well; they may confirm, never refute
+    absorbed(h): the noise of results so large that a change by h is lost in their rounding
+    """
+    tried = [(h, quotient(h)) for h in ladder.near]
+    if not any(q.finite for _, q in tried):
+        return Decision("infinite", np.nan, np.inf)
+    best, kink = _best(tried, rtol, scale)
+    if kink is not None and (best is None or best.error > SURE * max(abs(best.numeric), scale)):
+        return _at_a_kink(ours, kink, rtol, scale)
+    decision = _judge(ours, best, rtol, scale, refute=True)
+    if decision.state == "wrong" and best is not None:
+        doubted = _doubted(best, quotient)
+        if absorbed is not None:
+            doubted = doubted._replace(error=doubted.error + absorbed(best.h))
+        decision = _judge(ours, doubted, rtol, scale, refute=True)
+        if _supported(ours, best, tried):
+            decision = decision._replace(state="undecided")
+    if decision.state != "undecided" or not far:
+        return decision
+    further, _ = _best(((h, quotient(h)) for h in ladder.wide), rtol, scale)
+    confirmed = _judge(ours, further, rtol, scale, refute=False)
+    return confirmed if confirmed.state == "ok" else decision
+
+
+def _best(
+    tried: Iterable[tuple[float, Quotient]], rtol: float, scale: float
+) -> tuple[Estimate | None, Quotient | None]:
+    """(the estimate of least error, the finest quotient if a kink lies within all steps)."""
+    best, kink = None, None
+    row: list[Quotient] = []  # of steps that follow each other, with no kink in sight
+    before = None
+    in_sight = 0.0  # the jump of the slopes at a kink that lies within the last step
+    for h, quotient in tried:
+        if not quotient.finite:
+            row, before = [], None
+            continue
+        size = max(abs(quotient.left), abs(quotient.right), scale)
+        apart = quotient.jump > rtol * size + 4 * quotient.noise
+        # Left and right slopes of a smooth function come together as h falls: by RATIO a step.
+        if apart and before is not None and quotient.jump > before.jump / 2:
+            row, in_sight = [], quotient.jump
+            kink = quotient if _alike(before, quotient) else None
+            if kink is not None:
+                best = None  # larger steps have the kink within them as well
+        elif in_sight and max(quotient.jump / 2, quotient.noise / 5) > in_sight / 50:
+            row = []  # it may still be there: the noise is too large to tell
+        else:
+            row.append(quotient)
+            in_sight, kink = 0.0, None
+        before = quotient
+        if len(row) < 3:
+            continue
+        c = [q.central for q in row[-3:]]
+        plain = max(abs(c[2] - c[1]), abs(c[1] - c[0]) / RATIO) + quotient.noise
+        # c(h) = f' + a h² + O(h⁴): two steps take the h² away (Richardson's extrapolation)
+        better = [fine + (fine - coarse) / (RATIO**2 - 1) for coarse, fine in pairwise(c)]
+        extrapolated = abs(better[1] - better[0]) + 2 * quotient.noise
+        for numeric, error in ((c[2], plain), (better[1], extrapolated)):
+            if best is None or error < best.error:
+                best = Estimate(numeric, error, quotient.floor, h)
+    return best, kink
+
+
+def _doubted(best: Estimate, at: Callable[[float], Quotient]) -> Estimate:
+    """The same estimate, with the error that steps of other lengths show.
+
+    Steps that are powers of two may all meet the same rounding; these do not.
+    """
+    others = [at(best.h * factor).central for factor in (0.6, 0.9, 1.3, 1.7)]
+    spread = max((abs(c - best.numeric) for c in others if np.isfinite(c)), default=0.0)
+    return best._replace(error=max(best.error, spread))
+
+
+def _supported(ours: float, best: Estimate, tried: list[tuple[float, Quotient]]) -> bool:
+    """Whether a finer step than the best one, with little noise, speaks for `ours`.
+
+    So it is with sin(x) at x = 1e12: large steps see its mean slope, and agree on that.
+    """
+    gap = abs(ours - best.numeric)
+    return any(
+        abs(q.central - ours) < gap / 2
+        for h, q in tried
+        if h < best.h and q.finite and q.noise < gap / 5
+    )
+
+
+def _alike(coarse: Quotient, fine: Quotient) -> bool:
+    """Whether the slopes of each side stay what they are: a kink's do, rounding noise does not."""
+    left = abs(coarse.left - fine.left)
+    right = abs(coarse.right - fine.right)
+    return max(left, right) <= 0.1 * fine.jump
+
+
+def _at_a_kink(ours: float, kink: Quotient, rtol: float, scale: float) -> Decision:
+    """At a kink any slope from left to right is a right answer, and no other is."""
+    tolerance = rtol * max(abs(kink.left), abs(kink.right), scale) + kink.floor
+    low, high = kink.low - tolerance, kink.high + tolerance
+    return Decision("kink" if low <= ours <= high else "wrong", kink.central, kink.noise)
+
+
+def _judge(ours: float, best: Estimate | None, rtol: float, scale: float, refute: bool) -> Decision:
+    """What the estimate says about ours; without `refute` it may confirm it, and no more."""
+    if best is None:
+        return Decision("undecided", np.nan, np.inf)
+    size = max(abs(best.numeric), scale)
+    gap = abs(ours - best.numeric)
+    if gap <= rtol * size + 2 * best.error and best.error <= max(rtol, SURE) * size:
+        return Decision("ok", best.numeric, best.error)
+    if not np.isfinite(ours):
+        return Decision("wrong", best.numeric, best.error)
+    clear = gap > rtol * size + 5 * best.error
+    resolved = abs(best.numeric) > 100 * best.error
+    if refute and clear and (resolved or gap > rtol * size + 5 * best.error + best.floor):
+        return Decision("wrong", best.numeric, best.error)
+    return Decision("undecided", best.numeric, best.error)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-SMALL = 1e-3  # entries below SMALL · (largest entry) are measured against that instead
+from minigrad.gradcheck.numerical import SMALL
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,9 @@ class Row:
     """One comparison: the largest absolute and relative error, the verdict, and where.
 
     verdict: "ok"; "WRONG"; "VOID" where the reference is so small that agreeing with it proves
-    nothing; "MISSING" where there is nothing to compare.
+    nothing; "UNDECIDED" where the numerical derivative is too uncertain to compare with;
+    "MISSING" where there is nothing to compare.
+    checked, undecided: how many entries were compared, and for how many that decided nothing.
     """
 
     name: str
@@ -22,13 +25,28 @@ class Row:
     max_rel: float
     verdict: str
     detail: str = ""
+    checked: int = 0
+    undecided: int = 0
 
 
 class Report:
-    """The table: prints itself, is true when every row is ok, and report["dW"] is one row."""
+    """The table: prints itself, is true when every row is ok, and report["dW"] is one row.
 
-    def __init__(self, title: str, rows: list[Row]):
-        self.title, self.rows = title, rows
+    notes     what was looked at, and what could not be
+    warnings  what is no wrong derivative, and must be seen all the same
+    """
+
+    def __init__(
+        self,
+        title: str,
+        rows: list[Row],
+        notes: Sequence[str] = (),
+        warnings: Sequence[str] = (),
+    ):
+        self.title = title
+        self.rows = rows
+        self.notes = list(notes)
+        self.warnings = list(warnings)
 
     def __bool__(self) -> bool:
         return bool(self.rows) and all(row.verdict == "ok" for row in self.rows)
@@ -46,7 +64,14 @@ class Report:
             numbers = f"{row.max_abs:8.1e}  {row.max_rel:8.1e}"
             lines.append(f"  {row.name:{width}}  {numbers}  {row.verdict:7}  {row.detail}".rstrip())
         failed = sum(row.verdict != "ok" for row in self.rows)
-        lines.append("  all ok" if self else f"  {failed} of {len(self.rows)} not ok")
+        lines += [f"  note: {note}" for note in self.notes]
+        lines += [f"  WARNING: {warning}" for warning in self.warnings]
+        if not self:
+            lines.append(f"  {failed} of {len(self.rows)} not ok")
+        elif self.warnings:
+            lines.append("  every row is ok, but read the WARNING")
+        else:
+            lines.append("  all ok")
         return "\n".join(lines)
 
     __repr__ = __str__

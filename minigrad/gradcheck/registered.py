@@ -1,0 +1,112 @@
+"""What nobody registered: float arrays outside params and buffers, layers in lists and dicts."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from minigrad import backend
+from minigrad.backend import Array
+from minigrad.gradcheck.findings import Findings
+from minigrad.gradcheck.function import Function
+from minigrad.gradcheck.precision import every_part
+from minigrad.layers import Layer, Sequential
+
+REGISTERED = ("params", "grads", "buffers", "cache")
+
+
+def refuse_hidden_layers(subject: Any) -> None:
+    """TypeError for a layer that holds layers which no optimiser or checker would find."""
+    if not isinstance(subject, Layer):
+        return
+    for part in every_part(subject):
+        known = {id(layer) for layer in getattr(part, "layers", ())}
+        for name, value in vars(part).items():
+            if isinstance(part, Sequential) and name == "layers":
+                continue
+            hidden = [layer for layer in _layers_in(value, 3) if id(layer) not in known]
+            if hidden:
+                raise TypeError(
+                    f"{type(part).__name__} holds layers of its own ({name}), which no optimiser "
+                    "or checker would find: derive it from Sequential"
+                )
+
+
+def _layers_in(value: Any, depth: int) -> list[Layer]:
+    if isinstance(value, Layer):
+        return [value]
+    if depth and isinstance(value, dict):
+        value = list(value.values())
+    if depth and isinstance(value, list | tuple | set):
+        return [layer for item in value for layer in _layers_in(item, depth - 1)]
+    return []
+
+
+def unregistered(layer: Layer) -> dict[str, Array]:
+    """Float arrays that are plain attributes, and stand in none of params, buffers and grads."""
+    known = {
+        id(array)
+        for kind in ("params", "grads", "buffers")
+        if isinstance(vars(layer).get(kind), dict)
+        for array in vars(layer)[kind].values()
+    }
+    return {
+        name: value
+        for name, value in vars(layer).items()
+        if name not in REGISTERED
+        and getattr(getattr(value, "dtype", None), "kind", "") == "f"
+        and hasattr(value, "__setitem__")
+        and id(value) not in known
+    }
+
+
+def shared_views(subject: Any) -> list[str]:
+    """Sentences for parameters in one memory that are not one array: W and a view of W."""
+    params = dict(subject.params) if isinstance(subject, Layer) else {}
+    arrays = {name: array for name, array in params.items() if isinstance(array, np.ndarray)}
+    return [
+        f"{one} and {other} are views of one memory, and not one array. A step of the one moves "
+        "the other; they were checked as if they were two. Put the same array in both places"
+        for one, other in combinations(arrays, 2)
+        if arrays[one] is not arrays[other] and np.may_share_memory(arrays[one], arrays[other])
+    ]
+
+
+def examine_registration(f: Function, x: Array, found: Findings) -> None:
+    """Name float arrays that nobody registered, and say whether y depends on them."""
+    if f.model is None:
+        return
+    y = f.value(x)
+    for part in every_part(f.model):
+        before = unregistered(part)
+        f.value(x.copy())  # a copy: an attribute that is x itself is then another array
+        for name, array in unregistered(part).items():
+            # what forward writes anew each time is a cache under another name
+            if before.get(name) is array:
+                _examine_array(f, x, y, type(part).__name__, name, array, found)
+
+
+def _examine_array(
+    f: Function, x: Array, y: np.ndarray, layer: str, name: str, array: Array, found: Findings
+) -> None:
+    old = array.copy()
+    try:
+        array[...] = 1.01 * array + 0.01
+    except ValueError:  # read-only: a constant
+        return
+    try:
+        moved = f.moved_value(x)
+        untouched = bool((backend.to_host(array) == backend.to_host(1.01 * old + 0.01)).all())
+    finally:
+        array[...] = old
+    if moved is not None and np.array_equal(moved, y, equal_nan=True):
+        return
+    if not untouched:
+        return
+    found.warnings.append(
+        f"y depends on {layer}.{name} {tuple(array.shape)}, an array that is in neither params "
+        f'nor buffers. No rule will train it, and nothing saves it. Put it into params["{name}"] '
+        f'if it is to be learned, into buffers["{name}"] if it is a constant'
+    )
