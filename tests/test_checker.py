@@ -133,7 +133,7 @@ def test_in_a_net_too_and_an_array_of_no_effect_is_not(x):
 def test_layers_in_containers_are_refused(holder, x):
     layer = mg.Tanh()
     layer.blocks = holder(mg.Linear(4, 4))
-    with pytest.raises(TypeError, match=r"Tanh holds layers of its own \(blocks\)|in a"):
+    with pytest.raises(TypeError, match=r"Tanh holds layers of its own \(blocks\["):
         mg.gradcheck.check(layer, x)
 
 

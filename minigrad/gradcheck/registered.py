@@ -12,54 +12,7 @@ from minigrad.backend import Array
 from minigrad.gradcheck.findings import Findings
 from minigrad.gradcheck.function import Function
 from minigrad.gradcheck.precision import every_part
-from minigrad.layers import Layer, Sequential
-
-REGISTERED = ("params", "grads", "buffers", "cache")
-
-
-def refuse_hidden_layers(subject: Any) -> None:
-    """TypeError for a layer that holds layers which no optimiser or checker would find."""
-    if not isinstance(subject, Layer):
-        return
-    for part in every_part(subject):
-        known = {id(layer) for layer in getattr(part, "layers", ())}
-        for name, value in vars(part).items():
-            if isinstance(part, Sequential) and name == "layers":
-                continue
-            hidden = [layer for layer in _layers_in(value, 3) if id(layer) not in known]
-            if hidden:
-                raise TypeError(
-                    f"{type(part).__name__} holds layers of its own ({name}), which no optimiser "
-                    "or checker would find: derive it from Sequential"
-                )
-
-
-def _layers_in(value: Any, depth: int) -> list[Layer]:
-    if isinstance(value, Layer):
-        return [value]
-    if depth and isinstance(value, dict):
-        value = list(value.values())
-    if depth and isinstance(value, list | tuple | set):
-        return [layer for item in value for layer in _layers_in(item, depth - 1)]
-    return []
-
-
-def unregistered(layer: Layer) -> dict[str, Array]:
-    """Float arrays that are plain attributes, and stand in none of params, buffers and grads."""
-    known = {
-        id(array)
-        for kind in ("params", "grads", "buffers")
-        if isinstance(vars(layer).get(kind), dict)
-        for array in vars(layer)[kind].values()
-    }
-    return {
-        name: value
-        for name, value in vars(layer).items()
-        if name not in REGISTERED
-        and getattr(getattr(value, "dtype", None), "kind", "") == "f"
-        and hasattr(value, "__setitem__")
-        and id(value) not in known
-    }
+from minigrad.layers import Layer
 
 
 def shared_views(subject: Any) -> list[str]:
@@ -80,9 +33,9 @@ def examine_registration(f: Function, x: Array, found: Findings) -> None:
         return
     y = f.value(x)
     for part in every_part(f.model):
-        before = unregistered(part)
+        before = Layer.unregistered(part)
         f.value(x.copy())  # a copy: an attribute that is x itself is then another array
-        for name, array in unregistered(part).items():
+        for name, array in Layer.unregistered(part).items():
             # what forward writes anew each time is a cache under another name
             if before.get(name) is array:
                 _examine_array(f, x, y, type(part).__name__, name, array, found)

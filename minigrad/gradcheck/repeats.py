@@ -7,9 +7,7 @@ from minigrad.backend import Array
 from minigrad.gradcheck.findings import Findings, close, copies, same
 from minigrad.gradcheck.function import Function
 from minigrad.gradcheck.points import second
-from minigrad.gradcheck.registered import unregistered
-from minigrad.layers import Layer
-from minigrad.layers.base import holding
+from minigrad.layers import Layer, holding
 
 
 def examine_holding(f: Function, x: Array, found: Findings) -> None:
@@ -49,5 +47,5 @@ def _state(model: Layer) -> dict[str, Array]:
     state: dict[str, Array] = {}
     for prefix, leaf in model.leaves():
         state |= {f"{prefix}{name}": array for name, array in leaf.buffers.items()}
-        state |= {f"{prefix}{name}": array for name, array in unregistered(leaf).items()}
+        state |= {f"{prefix}{name}": array for name, array in leaf.unregistered().items()}
     return state

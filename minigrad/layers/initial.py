@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from minigrad import backend
@@ -9,7 +11,7 @@ from minigrad.backend import Array
 
 
 def initial_uniform(
-    rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, dtype: np.dtype
+    rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, dtype: Any
 ) -> Array:
     """U(-1/√fan_in, 1/√fan_in), PyTorch's default start, drawn on the host, put on the backend."""
     bound = 1.0 / np.sqrt(fan_in)
