@@ -168,6 +168,15 @@ def test_frozen(example):
     assert (before["0.W"] != after["0.W"]).any()
 
 
+@pytest.mark.skipif(not hasattr(mg.Layer, "frozen"), reason="no attribute `frozen` yet")
+def test_the_attribute_frozen():
+    net = network(mg.Tanh())
+    net.layers[0].frozen = True
+    before = net.state_dict()
+    train(net)
+    np.testing.assert_array_equal(before["0.W"], net.state_dict()["0.W"])
+
+
 @needs_siblings
 def test_frozen_first(example):
     module = example("frozen.py")
@@ -298,17 +307,12 @@ def test_links_lead_somewhere(page):
 
 
 def test_the_layout_is_the_packages():
-    """Every unit of the package stands in the page's table, and nothing that is not there."""
+    """Every folder of the package stands in the page's table, and nothing that is not there."""
     table = DESIGN.partition("    minigrad/\n")[2].partition("    lessons/")[0]
     named = set()
     for line in table.splitlines():
         if line.startswith("      ") and line[6] != " ":
             named |= {word.rstrip("/") for word in line[6:24].split()}
-    package = {
-        path.stem
-        for path in (ROOT / "minigrad").iterdir()
-        if path.suffix == ".py" or (path / "__init__.py").is_file()
-    }
-    small = {"__init__", "__main__", "version", "checks"}
-    assert package - named <= small | {"settings", "siblings"}
-    assert named <= package
+    package = {path.stem for path in (ROOT / "minigrad").iterdir()}
+    folders = {path.parent.name for path in (ROOT / "minigrad").glob("*/__init__.py")}
+    assert folders <= named <= package
