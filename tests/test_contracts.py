@@ -374,7 +374,7 @@ def test_a_shared_array_is_counted_once(capsys):
 @pytest.mark.on_host
 def test_tied_weights_do_not_go_to_two_processes():
     model = tied_net("float32")
-    with pytest.raises(ValueError, match=r"no two layers may share an array"):
+    with pytest.raises(ValueError, match="share an array|are one array"):
         mg.asynchronous.fit(
             model,
             mg.CrossEntropyLoss(),
@@ -848,7 +848,8 @@ def test_every_argument_of_fit_is_tried_wrong():
 @pytest.mark.parametrize("name", ["model class", "loss", "rule class", "optimizer class", "seed"])
 @pytest.mark.on_host
 def test_a_fit_with_processes_checks_them_too(name):
-    options, error, message = WRONG[name]
+    options, error, _ = WRONG[name]
+    (argument,) = options
     model = net("float32")
     given = {
         "model": model,
@@ -859,7 +860,7 @@ def test_a_fit_with_processes_checks_them_too(name):
         "epochs": 1,
         "batch_size": 5,
     }
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{argument} must be"):
         mg.asynchronous.fit(**given | options)
 
 
