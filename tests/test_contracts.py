@@ -848,7 +848,8 @@ def test_every_argument_of_fit_is_tried_wrong():
 @pytest.mark.parametrize("name", ["model class", "loss", "rule class", "optimizer class", "seed"])
 @pytest.mark.on_host
 def test_a_fit_with_processes_checks_them_too(name):
-    options, error, message = WRONG[name]
+    options, error, _ = WRONG[name]
+    (argument,) = options
     model = net("float32")
     given = {
         "model": model,
@@ -859,7 +860,7 @@ def test_a_fit_with_processes_checks_them_too(name):
         "epochs": 1,
         "batch_size": 5,
     }
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{argument} must be"):
         mg.asynchronous.fit(**given | options)
 
 

@@ -18,7 +18,7 @@ from minigrad.siblings import prefer_own, prefer_plain
 T = TypeVar("T")
 SIBLINGS = {"forward_jvp": ("forward", "jvp"), "backward_params": ("backward",)}
 PLAIN = frozenset(name for plain in SIBLINGS.values() for name in plain)
-OWN = ("params", "grads", "buffers", "cache", "dtype", "_layers", "_kept", "_inside")
+OWN = frozenset(("params", "grads", "buffers", "cache", "dtype", "_layers", "_kept", "_inside"))
 
 
 class Layer(RandomStreams):
@@ -179,17 +179,20 @@ class Layer(RandomStreams):
 
     def check_attributes(self) -> None:
         """TypeError for a layer in an attribute, where no optimiser would find it."""
-        kind, own = type(self).__name__, vars(self)
-        if any(isinstance(value, HOLDERS) for name, value in own.items() if name not in OWN):
-            known = {id(layer) for layer in self.modules()}
-            found = held(self, lambda value: isinstance(value, Layer), OWN)
-            inside = [name for name, layer in found if id(layer) not in known]
-            if inside:
-                raise TypeError(
-                    f"{kind} holds layers of its own ({', '.join(inside)}), which no optimiser or "
-                    "checker would find: derive it from Sequential and give all layers to "
-                    "super().__init__(*layers)"
-                )
+        for name, value in self.__dict__.items():  # often called: a quick look first
+            if isinstance(value, HOLDERS) and name not in OWN:
+                break
+        else:
+            return
+        found = dict(held(self, lambda value: isinstance(value, Layer), OWN))
+        known = {id(layer) for layer in self.modules()} if found else set()
+        inside = [name for name, layer in found.items() if id(layer) not in known]
+        if inside:
+            raise TypeError(
+                f"{type(self).__name__} holds layers of its own ({', '.join(inside)}), which no "
+                "optimiser or checker would find: derive it from Sequential and give all layers "
+                "to super().__init__(*layers)"
+            )
 
     def unregistered(self) -> dict[str, Array]:
         """Arrays of floats in attributes: not in `params`, so that no optimiser moves them, and

@@ -75,11 +75,13 @@ class Flat(MutableMapping[str, Array]):
         return "params" if self._kind == "grads" else self._kind
 
     def __getitem__(self, key: str) -> Array:
-        layer, name = self._find(key)
-        found = getattr(layer, self._kind)
-        if name not in found:
-            raise KeyError(f"{key!r} has no gradient yet: the layer's grads are empty")
-        return found[name]
+        number, _, name = key.partition(".") if isinstance(key, str) else ("", "", "")
+        if number.isdecimal() and int(number) < len(self._layers):
+            found = getattr(self._layers[int(number)], self._kind).get(name)
+            if found is not None:
+                return found
+        self._find(key)  # KeyError for an unknown name
+        raise KeyError(f"{key!r} has no gradient yet: the layer's grads are empty")
 
     def __setitem__(self, key: str, value: Array) -> None:
         own, name = self._place(key, value)

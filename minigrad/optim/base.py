@@ -94,7 +94,11 @@ class Optimizer(Configured):
                 raise self._without_parameter(prefix, layer)
             for name, param in params.items():
                 grad: Any = grads.get(name)
-                if not hasattr(grad, "shape") or grad.shape != param.shape:
+                try:
+                    fits = grad.shape == param.shape
+                except AttributeError:  # None, or a number
+                    fits = False
+                if not fits:
                     raise self._misfit(prefix, layer, name)
                 key = prefix + name
                 if known.get(key) is not param:
