@@ -17,6 +17,7 @@ HANDLER = "minigrad.plain"
 STRICT = ("strict", "surrogateescape")  # Python's own choices; the second in the locale C
 PLAIN = {
     "≤": "<=",
+    "µ": "u",
     "≥": ">=",
     "≠": "!=",
     "≈": "~",
