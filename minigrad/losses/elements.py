@@ -50,8 +50,9 @@ class BCELoss(Loss):
             log_q = xp.log(q)
             xp.maximum(log_p, -100, out=log_p)
             xp.maximum(log_q, -100, out=log_q)
-            terms = -(target * log_p + (1 - target) * log_q)
-        return xp.where((target >= 0) & (target <= 1), terms, np.nan)
+            rest = 1 - target
+            inside = xp.sqrt(target * rest)  # NaN unless 0 <= target <= 1
+            return 0 * inside - (target * log_p + rest * log_q)
 
     def backward(self) -> Array:
         p, q, target = self.recall()
