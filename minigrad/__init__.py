@@ -4,6 +4,9 @@ Layers whose forward, backward and forward-mode derivative (jvp) are written by 
 or CuPy, and learning rules that fill in their gradients, all on the same network.
 """
 
+import importlib
+from types import ModuleType
+
 from minigrad import (
     asynchronous,
     backend,
@@ -88,3 +91,10 @@ __all__ = [
 
 moved.install()
 printing.degrade()
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Modules under their old names: `mg.mnist` is `mg.data.mnist`."""
+    if f"minigrad.{name}" in moved.MOVED:
+        return importlib.import_module(f"minigrad.{name}")
+    raise AttributeError(f"module 'minigrad' has no attribute {name!r}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import isfunction
-from types import MethodType
 from typing import Any
 
 Method = Callable[..., Any]
@@ -27,12 +26,37 @@ def prefer_plain(cls: type, base: type, pairs: Pairs) -> None:
 def prefer_own(item: object, name: str, value: Any, base: type, pairs: Pairs) -> Any:
     """The same for one object, where layer.backward = value sets a plain method: what to set."""
     for fast, plain in pairs.items():
-        form, inherited = vars(base)[fast], getattr(type(item), fast)
-        if name in plain and inherited is not form:
-            vars(item).setdefault(fast, MethodType(_choice(form, inherited, fast), item))
-            noted = _noted(lambda _, *args, value=value, **kwargs: value(*args, **kwargs), fast)
-            value = MethodType(noted, item)
+        if name in plain and getattr(type(item), fast) is not vars(base)[fast]:
+            vars(item).setdefault(fast, OwnFast(item, base, fast))
+            value = OwnPlain(item, value, fast)
     return value
+
+
+class OwnPlain:
+    """A plain method set on one object. While it runs, the object says so in `_inside`."""
+
+    def __init__(self, item: Any, method: Method, fast: str):
+        self.item = item
+        self.method = method
+        self.fast = fast
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        call = _noted(lambda _, *args, **kwargs: self.method(*args, **kwargs), self.fast)
+        return call(self.item, *args, **kwargs)
+
+
+class OwnFast:
+    """The fast method of such an object: the base's form, which calls the plain method."""
+
+    def __init__(self, item: Any, base: type, fast: str):
+        self.item = item
+        self.base = base
+        self.fast = fast
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        inherited = getattr(type(self.item), self.fast)
+        call = _choice(vars(self.base)[self.fast], inherited, self.fast)
+        return call(self.item, *args, **kwargs)
 
 
 def _place(cls: type, name: str) -> int:

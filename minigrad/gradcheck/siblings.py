@@ -86,6 +86,12 @@ def _backward_params(
             found.fault("backward_params", f"its d{name} is not backward's")
 
 
+def _one_by_one(loss: Loss, output: Array, target: Array) -> np.ndarray:
+    """The loss of each example, as a batch of one."""
+    values = [loss.forward(output[n : n + 1], target[n : n + 1]) for n in range(len(output))]
+    return np.array(values)
+
+
 def _each(
     f: Function, loss: Loss, output: Array, found: Findings, rng: np.random.Generator
 ) -> None:
@@ -102,6 +108,9 @@ def _each(
             found.fault("each", f"shape {values.shape} instead of ({len(output)},)")
         elif not abs(float(values.mean()) - value) <= 1e-9 * size:  # also where it is NaN
             found.fault("each", f"its mean is {values.mean():.9g}, the loss {value:.9g}")
+        elif not close(values, _one_by_one(loss, output, target)):
+            found.fault("each", "it is not each example's own loss")
+        loss.each(output, target)
         if not close(backend.to_host(loss.backward()), gradient):
             found.fault("each", "it counts as a forward, but backward after it is another one")
     except NotImplementedError:

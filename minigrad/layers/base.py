@@ -18,7 +18,7 @@ from minigrad.siblings import prefer_own, prefer_plain
 T = TypeVar("T")
 SIBLINGS = {"forward_jvp": ("forward", "jvp"), "backward_params": ("backward",)}
 PLAIN = frozenset(name for plain in SIBLINGS.values() for name in plain)
-OWN = frozenset(("params", "grads", "buffers", "cache", "dtype", "_layers", "_kept", "_inside"))
+OWN = frozenset(("params", "grads", "buffers", "cache", "dtype", "_kept", "_inside"))
 
 
 class Layer(RandomStreams):
@@ -47,6 +47,7 @@ class Layer(RandomStreams):
     frozen = False  # True: no optimiser moves its parameters, whatever the rule
     min_batch = 1  # the fewest examples that forward(x, train=True) can take
     is_chain = False  # a network that is its layers one after another, and nothing else
+    _own = OWN  # attributes that may hold arrays or layers
     _kept: dict[str, Any] | None = None  # within `holding`: what `once` has made so far
 
     def __init__(self, dtype: Any = None):
@@ -61,6 +62,12 @@ class Layer(RandomStreams):
         """A class that changes a plain method does not inherit its faster sibling."""
         super().__init_subclass__(**options)
         prefer_plain(cls, Layer, SIBLINGS)
+        if "forward" in vars(cls) and "monotone" not in vars(cls):
+            cls.monotone = False  # another function: the class has to say it again
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies, also in other processes. A copy is not within `holding`."""
+        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
 
     def __setattr__(self, name: str, value: Any) -> None:
         """A method may also be set on one object: layer.backward = mine."""
@@ -180,11 +187,11 @@ class Layer(RandomStreams):
     def check_attributes(self) -> None:
         """TypeError for a layer in an attribute, where no optimiser would find it."""
         for name, value in self.__dict__.items():  # often called: a quick look first
-            if isinstance(value, HOLDERS) and name not in OWN:
+            if isinstance(value, HOLDERS) and name not in self._own:
                 break
         else:
             return
-        found = dict(held(self, lambda value: isinstance(value, Layer), OWN))
+        found = dict(held(self, lambda value: isinstance(value, Layer), self._own))
         known = {id(layer) for layer in self.modules()} if found else set()
         inside = [name for name, layer in found.items() if id(layer) not in known]
         if inside:
@@ -199,7 +206,9 @@ class Layer(RandomStreams):
         not in `buffers`, so that no `state_dict` has them."""
         known = {id(array) for array in (*self.params.values(), *self.buffers.values())}
         return {
-            name: array for name, array in held(self, is_float_array, OWN) if id(array) not in known
+            name: array
+            for name, array in held(self, is_float_array, self._own)
+            if id(array) not in known
         }
 
     def state_dict(self) -> dict[str, np.ndarray]:

@@ -55,7 +55,7 @@ class Dropout(Layer):
         CuPy's generators cannot be copied: a copy begins them anew.
         """
         kept = {name: g for name, g in self.generators.items() if name == "numpy"}
-        return self.__dict__ | {"generators": kept}
+        return super().__getstate__() | {"generators": kept}
 
     def forward(self, x: Array, train: bool = True) -> Array:
         array_module(x)

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.backend import Array, Tangent, array_module
 from minigrad.checks import positive_int
-from minigrad.layers.base import Layer
+from minigrad.layers.base import OWN, Layer
 from minigrad.layers.flat import Flat
 from minigrad.layers.summary import Summary
 from minigrad.threads import one_blas_thread
@@ -47,6 +47,7 @@ class Sequential(Layer):
     cache: Any = None  # for a derived class with a forward of its own
     is_part = False  # made by net[1:3]: an optimiser may step it alone
     is_chain = True  # False for a class, or an object, with a forward or a derivative of its own
+    _own = OWN | {"_layers"}
     params: Any = _flat("params")
     grads: Any = _flat("grads")
     buffers: Any = _flat("buffers")
@@ -59,6 +60,16 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer):
         """layers: what x goes through, in this order."""
         self.layers = layers
+
+    @property
+    def frozen(self) -> bool:
+        """Whether no optimiser moves any of the parameters. Setting it freezes all layers."""
+        return all(leaf.frozen for _, leaf in self.leaves() if leaf.params)
+
+    @frozen.setter
+    def frozen(self, value: bool) -> None:
+        for _, leaf in self.leaves():
+            leaf.frozen = value
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -92,6 +92,12 @@ class BlockRule(Rule):
                 "this rule's blocks are another model's; make a new rule: "
                 f"{type(self).__name__}(model)"
             )
+        own = [id(leaf) for block in self.blocks for _, leaf in block.leaves()]
+        if own != [id(leaf) for _, leaf in model.leaves()]:
+            raise ValueError(
+                "the model has other layers than when this rule was made, and the new ones would "
+                f"never move; make a new rule: {type(self).__name__}(model)"
+            )
 
     def report(self, loss: Loss, x: Array, target: Array) -> InterfaceReport:
         """How good each module is on this batch: R², cosine. It changes nothing."""

@@ -49,7 +49,7 @@ class StaleGradients(BlockRule):
             self.kept = [leaf.grads for leaf in leaves]
             net.last_update = [net.steps] * len(net.blocks)
         for leaf, grads in zip(leaves, self.kept, strict=True):
-            leaf.grads = dict(grads)
+            leaf.grads = {name: grad.copy() for name, grad in grads.items()}
         net.updates = [n + 1 for n in net.updates]
         return value
 
