@@ -149,7 +149,7 @@ class Lesson:
         if not self.options.show:
             import matplotlib.pyplot as plt
 
-            plt.close(figure)  # else the notebook, at the cell's end, would show it twice
+            plt.close(figure)  # else the notebook shows it again when the cell ends
         print(f"figure: {path}")
         return path
 

@@ -1,4 +1,4 @@
-"""Whose memory the results are in: each call's own, and nobody else's."""
+"""The memory of results: each call must return arrays of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rules that cut a network into blocks share: the blocks, who was updated when, state."""
+"""The base of rules that cut a network into blocks: the blocks, their updates, the state."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class BlockRule(Rule):
         return InterfaceReport.of(self.decoupled, loss, x, target, self._true_part())
 
     def _true_part(self) -> float:
-        """How much of what a module learns is the gradient from above, and not a prediction."""
+        """λ in what the modules learn: 1 is the true gradient alone, 0 the prediction alone."""
         return 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -114,9 +114,10 @@ class BlockRule(Rule):
         return state
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave. The next step is then the same. All or nothing.
+        """Take over what `state_dict` gave. The next step is then the same.
 
         KeyError: something is missing or fits no module. ValueError: made with other settings.
+        After an error the rule is as it was before.
         """
         self._check_model(model)
         before = self.state_dict()
