@@ -103,7 +103,7 @@ class ForwardGradient(WeightPerturbation, metaclass=_Family):
             a_rule("guide", guide, "GuidedForwardGradient")
             if perturb == "activities" or method != "jvp":
                 raise ValueError(
-                    "a guide's direction is one of weights, and its slope a jvp: leave out perturb "
+                    "a guide's direction moves weights, and its slope is a jvp: leave out perturb "
                     "and method"
                 )
         options = {
