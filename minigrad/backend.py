@@ -171,7 +171,7 @@ def to_device(array: Array, like: Array | None = None) -> Array:
 def host_generator(
     rng: np.random.Generator | None = None, seed: int | None = None
 ) -> np.random.Generator:
-    """A NumPy generator from `rng` or `seed`; with neither, one of fresh entropy."""
+    """A NumPy generator from `rng` or `seed`. With neither it is seeded at random."""
     if rng is not None and seed is not None:
         raise ValueError("give rng or seed, not both")
     if rng is None:

@@ -84,7 +84,7 @@ class Lesson:
         print(f"\n{self.slug}: interrupted; what was measured is in {self.out}")
 
     def data(self, n_quick: int | None = None, **options: Any) -> tuple[data.Dataset, data.Dataset]:
-        """(train, test) as --data asks, and a line that says which; --quick: `n_quick` of each."""
+        """(train, test) as --data asks; prints which. With --quick: the first `n_quick` of each."""
         try:
             train, test = data.load(self.options.data, **options)
         except (ValueError, OSError) as error:  # a damaged file, no network: no traceback is needed

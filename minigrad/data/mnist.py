@@ -1,4 +1,4 @@
-"""The four MNIST files: where they are looked for, what they must contain, where to get them.
+"""The four MNIST files: where to look for them, what they must contain, how to get them.
 
 Each file is checked by the SHA-256 of its *unzipped* content. The hash of a .gz file would not do:
 it differs from mirror to mirror.

@@ -1,4 +1,4 @@
-"""Is this derivative right? The whole examination of a layer, a model or a loss.
+"""Is this derivative right? The whole check of a layer, a model or a loss.
 
 Derivatives are compared in float64, whatever the layer's own dtype: in float32 a difference
 quotient is off by several per cent, and an error of 0.1 % in a derivative would never show.

@@ -1,4 +1,4 @@
-"""Derivatives written by hand, entry by entry against numerical ones: one row of the table."""
+"""Compare hand-written derivatives with numerical ones, entry by entry: a row of the table."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def decisions(
     scale: float = 0.0,
     absorbed: Callable[[float, int], float] | None = None,
 ) -> list[Decision]:
-    """What the numerical derivatives say about each entry of `ours`, a flat array.
+    """Decide for each entry of `ours`, a flat array, whether it is right.
 
     Errors are relative to the entry, or to a thousandth of the largest one, or to `scale`.
     """

@@ -1,4 +1,4 @@
-"""What the checker differentiates: a layer, a loss, or a model with its loss, as one function."""
+"""The function that the checker differentiates: a layer, a loss, or a model with its loss."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Function:
         return params
 
     def output(self, x: Array, reseed: bool = True) -> Array:
-        """f(x) where x is, in x's dtype; random choices start anew each time."""
+        """f(x) on the device of x, in x's dtype. Random choices start anew each time."""
         if self.model is not None:
             if reseed:
                 self.model.reseed(self.seed)

@@ -1,4 +1,4 @@
-"""Forward gradients by moving the activities: each example's slope along noise of its own."""
+"""Forward gradients by moving the activities. Each example has its own noise and its own slope."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from minigrad.rules.chain import chain
 
 
 class Evaluation:
-    """A network evaluated at one batch, layer by layer, with the outputs z that noise moves.
+    """A network evaluated at one batch, layer by layer. Noise can move the outputs z.
 
     sites     the numbers of the layers that have parameters
     outputs   {site: z}

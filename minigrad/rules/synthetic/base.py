@@ -154,7 +154,7 @@ class BlockRule(Rule):
         """Take over what a rule keeps beside its modules."""
 
     def _settings(self) -> str:
-        """What the state depends on, as text. Saved states contain it, so its words stay."""
+        """The settings of a state, as text. Saved states contain it, so do not change its words."""
         return ", ".join(f"{name}={value!r}" for name, value in self._words().items())
 
     def _words(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from minigrad.rules.synthetic.modules import GradientModule, InputModule, Make, 
 from minigrad.rules.synthetic.sweeps import SWEEPS, warm_up
 
 RANDOM = ("sequential", "unlocked")  # modes in which a block can be left out of a step
-BASELINES = ("stale", "no-backprop")  # rules of their own, without modules
+BASELINES = ("stale", "no-backprop")  # these modes make other rules, which have no modules
 
 
 class _Family(type):

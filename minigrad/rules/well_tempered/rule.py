@@ -136,7 +136,7 @@ class WellTempered(Wrapper):
 
     def _within_step(self, model: Layer, loss: Loss, x: Array, target: Array, n: int) -> float:
         """ḡ over the batch's micro-batches of n examples, gated by its own η."""
-        self._restart()  # an interrupted step may have left something
+        self._restart()  # a step that was interrupted may have left sums
         total = 0.0
         for start in range(0, len(x), n):
             part = slice(start, start + n)
@@ -158,7 +158,7 @@ class WellTempered(Wrapper):
         return self._first.get(key, key)
 
     def _mean(self, key: str) -> Array:
-        """ḡ. If m layers share the array, it is an m-th of ḡ: the optimiser adds the parts."""
+        """ḡ. Where m layers share the array, each gets ḡ/m: the optimiser adds the parts."""
         first = self._by_array(key)
         mean = self._moments[first].mean
         return mean / len(self._groups[first]) if first in self._groups else mean
@@ -281,7 +281,7 @@ class WellTempered(Wrapper):
         return self.measured.total.below_one if self.measured else math.nan
 
     def _settings(self) -> str:
-        """How η is measured, as text. Saved states contain it, so its words stay as they are."""
+        """How η is measured, as text. Saved states contain it, so do not change its words."""
         how = f"window={self.window!r}"
         if self.decay is not None:
             how = f"decay={self.decay}"
