@@ -27,7 +27,7 @@ class Quotient(NamedTuple):
 
     noise: what rounding the values of f to float64 does to the slopes
     floor: the noise if f adds numbers of size 1 inside; a smaller slope cannot be told from 0
-    jump: |left - right| of each result of f, added up
+    jump: |left - right|, added up over the results of f where the slopes are
     low, high: at a kink, a right derivative lies between them
     """
 

@@ -131,7 +131,7 @@ def compare_batch(
 def examine_mode(
     f: Function, x: Array, found: Findings, rng: np.random.Generator, rtol: float, jvp: bool
 ) -> None:
-    """Compare in the other mode: in evaluation if f is in training, and vice versa."""
+    """Compare in the other mode: in evaluation if f is in training, else in training."""
     if f.model is None:
         return
     g = f.at(train=not f.train)

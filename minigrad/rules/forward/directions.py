@@ -23,7 +23,7 @@ SMALL = 2**20  # numbers up to which orthonormal directions are made exactly, in
 
 
 class DirectionSampler:
-    r"""Draws random directions v with E[v] = 0 and E[v vᵀ] = I: the k-th of a step.
+    r"""Draws random directions v with E[v] = 0 and E[v vᵀ] = I, numbered (step, k).
 
     normal       v_i ~ N(0, 1)
     rademacher   v_i = ±1
