@@ -5,9 +5,9 @@
     with mg.backend.use("numpy"):     # or for a while
         ...
 
-Parameters are created on the *current* backend; a layer then asks `array_module(x)` which
+Parameters are created on the *current* backend. A layer then asks `array_module(x)` which
 module its arrays belong to. Initial weights, data order and label noise are drawn on the host
-(`host_generator`), so that both backends start equal; dropout masks and random directions are
+(`host_generator`), so that both backends start equal. Dropout masks and random directions are
 drawn where the parameters live (`device_generator`).
 """
 
@@ -89,7 +89,7 @@ def _load(name: str) -> ModuleType:
 
 
 def _load_cupy() -> ModuleType:
-    """Import CuPy and run one kernel: that it can be imported does not mean that it can run."""
+    """Import CuPy and run one kernel: an import alone does not show that CuPy can run."""
     try:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
@@ -115,7 +115,7 @@ def _load_cupy() -> ModuleType:
     except Exception as error:
         raise BackendError(
             f"CuPy {cupy.__version__} sees a CUDA device but cannot run a kernel on it ({error}); "
-            "its CUDA version and the driver's may not fit"
+            "its CUDA version may not fit the driver's"
         ) from error
     return cupy
 
@@ -171,7 +171,7 @@ def to_device(array: Array, like: Array | None = None) -> Array:
 def host_generator(
     rng: np.random.Generator | None = None, seed: int | None = None
 ) -> np.random.Generator:
-    """A NumPy generator from `rng` or `seed`; with neither, one of fresh entropy."""
+    """A NumPy generator from `rng` or `seed`. With neither it is seeded at random."""
     if rng is not None and seed is not None:
         raise ValueError("give rng or seed, not both")
     if rng is None:

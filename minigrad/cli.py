@@ -117,7 +117,7 @@ def run(which: str, options: list[str]) -> int:
     rows = []
     worst = 0
     for i, lesson in enumerate(chosen):
-        if len(chosen) > 1 and out.out is not None:  # a folder in it for each
+        if len(chosen) > 1 and out.out is not None:  # a folder in --out for each lesson
             options = [*rest, "--out", str(Path(out.out) / lesson.path.stem)]
         if len(chosen) > 1:
             print(f"\n=== {lesson.title} ({i + 1} of {len(chosen)}) ===", flush=True)
@@ -125,7 +125,7 @@ def run(which: str, options: list[str]) -> int:
         status = _run_script(lesson.path, options)
         rows.append((lesson.title, status, time.perf_counter() - started))
         worst = max(worst, status)
-        if status in (2, 130):  # a wrong option, or Ctrl-C: the next ones would fare the same
+        if status in (2, 130):  # a wrong option, or Ctrl-C: the next ones would end alike
             break
     if len(chosen) > 1:
         width = max(len(title) for title, _, _ in rows)

@@ -20,8 +20,8 @@ class NotRight(AssertionError):
 def expect(condition: Any, words: str) -> None:
     """Raise NotRight with these words unless the condition holds.
 
-    It stands where `assert` might: but python -O leaves every `assert` out, and all answers
-    would be right.
+    Use it instead of `assert`: python -O leaves every `assert` out, and then all answers would
+    count as right.
     """
     if not condition:
         raise NotRight(words)
@@ -31,8 +31,8 @@ def grade(answers: Any, checks: Mapping[str, Check]) -> int:
     """Print a verdict for each exercise; returns the exit status: 0 when all are right.
 
     A check gets the answers (a module) and returns what to print. With `expect` it says, in
-    words for the student, where an answer is wrong. Whatever an answer does instead of
-    returning, sys.exit included, is a verdict on this answer alone. Ctrl-C ends it all.
+    words for the student, where an answer is wrong. An error in an answer, or a sys.exit, is a
+    verdict on this answer alone. Ctrl-C ends the grading.
     """
     right = 0
     for name, check in checks.items():

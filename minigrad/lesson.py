@@ -84,7 +84,7 @@ class Lesson:
         print(f"\n{self.slug}: interrupted; what was measured is in {self.out}")
 
     def data(self, n_quick: int | None = None, **options: Any) -> tuple[data.Dataset, data.Dataset]:
-        """(train, test) as --data asks, and a line that says which; --quick: `n_quick` of each."""
+        """(train, test) as --data asks; prints which. With --quick: the first `n_quick` of each."""
         try:
             train, test = data.load(self.options.data, **options)
         except (ValueError, OSError) as error:  # a damaged file, no network: no traceback is needed
@@ -149,7 +149,7 @@ class Lesson:
         if not self.options.show:
             import matplotlib.pyplot as plt
 
-            plt.close(figure)  # else the notebook, at the cell's end, would show it twice
+            plt.close(figure)  # else the notebook shows it again when the cell ends
         print(f"figure: {path}")
         return path
 

@@ -83,8 +83,8 @@ def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
 def degrade() -> None:
     """Let sys.stdout write plain letters for what it cannot encode.
 
-    `import minigrad` calls it, so that no script of a student's need do it. A stream that writes
-    UTF, and one that never raises, stays as it is.
+    `import minigrad` calls it, so a student's script need not. A stream that writes UTF, or that
+    never raises, stays as it is.
     """
     codecs.register_error(HANDLER, _replace)
     stream = sys.stdout

@@ -1,7 +1,7 @@
 """Where the files are that are not code: the lessons, their exercises, and the embedded digits.
 
 In the repository they lie beside the package, in lessons/ and data/. The installer puts copies of
-both folders inside the package, as _lessons and _data, so that they come along wherever it goes.
+both folders inside the package, as _lessons and _data, so that an installed copy has them too.
 """
 
 from __future__ import annotations

@@ -44,8 +44,9 @@ class Dataset:
         self.__dict__.update({name: plain.get(id(a), a) for name, a in state.items()})
 
     def _check(self) -> None:
-        """ValueError or TypeError for what would otherwise be a NaN much later."""
-        x, y = self.x, self.y
+        """Raise an error now for what would otherwise be a NaN much later."""
+        x = self.x
+        y = self.y
         for name, array, dtype in (("x", x, "float32"), ("y", y, "int64")):
             if not hasattr(array, "dtype"):
                 raise TypeError(
@@ -81,7 +82,7 @@ class Dataset:
 
     @property
     def noisy(self) -> bool:
-        """Whether there is noise on the labels; `clean_y` has them without."""
+        """Whether the labels have noise. `clean_y` has the labels without it."""
         return self.clean_y is not self.y
 
     def take(self, which: Any) -> Dataset:
@@ -105,7 +106,8 @@ class Dataset:
         """The same data where the array `like` lives and in its dtype (itself if so already)."""
         if like is None or (type(self.x) is type(like) and self.x.dtype == like.dtype):
             return self
-        x, y = backend.to_device(self.x, like), backend.to_device(self.y, like)
+        x = backend.to_device(self.x, like)
+        y = backend.to_device(self.y, like)
         clean_y = backend.to_device(self.clean_y, like) if self.noisy else y
         return replace(self, x=x.astype(like.dtype), y=y, clean_y=clean_y)
 

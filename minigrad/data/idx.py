@@ -3,9 +3,9 @@
     bytes 0-1  zero        byte 2  the type: 0x08, unsigned bytes      byte 3  number of axes
     then one big-endian 32-bit integer for each axis, then the data, last axis fastest
 
-A file that is cut short, too long or not IDX at all is a ValueError that says so. The header's
-sizes are checked against the file before any memory is taken. Of a gzip file no more is unpacked
-than is expected.
+A file that is cut short, too long or not IDX at all raises a ValueError that says so. The header's
+sizes are checked against the file before any memory is taken. A gzip file is unpacked up to the
+expected size, and no further.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def parse(content: bytes, axes: int, name: str = "IDX data", largest: int = LARG
             f"file of unsigned bytes with {axes} axes"
         )
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, header, 4))
-    expected, got = prod(shape), len(content) - header
+    expected = prod(shape)
+    got = len(content) - header
     if expected > largest:
         raise ValueError(f"{name}: the header asks for {expected:,} bytes, {shape}: damaged")
     if got != expected:

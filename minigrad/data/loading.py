@@ -27,8 +27,8 @@ def load(
                  if it is on disk, else the digits. `train.source` says which.
     root         the one folder to look for MNIST in; None: MINIGRAD_DATA, data/, the user's cache
     normalize    (mean, std): the images are then (x - mean) / std
-    label_noise  the fraction of labels, of both sets, that are redrawn uniformly. A tenth of
-                 them stays right by chance.
+    label_noise  the fraction of labels that are redrawn uniformly, in both sets. A tenth of the
+                 redrawn ones stays right by chance.
     seed         of the redrawn labels
     """
     if name not in NAMES:
@@ -71,7 +71,7 @@ def _dataset(images: np.ndarray, labels: np.ndarray, source: str) -> Dataset:
 
 
 def load_digits() -> tuple[Dataset, Dataset]:
-    """The 1,797 embedded 8x8 digits as 28x28 images: each pixel 3x3, centred; 1,437 and 360."""
+    """The 1,797 embedded 8x8 digits as 28x28 images: each pixel 3x3, centred. 1,437 and 360."""
     with np.load(resources.find("data", "digits.npz"), allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
     x = np.zeros((len(images), 1, 28, 28), np.float32)

@@ -1,7 +1,7 @@
-"""The four MNIST files: where they are looked for, what they must contain, where to get them.
+"""The four MNIST files: where to look for them, what they must contain, how to get them.
 
-What is read is checked against the SHA-256 of its *unzipped* content: the gzip wrapping, and so
-the hash of a .gz file, differs from mirror to mirror.
+Each file is checked by the SHA-256 of its *unzipped* content. The hash of a .gz file would not do:
+it differs from mirror to mirror.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _read(folder: Path, file: IdxFile) -> np.ndarray:
 def download(root: str | Path | None = None) -> Path:
     """Get what is missing from the mirrors, unzipped and checked; returns the folder.
 
-    Nothing partial is left behind: a file takes its name only once its hash is right.
+    No partial file is left behind: a file gets its name only when its hash is right.
     """
     import pooch
 
@@ -181,7 +181,7 @@ def by_hand(file: IdxFile, folder: Path, failures: list[str]) -> str:
 
 
 class _Unzipping:
-    """A pooch downloader that stores the unzipped content, so that pooch checks that one's hash."""
+    """A pooch downloader that stores the unzipped content. pooch then checks the hash of that."""
 
     def __init__(self, size: int):
         self.size = size

@@ -1,4 +1,4 @@
-"""Is this derivative right? The whole examination of a layer, a model or a loss.
+"""Is this derivative right? The whole check of a layer, a model or a loss.
 
 Derivatives are compared in float64, whatever the layer's own dtype: in float32 a difference
 quotient is off by several per cent, and an error of 0.1 % in a derivative would never show.
@@ -68,15 +68,15 @@ def check(
                 is checked through its loss
     x           the input; a few examples are enough
     train       the mode of the table; the other mode is looked at as well
-    entries     of each array, how many entries (drawn by `seed`) are compared one by one; along a
-                random direction all of them are compared at once
-    rtol        the largest relative error that passes, rounding noise aside
+    entries     how many entries of each array are compared one by one; `seed` draws them. All of an
+                array's entries are compared at once, along a random direction
+    rtol        the largest relative error that passes; rounding noise is allowed beside it
     jvp=False   checks `backward` alone
-    zeros       names of gradients that must be zero ("d0.b", a bias before batch norm); any other
-                gradient that is nearly zero proves nothing, is VOID and does not pass
+    zeros       names of gradients that must be zero ("d0.b", a bias before batch norm). Any other
+                gradient that is nearly zero proves nothing: its row is VOID and does not pass
 
-    <dy, y_dot> = <dx, x_dot> + <dW, W_dot> needs no step, and must hold to 1e-12. Once the table
-    is right, other points, modes and methods are looked at. The subject is left as it was.
+    <dy, y_dot> = <dx, x_dot> + <dW, W_dot> needs no step h. It must hold to 1e-12. If the table is
+    right, other points, modes and methods are checked as well. The subject is left as it was.
     """
     _check_rtol(rtol)
     if isinstance(subject, Layer):
@@ -106,7 +106,7 @@ def check(
 def _examine(
     f: Function, x: Array, found: Findings, rng: np.random.Generator, rtol: float, jvp: bool
 ) -> None:
-    """What a right table at one point cannot show."""
+    """Look for faults that a right table at one point cannot show."""
     examine_points(f, x, found, rng, rtol, jvp)
     found.attempt("memory", lambda: examine_memory(f, x, found, rng, jvp))
     if jvp:
@@ -134,7 +134,7 @@ def _notes(
 
 
 def _with_zeros(rows: list[Row], zeros: Collection[str]) -> list[Row]:
-    """The rows, with those named in `zeros` ok exactly when they are zero."""
+    """The rows. A row that `zeros` names is ok if it is zero, and WRONG if it is not."""
     if unknown := set(zeros) - {row.name for row in rows}:
         raise KeyError(f"zeros names {sorted(unknown)}; there are {[row.name for row in rows]}")
     result = []

@@ -1,7 +1,7 @@
 """`minigrad check my_layer.py:MyLayer --input 4,3`: the checker on a student's own file.
 
-The file runs in a process of its own (`worker`). What it does there, sys.exit and endless loops
-included, cannot stand for the checker's verdict: without a verdict nothing has been checked.
+The file runs in a process of its own (`worker`). It may call sys.exit there, or loop
+forever. Then there is no verdict, and the command says that nothing has been checked.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _verdict(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read(answer: bytes, token: str, status: int | None) -> dict[str, Any]:
-    """The verdict in what the worker wrote, if it is one."""
+    """The verdict that the worker wrote. UsageError if there is none."""
     try:
         verdict = json.loads(answer)
         if verdict.pop("token") == token:

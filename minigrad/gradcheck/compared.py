@@ -1,4 +1,4 @@
-"""Derivatives written by hand, entry by entry against numerical ones: one row of the table."""
+"""Compare hand-written derivatives with numerical ones, entry by entry: a row of the table."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from minigrad.gradcheck.numerical import (
 from minigrad.gradcheck.report import Row
 
 T = TypeVar("T")
-FEW = 0.25  # a row may be ok where up to this part of its entries is undecided
-ENOUGH = 20  # so many wrong entries, and one step is enough for those that are left
-PATIENCE = 12  # so many entries without a decision, and the far larger steps are given up
+FEW = 0.25  # the largest share of undecided entries in a row that is ok
+ENOUGH = 20  # after so many wrong entries, one step is enough for the others
+PATIENCE = 12  # after so many undecided entries, far larger steps are given up
 
 Quotients = Callable[[float, int], Quotient]  # (h, entry) -> the slopes of that entry
 
@@ -35,7 +35,7 @@ def decisions(
     scale: float = 0.0,
     absorbed: Callable[[float, int], float] | None = None,
 ) -> list[Decision]:
-    """What the numerical derivatives say about each entry of `ours`, a flat array.
+    """Decide for each entry of `ours`, a flat array, whether it is right.
 
     Errors are relative to the entry, or to a thousandth of the largest one, or to `scale`.
     """
@@ -99,7 +99,8 @@ def row_of(
         gap = np.abs(ours - numeric)
         size = np.maximum(np.abs(numeric), SMALL * np.abs(numeric[known]).max())
         relative = np.where(gap == 0, 0.0, gap / size)
-    max_abs, max_rel = float(gap[known].max()), float(relative[known].max())
+    max_abs = float(gap[known].max())
+    max_rel = float(relative[known].max())
     bad = states == "wrong"
     if bad.any():
         with np.errstate(all="ignore"):

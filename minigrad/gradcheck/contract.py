@@ -1,7 +1,7 @@
-"""What a layer promises besides right numbers, as the checker's rows for broken promises.
+"""What a layer promises besides right numbers. A broken promise is a row of the report.
 
-forward, backward and jvp change nothing that they are given; backward overwrites its gradients,
-one for each parameter; jvp takes None for what does not move; results are of x's dtype.
+forward, backward and jvp change nothing that they are given. backward overwrites its gradients, one
+for each parameter. jvp takes None for what does not move. Results have x's dtype.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def gradients_and_faults(
 
 
 def jvp_faults(f: Function, x: Array, tangents: Mapping[str, Array]) -> Iterator[Row]:
-    """Rows for what jvp changed though it was only given to it, and for a second, other y_dot."""
+    """Rows for arguments that jvp changed, and for a y_dot that differs in a second call."""
     f.output(x)
     held = f.arrays(x) | {f"{name}_dot": array for name, array in tangents.items()}
     before = copies(held)
@@ -76,13 +76,13 @@ def none_rows(
     row = compare_arrays("jvp(None)", parts[0] + parts[1], y_dot, rtol=1e-9)
     if row.verdict == "WRONG":
         size = float(np.abs(parts[0]).max(initial=0.0) + np.abs(parts[1]).max(initial=0.0))
-        if row.max_abs > 1e-9 * size:  # where both parts are large and cancel, that is rounding
+        if row.max_abs > 1e-9 * size:  # less is rounding, of large parts that cancel
             detail = "jvp(x_dot, None) + jvp(None, params_dot) is not jvp(x_dot, params_dot)"
             yield replace(row, detail=detail)
 
 
 def dtype_rows(f: Function, x: Array, jvp: bool) -> list[Row]:
-    """Rows for results that do not keep the layer's own dtype (an outright error is one too)."""
+    """Rows for results that do not keep the layer's own dtype. A TypeError is a row, too."""
     try:
         with np.errstate(all="ignore"):
             found = {} if f.is_loss else {"y": f.output(x)}

@@ -39,7 +39,7 @@ class EntryDifference:
                 return NOT_FINITE
             terms = [self.dy * slope for slope in sides]
             left, right = (float(side.sum()) for side in terms)
-            # entries of y that this one does not reach, also with larger steps, add no noise
+            # an entry of y that this one never changes, even with larger steps, adds no noise
             touched = (sides[0] != 0) | (sides[1] != 0)
             grown = max(float(np.abs(side).sum()) for side in terms) * h
             self.reached[place] = touched | self.reached.get(place, False)
@@ -49,12 +49,12 @@ class EntryDifference:
             floor = 10 * EPS * max(1.0, moved) / h
             if self.f.is_composite:  # kinks within may add up to anything
                 return Quotient(left, right, noise, floor, jump, -np.inf, np.inf)
-            # y may have a kink in each of its entries, and ours any slope at each of them
+            # each entry of y may have a kink: any slope between left and right is right there
             low, high = (float(f(*terms).sum()) for f in (np.minimum, np.maximum))
             return Quotient(left, right, noise, floor, jump, low, high)
 
     def _side(self, h: float, place: int) -> np.ndarray | None:
-        """The change of f over that of one entry, which moves by h; None where f has no value."""
+        """(f with this entry moved by h - f) / h; None where f has no value there."""
         old = float(self.flat[place])
         self.flat[place] = old + h
         moved_by = float(self.flat[place]) - old  # exactly, after rounding
@@ -65,7 +65,7 @@ class EntryDifference:
         return (value - self.y) / moved_by
 
     def absorbed(self, h: float, place: int) -> float:
-        """The noise of those entries of f that depend on this one, and do not change with h."""
+        """The noise of entries of f that depend on this one, but do not change with a step h."""
         with np.errstate(all="ignore"):
             touched = np.zeros(self.y.shape, bool)
             for sign in (-1, 1):
@@ -105,7 +105,8 @@ class DirectionDifference:
         """Steps along the direction: the smallest entry may matter as well as the largest."""
         smallest = 1.0
         for array, tangent in self.moves:
-            here, along = np.abs(backend.to_host(array)), np.abs(tangent)
+            here = np.abs(backend.to_host(array))
+            along = np.abs(tangent)
             used = (here > 0) & (along > 0)
             with np.errstate(all="ignore"):
                 smallest = min(smallest, float((here[used] / along[used]).min(initial=1.0)))

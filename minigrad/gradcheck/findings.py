@@ -1,4 +1,4 @@
-"""What an examination finds beside the main table: faults, notes, warnings; and its tools."""
+"""What the checker finds outside the main table, and functions to find it with."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Findings:
     points: int = 1  # at how many points the derivatives were compared with differences
 
     def fault(self, name: str, detail: str) -> None:
-        """One more fault; of each name the first two, since the others mostly follow from them."""
+        """Add a fault. Each name keeps its first two: the others mostly follow from them."""
         known = [row.detail for row in self.rows if row.name == name]
         if detail not in known and len(known) < 2:
             self.rows.append(wrong(name, detail))
 
     def attempt(self, name: str, examine: Callable[[], None]) -> None:
-        """Examine; an error in the layer's code is a fault as well."""
+        """Call `examine`. An error in the layer's code is a fault as well."""
         try:
             examine()
         except Exception as error:  # the layer's own code may raise anything
@@ -49,7 +49,7 @@ def results(
 
 
 def upstream(f: Function, y: np.ndarray, rng: np.random.Generator, like: Array) -> Array:
-    """A random upstream gradient for y, of size 10 so that it is no unit; for a loss it is 1."""
+    """A random upstream gradient for y. Its size is about 10, not 1. For a loss it is 1."""
     dy = np.ones(y.shape) if f.is_loss else 10 * rng.standard_normal(y.shape)
     return backend.to_device(dy.astype(y.dtype), like=like)
 
@@ -89,7 +89,7 @@ def close(ours: np.ndarray, reference: np.ndarray, rtol: float = 1e-9) -> bool:
 def differing(
     ours: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray], rtol: float = 1e-9
 ) -> list[str]:
-    """The names of what is not alike, or is there only once."""
+    """The names of arrays that differ, or that only one side has."""
     return [
         name
         for name in sorted(ours.keys() | reference.keys())

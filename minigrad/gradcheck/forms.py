@@ -1,4 +1,4 @@
-"""The float32 results of fast kernels against those of the plain ones: what trains is float32."""
+"""Fast kernels against plain ones in float32, since networks train in float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the checker differentiates: a layer, a loss, or a model with its loss, as one function."""
+"""The function that the checker differentiates: a layer, a loss, or a model with its loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minigrad.losses import Loss
 
 
 class Function:
-    """f(x, parameters), with its backward and its jvp, at one x after the other.
+    """f(x, parameters), with its backward and its jvp, at any x.
 
     A parameter that stands in several places (weight tying) is one array: it is named after all
     of them, "0.W + 2.W", and its gradient is the sum of theirs.
@@ -70,7 +70,7 @@ class Function:
         return params
 
     def output(self, x: Array, reseed: bool = True) -> Array:
-        """f(x) where x is, in x's dtype; random choices start anew each time."""
+        """f(x) on the device of x, in x's dtype. Random choices start anew each time."""
         if self.model is not None:
             if reseed:
                 self.model.reseed(self.seed)
@@ -121,7 +121,7 @@ class Function:
         return {"dx": dx} | self.gradients(self.model.grads)
 
     def gradients(self, grads: Mapping[str, Array]) -> dict[str, Array]:
-        """The layer's grads by their names here: dW; those of a tied parameter are added up."""
+        """The layer's grads, named dW. Those of a tied parameter are added up."""
         rest = dict(grads)
         merged: dict[str, Array] = {}
         for where in self.places().values():

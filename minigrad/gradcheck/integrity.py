@@ -11,7 +11,7 @@ WATCHED = ("minigrad", "numpy")
 
 
 class Snapshot:
-    """The functions and classes of the library now; `changed` names those that are others later."""
+    """The library's functions and classes now. `changed` names those replaced since."""
 
     def __init__(self) -> None:
         self.known = {name: (item, _code(item)) for name, item in _items()}

@@ -1,4 +1,4 @@
-"""Whose memory the results are in: each call's own, and nobody else's."""
+"""The memory of results: each call must return arrays of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VIEWS = ({"x", "y"}, {"dy", "dx"}, {"x_dot", "y_dot"})  # Flatten's y is a view 
 def examine_memory(
     f: Function, x: Array, found: Findings, rng: np.random.Generator, jvp: bool
 ) -> None:
-    """No result is overwritten by the next call, or shares memory with what it must not."""
+    """No result may be overwritten by the next call, or share memory with other arrays."""
     y = f.value(x)
     dy = upstream(f, y, rng, x)
     tangents = on_device(tangents_for(f.arrays(x), rng), x)

@@ -2,8 +2,8 @@
 
 A difference quotient has two errors. A step h that is too large sees the curve (truncation, like
 h²); one that is too small sees the rounding of f (like eps/h). No single h suits log(x) at
-x = 1e-5 and sin(x) at x = 1e6. So many steps are tried. Where quotients of three steps in a row
-agree, they are right, and what they differ by is the error of the best of them.
+x = 1e-5 and sin(x) at x = 1e6. So many steps are tried. Where the quotients of three steps in a row
+agree, they are right. Their differences tell the error of the best of them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Quotient(NamedTuple):
     """The slopes of f to the left and to the right with one step, and their rounding noise.
 
     noise: what rounding the values of f to float64 does to the slopes
-    floor: the same, if f adds numbers of size 1 within: what no slope below it can be told from
-    jump: how far the slopes to the left and right are apart, each result of f by itself
+    floor: the noise if f adds numbers of size 1 inside; a smaller slope cannot be told from 0
+    jump: |left - right|, added up over the results of f where the slopes are
     low, high: at a kink, a right derivative lies between them
     """
 
@@ -49,7 +49,7 @@ class Quotient(NamedTuple):
 
 
 class Ladder(NamedTuple):
-    """The steps to try: `first`, which nearly always does; those nearby; then far larger ones."""
+    """The steps to try. `first` is nearly always enough, then `near` ones, then far larger ones."""
 
     first: float
     near: list[float]
@@ -76,7 +76,7 @@ def _falling(top: float, bottom: float, smallest: float) -> Iterator[float]:
 
 
 def _power_of_two(h: float) -> float:
-    """A step that is added to an entry, and taken from it, without rounding."""
+    """The power of two nearest to h. Dividing by it, or multiplying, rounds nothing."""
     return float(2.0 ** np.round(np.log2(h)))
 
 
@@ -105,7 +105,8 @@ def at_once(ours: float, quotient: Quotient, size: float, rtol: float) -> Decisi
     """The decision where the first step is enough: both agree, and the noise is small."""
     if not quotient.finite:
         return None
-    central, floor = quotient.central, quotient.floor
+    central = quotient.central
+    floor = quotient.floor
     if ours == central == 0.0 and quotient.jump == 0:
         return Decision("ok", 0.0, floor)
     if abs(ours - central) <= rtol * size + floor and floor <= max(rtol, SURE) * size:
@@ -114,7 +115,7 @@ def at_once(ours: float, quotient: Quotient, size: float, rtol: float) -> Decisi
 
 
 def zero_to_noise(ours: float, quotient: Quotient) -> Decision | None:
-    """The decision where both are zero as far as rounding lets one see."""
+    """The decision where both are smaller than rounding noise."""
     if quotient.finite and max(abs(ours), abs(quotient.central)) <= quotient.floor:
         return Decision("ok", quotient.central, quotient.floor)
     return None
@@ -132,7 +133,7 @@ def decide(
     """Is `ours` the derivative? All nearby steps are tried, and the best of them counts.
 
     scale: errors are relative to the derivative, or to `scale` where that is more
-    far: whether far larger steps may be tried as well; they may confirm, never refute
+    far: whether to try far larger steps as well; they can confirm `ours`, never refute it
     absorbed(h): the noise of results so large that a change by h is lost in their rounding
     """
     tried = [(h, quotient(h)) for h in ladder.near]
@@ -160,27 +161,31 @@ def _best(
     tried: Iterable[tuple[float, Quotient]], rtol: float, scale: float
 ) -> tuple[Estimate | None, Quotient | None]:
     """(the estimate of least error, the finest quotient if a kink lies within all steps)."""
-    best, kink = None, None
+    best = None
+    kink = None
     row: list[Quotient] = []  # of steps that follow each other, with no kink in sight
     before = None
     in_sight = 0.0  # the jump of the slopes at a kink that lies within the last step
     for h, quotient in tried:
         if not quotient.finite:
-            row, before = [], None
+            row = []
+            before = None
             continue
         size = max(abs(quotient.left), abs(quotient.right), scale)
         apart = quotient.jump > rtol * size + 4 * quotient.noise
         # Left and right slopes of a smooth function come together as h falls: by RATIO a step.
         if apart and before is not None and quotient.jump > before.jump / 2:
-            row, in_sight = [], quotient.jump
+            row = []
+            in_sight = quotient.jump
             kink = quotient if _alike(before, quotient) else None
             if kink is not None:
                 best = None  # larger steps have the kink within them as well
         elif in_sight and max(quotient.jump / 2, quotient.noise / 5) > in_sight / 50:
-            row = []  # it may still be there: the noise is too large to tell
+            row = []  # the kink may still be there: the noise hides it
         else:
             row.append(quotient)
-            in_sight, kink = 0.0, None
+            in_sight = 0.0
+            kink = None
         before = quotient
         if len(row) < 3:
             continue
@@ -208,7 +213,7 @@ def _doubted(best: Estimate, at: Callable[[float], Quotient]) -> Estimate:
 def _supported(ours: float, best: Estimate, tried: list[tuple[float, Quotient]]) -> bool:
     """Whether a finer step than the best one, with little noise, speaks for `ours`.
 
-    So it is with sin(x) at x = 1e12: large steps see its mean slope, and agree on that.
+    sin(x) at x = 1e12 is an example: large steps agree on its mean slope.
     """
     gap = abs(ours - best.numeric)
     return any(
@@ -228,12 +233,13 @@ def _alike(coarse: Quotient, fine: Quotient) -> bool:
 def _at_a_kink(ours: float, kink: Quotient, rtol: float, scale: float) -> Decision:
     """At a kink any slope from left to right is a right answer, and no other is."""
     tolerance = rtol * max(abs(kink.left), abs(kink.right), scale) + kink.floor
-    low, high = kink.low - tolerance, kink.high + tolerance
+    low = kink.low - tolerance
+    high = kink.high + tolerance
     return Decision("kink" if low <= ours <= high else "wrong", kink.central, kink.noise)
 
 
 def _judge(ours: float, best: Estimate | None, rtol: float, scale: float, refute: bool) -> Decision:
-    """What the estimate says about ours; without `refute` it may confirm it, and no more."""
+    """What the estimate says about ours. Without `refute` it can only confirm."""
     if best is None:
         return Decision("undecided", np.nan, np.inf)
     size = max(abs(best.numeric), scale)

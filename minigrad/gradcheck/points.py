@@ -37,7 +37,7 @@ def examine_points(
 ) -> None:
     """The same x again, a second x, other batch sizes, and the other mode."""
     found.attempt("again", partial(examine_repetition, f, x, found, rng, jvp))
-    f.output(x)  # a cache that is not renewed is now that of x
+    f.output(x)  # if forward keeps an old cache, it is now that of x
     where = "at a second x (does forward keep an old cache?)"
     found.attempt("second x", partial(compare_at, f, second(x), found, rng, rtol, jvp, where))
     batches = [len(x)] if x.ndim else []
@@ -53,7 +53,7 @@ def examine_points(
 def examine_repetition(
     f: Function, x: Array, found: Findings, rng: np.random.Generator, jvp: bool
 ) -> None:
-    """The same x again, in other circumstances: the same results."""
+    """The same x must give the same results, whatever was called in between."""
     y = f.value(x)
     dy = upstream(f, y, rng, x)
     tangents = on_device(tangents_for(f.arrays(x), rng), x) if jvp else None
@@ -86,7 +86,7 @@ def examine_repetition(
 
 
 def _strided(array: Array) -> Array:
-    """The same numbers, every second of a wider array's last axis."""
+    """The same numbers with gaps: every second place of a wider last axis."""
     xp = array_module(array)
     if array.ndim == 0:
         return array
@@ -96,7 +96,7 @@ def _strided(array: Array) -> Array:
 
 
 def other_batches(f: Function, x: Array) -> Iterator[tuple[Array, Function]]:
-    """One example, and twice as many as in x; with their targets."""
+    """A batch of one example and a batch twice as large as x, with their targets."""
     if x.ndim == 0 or len(x) == 0:
         return
     xp = array_module(x)
@@ -131,7 +131,7 @@ def compare_batch(
 def examine_mode(
     f: Function, x: Array, found: Findings, rng: np.random.Generator, rtol: float, jvp: bool
 ) -> None:
-    """The other one of training and evaluation."""
+    """Compare in the other mode: in evaluation if f is in training, else in training."""
     if f.model is None:
         return
     g = f.at(train=not f.train)
@@ -160,7 +160,7 @@ def compare_at(
     jvp: bool,
     where: str,
 ) -> None:
-    """Each gradient and y_dot along random directions at x against difference quotients."""
+    """Compare each gradient and y_dot at x with difference quotients along random directions."""
     y = f.value(x)
     dy = upstream(f, y, rng, x)
     host_dy = backend.to_host(dy)

@@ -16,7 +16,7 @@ from minigrad.losses import Loss
 
 @contextmanager
 def in_dtype(subject: Layer | Loss | None, dtype: Any) -> Iterator[None]:
-    """Within it the layers compute in `dtype`, on copies of all their arrays.
+    """Inside this block the layers compute in `dtype`, on copies of all their arrays.
 
     An array that stands in several places, also of several layers, is copied once: what was
     tied stays tied. Afterwards each layer has its own arrays back.
@@ -66,7 +66,7 @@ def _convert(part: Any, dtype: np.dtype, copies: dict[int, Array]) -> None:
 
 
 def own_dtype(subject: Layer | Loss) -> np.dtype:
-    """What the subject computes in when nobody checks it."""
+    """The dtype in which the subject computes outside the checker."""
     if getattr(subject, "dtype", None) is not None:
         return subject.dtype  # type: ignore[union-attr, return-value]
     params = subject.params.values() if isinstance(subject, Layer) else ()

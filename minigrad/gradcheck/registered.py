@@ -1,4 +1,4 @@
-"""What nobody registered: float arrays outside params and buffers, layers in lists and dicts."""
+"""Float arrays that a layer uses, and that are in neither its params nor its buffers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def shared_views(subject: Any) -> list[str]:
 
 
 def examine_registration(f: Function, x: Array, found: Findings) -> None:
-    """Name float arrays that nobody registered, and say whether y depends on them."""
+    """Warn of each float array outside params and buffers that y depends on."""
     if f.model is None:
         return
     y = f.value(x)
@@ -36,7 +36,7 @@ def examine_registration(f: Function, x: Array, found: Findings) -> None:
         before = Layer.unregistered(part)
         f.value(x.copy())  # a copy: an attribute that is x itself is then another array
         for name, array in Layer.unregistered(part).items():
-            # what forward writes anew each time is a cache under another name
+            # an array that forward replaces each time is a cache
             if before.get(name) is array:
                 _examine_array(f, x, y, type(part).__name__, name, array, found)
 

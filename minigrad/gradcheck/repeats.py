@@ -1,4 +1,4 @@
-"""Within `holding(model)` all evaluations are evaluations of one function: is that so?"""
+"""Check that all evaluations within `holding(model)` are of one function."""
 
 from __future__ import annotations
 

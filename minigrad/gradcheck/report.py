@@ -33,7 +33,7 @@ class Report:
     """The table: prints itself, is true when every row is ok, and report["dW"] is one row.
 
     notes     what was looked at, and what could not be
-    warnings  what is no wrong derivative, and must be seen all the same
+    warnings  what is no wrong derivative, but must be read
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Report:
 
 
 def wrong(name: str, detail: str) -> Row:
-    """A row for what is wrong in a way that no number says."""
+    """A row for a fault that no number measures."""
     return Row(name, np.nan, np.nan, "WRONG", detail)
 
 
 def missing(name: str, detail: str) -> Row:
-    """A row for what should be there to be compared, and is not."""
+    """A row for a result that is missing, so that there is nothing to compare."""
     return Row(name, np.nan, np.nan, "MISSING", detail)
 
 
@@ -109,13 +109,16 @@ def compare_arrays(
     if ours.shape != reference.shape:
         return wrong(name, f"shape {ours.shape} instead of {reference.shape}")
     shape = shape or reference.shape
-    ours, reference = ours.reshape(-1), reference.reshape(-1)
+    ours = ours.reshape(-1)
+    reference = reference.reshape(-1)
     defined = np.isfinite(reference)
     if not defined.all():
         detail = f"{(~defined).sum()} of {defined.size} references are not finite: another x?"
         places = np.arange(defined.size) if places is None else places
         noise = np.broadcast_to(noise, defined.shape)[defined]
-        ours, reference, places = ours[defined], reference[defined], places[defined]
+        ours = ours[defined]
+        reference = reference[defined]
+        places = places[defined]
     if reference.size == 0:
         return Row(name, np.nan, np.nan, "VOID", detail or "nothing to compare")
     error = np.abs(ours - reference)
@@ -124,12 +127,14 @@ def compare_arrays(
     excess[~np.isfinite(error)] = np.inf
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(error == 0, 0.0, error / size)
-    max_abs, max_rel = float(error.max()), float(relative.max())
+    max_abs = float(error.max())
+    max_rel = float(relative.max())
     if excess.max() > 0:
         worst = int(excess.argmax())
         place = worst if places is None else int(places[worst])
         index = tuple(int(i) for i in np.unravel_index(place, shape))
-        got, expected = ours[worst], reference[worst]
+        got = ours[worst]
+        expected = reference[worst]
         count = int((excess > 0).sum())
         at = f"; at {list(index)}" if shape else ":"
         text = f"{count} of {error.size} entries{at} got {got:.6g}, expected {expected:.6g}"

@@ -1,4 +1,4 @@
-"""Methods that promise the results of others: forward_jvp, backward_params, each, each_jvp."""
+"""Methods that must agree with others: forward_jvp, backward_params, each, each_jvp."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minigrad.losses import Loss
 
 
 def examine_siblings(f: Function, x: Array, found: Findings, rng: np.random.Generator) -> None:
-    """Compare each method with those that it stands for."""
+    """Compare each faster method with the plain ones that it replaces."""
     output = x
     if f.model is not None:
         model = f.model
@@ -102,7 +102,7 @@ def _each(
     before = copies({"output_dot": output_dot})
     try:
         values = backend.to_host(loss.each(output, target)).copy()
-        # how large the terms are, which may cancel in the mean; a loss that is not finite: any
+        # the size of the terms, since they may cancel in the mean; NaN if a term is NaN
         size = float(np.abs(values).mean())
         if values.shape != (len(output),):
             found.fault("each", f"shape {values.shape} instead of ({len(output)},)")

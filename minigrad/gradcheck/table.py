@@ -61,7 +61,7 @@ def rows_at(
 
 
 def tangents_for(arrays: Mapping[str, Array], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A random tangent for each array; where an entry is larger than 1, a larger one.
+    """A random tangent for each array. Entries larger than 1 get larger tangents.
 
     Its numbers have 8 binary digits: then x + h·tangent is exact for an h that is a power of two.
     """
@@ -100,7 +100,7 @@ def gradient_row(
     row = row_of(name, flat[chosen], found, chosen, gradient.shape)
     if not sampled or row.verdict != "ok":
         return row
-    # All entries at once, along v: <gradient, v>. It cannot say which entry is wrong, only that.
+    # All entries at once, along v: <gradient, v>. It shows that an entry is wrong, but not which.
     for _ in range(3):
         v = tangents_for({"v": array}, rng)["v"]
         state, error, relative = along(f, x, y, dy, [(array, v, gradient)], rtol)
@@ -124,7 +124,7 @@ def along(
     """(state, error, relative error) of Σ <gradient, v> for moves (array, v, gradient)."""
     with np.errstate(all="ignore"):
         mine = float(sum((gradient * v).sum() for _, v, gradient in moves))
-        # what the sum is about, if it does not cancel: errors are relative to that
+        # the usual size of such a sum, if its terms do not cancel: errors are relative to it
         spread = float(np.sqrt(sum(((gradient * v) ** 2).sum() for _, v, gradient in moves)))
     difference = DirectionDifference(f, x, y, [(array, v) for array, v, _ in moves], dy)
     scale = spread if np.isfinite(spread) else 0.0

@@ -1,7 +1,7 @@
 """The process in which `minigrad check` runs a student's file.
 
-It reads the request from its standard input, and writes the verdict to what was its standard
-output when it began; whatever the file prints goes to the standard error.
+It reads the request from its standard input. It writes the verdict to the standard output that it
+began with. Whatever the file prints goes to the standard error.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from minigrad.layers import Layer
 from minigrad.losses import Loss
 
 # The student's file may replace what these modules name; these names stay.
-_dumps, _write, _exit = json.dumps, os.write, os._exit
+_dumps = json.dumps
+_write = os.write
+_exit = os._exit
 
 
 def main() -> None:
-    """Answer the one request, and end at once: no handler of the file's runs after that."""
+    """Answer the one request and end at once, so that no exit handler of the file runs."""
     request = json.loads(sys.stdin.readline())
     channel = os.dup(1)
     os.dup2(2, 1)  # also for what prints without sys.stdout
@@ -81,7 +83,7 @@ def load(target: str) -> Layer | Loss:
     except BaseException as error:  # SystemExit too: the file may raise anything
         raise UsageError(f"{path} does not import:\n{where(error, path)}") from error
     finally:
-        # An import within forward still finds the student's files, after everybody else's.
+        # An import inside forward still finds the student's files, but looks there last.
         sys.path.remove(folder)
         sys.path.append(folder)
     name = expression.partition("(")[0].strip()
@@ -104,7 +106,8 @@ def load(target: str) -> Layer | Loss:
 
 
 def _check(subject: Layer | Loss, x: np.ndarray, arguments: argparse.Namespace) -> Report:
-    target, hint = None, ""
+    target = None
+    hint = ""
     if isinstance(subject, Loss):
         rng = np.random.default_rng(arguments.seed)
         classes = rng.integers(0, x.shape[-1], len(x))
@@ -138,5 +141,5 @@ def where(error: BaseException, path: Path) -> str:
 
 
 def _short(error: BaseException) -> str:
-    """The error in one line; one that says nothing by itself with its kind."""
+    """The error in one line. An error without a message is shown with its kind."""
     return str(error) if isinstance(error, Exception) and str(error) else repr(error)

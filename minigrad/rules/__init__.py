@@ -1,4 +1,4 @@
-"""The learning rules: one way to get a gradient a file or folder, all called in the same way."""
+"""The learning rules. Each file or folder is one way to get a gradient. All are called alike."""
 
 from typing import Any
 

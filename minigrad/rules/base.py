@@ -23,7 +23,7 @@ class Rule:
     A rule that changes what another rule estimates is derived from `Wrapper`.
     """
 
-    cost: float = math.nan  # matrix products of one step, in those of one forward pass
+    cost: float = math.nan  # the work of one step; 1 is that of one forward pass
     _old_arguments: tuple[str, ...] = ()  # old names of arguments, which the repr leaves out
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
@@ -40,7 +40,7 @@ class Rule:
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """What the rule has learned or measured, on the host, flat. Most rules keep nothing: {}."""
+        """What the rule has learned or measured: a flat dict, on the host. {} for most rules."""
         return {}
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A network as one row of layers; and a layer with other parameters for a while."""
+"""A network as one row of layers, and a layer that has other parameters for a while."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from minigrad.layers.sequential import chain as chain
 def replaced(layer: Layer, prefix: str, params: Mapping[str, Array]) -> Iterator[None]:
     """The layer has other parameters inside this block. Its own arrays are not changed.
 
-    A parameter that `params` leaves out stays. Each layer has its own dict of parameters, so this
-    is right also where two layers share an array.
+    A parameter that `params` leaves out stays. This also works where two layers share an array:
+    each layer has its own dict of parameters.
     """
     leaves = list(layer.leaves(prefix))
     own = [leaf.params for _, leaf in leaves]

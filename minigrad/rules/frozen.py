@@ -24,7 +24,7 @@ def may_be_frozen(model: Layer) -> bool:
 
 @lru_cache(maxsize=256)
 def _changes_backward_alone(kind: type) -> bool:
-    """Whether `backward` is from a class further down than forward and jvp are."""
+    """Whether a subclass changed `backward`, and left forward and jvp as they were."""
     forward, backward, jvp = (
         next(i for i, base in enumerate(kind.__mro__) if name in vars(base))
         for name in ("forward", "backward", "jvp")
@@ -35,7 +35,7 @@ def _changes_backward_alone(kind: type) -> bool:
 def frozen(model: Layer, x: Array) -> set[str]:
     """The prefixes of the layers whose parameters have no gradient after a backward pass.
 
-    The pass is for dy = 0 and is made within `holding`, so the next forward is the same function.
+    The pass has dy = 0. It runs within `holding`, so the next forward computes the same function.
     """
     for _, leaf in model.leaves():
         leaf.grads = {}

@@ -17,7 +17,7 @@ def shared(model: Layer) -> dict[str, list[str]]:
 
 
 def summed(grads: Mapping[str, Array], groups: Mapping[str, list[str]]) -> dict[str, Array]:
-    """Gradients by array: those of layers that share one are added, under its first name.
+    """One gradient for each array. Where layers share it, theirs are added under its first name.
 
     groups: as `shared` gives them.
     """

@@ -12,7 +12,7 @@ from minigrad.rules.base import Rule
 
 
 class Wrapper(Rule):
-    """The base of a rule that wraps another. Everything goes on to the wrapped `rule`.
+    """The base of a rule that wraps another. It hands everything on to that `rule`.
 
     A rule of your own overrides `estimate` only, in three lines: let the wrapped rule estimate,
     change `grads`, return the loss.
@@ -24,8 +24,8 @@ class Wrapper(Rule):
                     layer.grads = {name: grad / 2 for name, grad in layer.grads.items()}
                 return value
 
-    Epochs, schedules, state and cost reach the wrapped rule without a line of yours. Override
-    another method only to add to it, and call `super()` there too.
+    Epochs, schedules and state reach the wrapped rule by themselves. `cost` is that of the wrapped
+    rule. Override another method only to add to it, and call `super()` there too.
     """
 
     prefix = "rule/"  # in front of the wrapped rule's names in the state

@@ -1,4 +1,4 @@
-"""Forward gradients by moving the activities: each example's slope along noise of its own."""
+"""Forward gradients by moving the activities. Each example has its own noise and its own slope."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ActivityPerturbation(Perturbation):
     E[dz_n] = ∂L_n/∂z_n: no bias. The variance grows with the number of units, not of weights, and
     the mean over the batch lowers it. No gradient goes from layer to layer.
     The loss of an example must depend on that example alone: batch norm is refused.
-    Cost: two forward passes, and one for each direction.
+    Cost: two forward passes, and one for each direction (central differences: two for each).
     Source: Ren et al. 2023.  Taught in: 09_forward_networks.
     """
 
@@ -48,8 +48,8 @@ class ActivityPerturbation(Perturbation):
                       noise, or "one-sided", d = (L(z + εv) - L(z)) / ε
         epsilon       ε; None: see finite_differences.default_epsilon
         antithetic    one-sided differences in pairs along v and -v; K must be even
-        layerwise     move one layer's outputs at a time, in K directions each. A slope then has no
-                      part that comes from other layers' noise
+        layerwise     move one layer's outputs at a time, in K directions each. Other layers' noise
+                      is then not in the slope
         active        no noise where no output depends on a unit: its ReLU is off, or another pixel
                       won the pool. The gradient is 0 there. No bias, less variance
         seed          of all noise: step t's k-th is drawn from (seed, t, k)
@@ -64,7 +64,7 @@ class ActivityPerturbation(Perturbation):
         self.active = bool(active)
         if method == "jvp":
             self.cost = 2.0 + self.directions
-        elif scheme == "central":  # if layerwise: at least
+        elif scheme == "central":  # layerwise costs more
             self.cost = 2.0 + 2 * self.directions
         else:
             self.cost = 2.0 + self.directions

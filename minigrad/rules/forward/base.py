@@ -20,8 +20,8 @@ from minigrad.threads import one_blas_thread
 class ForwardRule(Rule):
     """dW_hat = d v, with d = <∇L, v> the slope of the loss along a direction v.
 
-    `steps` is the number of estimates so far. `derivatives` are the slopes of the last one, before
-    they are clipped.
+    `steps` is the number of estimates so far. `derivatives` are the slopes of the last estimate,
+    before they are clipped.
     """
 
     def __init__(self, clip: float | None = None):
@@ -36,7 +36,7 @@ class ForwardRule(Rule):
         self.steps += 1
         self.derivatives = []
         size = sum(p.nbytes for p in params.values())
-        # Threads of ours share out the directions. BLAS's own would take their cores.
+        # minigrad's own threads share the work. BLAS's threads would compete for the same cores.
         alone = model.uses_threads or size >= 2 * WORTH_A_THREAD
         with one_blas_thread() if alone else nullcontext():
             return self._estimate(model, loss, x, target)
@@ -46,9 +46,9 @@ class ForwardRule(Rule):
         raise NotImplementedError(f"{type(self).__name__} has no _estimate(...) yet")
 
     def clipped(self, slope: Any) -> Any:
-        """The slope, cut off at ±clip: a number, or an array of each example's.
+        """The slope, cut off at ±clip. It is a number, or an array with one for each example.
 
-        `derivatives` keeps it as it was.
+        `derivatives` keeps the slope as it was before.
         """
         self.derivatives.append(slope)
         if self.clip is None:
@@ -103,7 +103,7 @@ class Perturbation(ForwardRule):
 
     @property
     def mode(self) -> str:
-        """The contract's name of `method`."""
+        """Another name of `method`."""
         return self.method
 
     step = old_attribute("step", "epsilon")
@@ -113,7 +113,7 @@ class Perturbation(ForwardRule):
         return StepDirections(self.sampler, self.steps, arrays, self.directions, self.antithetic)
 
     def state_dict(self) -> dict[str, Any]:
-        """How far the random directions have come: a continued run draws what a whole one would."""
+        """The seed, and the number of steps. A continued run then draws the same directions."""
         return {"seed": self.seed, "steps": self.steps}
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ SMALL = 2**20  # numbers up to which orthonormal directions are made exactly, in
 
 
 class DirectionSampler:
-    r"""Draws random directions v with E[v] = 0 and E[v vᵀ] = I, by (step, k): a step's k-th.
+    r"""Draws random directions v with E[v] = 0 and E[v vᵀ] = I, numbered (step, k).
 
     normal       v_i ~ N(0, 1)
     rademacher   v_i = ±1
@@ -33,7 +33,7 @@ class DirectionSampler:
 
     Each parameter of each direction has random streams of its own, one for every 2^18 numbers. So
     any part can be drawn again alone, and the number of threads does not matter. On the host the
-    numbers are the same in float32 and in float64, up to rounding. A GPU draws other ones.
+    numbers are the same in float32 and in float64, up to rounding. A GPU draws other numbers.
     Source: Box, Muller 1958 for the normals; streams by NumPy's SeedSequence and SFC64.
     """
 
@@ -130,7 +130,7 @@ class StepDirections:
         self._numbers = {name: i for i, name in enumerate(params)}
 
     def __iter__(self) -> Iterator[dict[Any, Array]]:
-        """One direction after the other. All use the same memory, but for orthonormal ones."""
+        """One direction after the other. All use the same memory, except orthonormal ones."""
         like = list(self.params.values())
         draws = self._draw(self.count)
         together = self.sampler.distribution == "orthonormal"
@@ -155,7 +155,7 @@ class StepDirections:
         return part
 
     def _draw(self, k: int) -> int:
-        """The number of the draw that direction k is made from. For k = K: how many there are."""
+        """The number of the draw that gives direction k. For k = K: the number of all draws."""
         return k // 2 if self.antithetic else k
 
     def _turn(self, arrays: Iterable[Array], k: int) -> None:
@@ -197,7 +197,7 @@ def _orthogonalise(rows: Array) -> None:
     """Make the rows orthonormal in place. They span the same space.
 
     Few numbers: by QR in float64. Many: rows ← L⁻¹ rows with L Lᵀ = rows rowsᵀ (Cholesky), which
-    takes two products over all numbers. It is done twice, to remove the first one's rounding.
+    takes two products over all numbers. A second pass removes the rounding of the first.
     """
     if rows.size <= SMALL:
         _orthogonalise_by_qr(rows)
@@ -215,7 +215,7 @@ def _orthogonalise(rows: Array) -> None:
 
 def _orthogonalise_by_qr(rows: Array) -> None:
     q, r = np.linalg.qr(to_host(rows).astype("float64").T)
-    q *= np.where(np.diag(r) < 0, -1, 1)  # LAPACK's own signs give v_1 a mean
+    q *= np.where(np.diag(r) < 0, -1, 1)  # with LAPACK's signs E[v_1] is not 0
     rows[...] = to_device(np.ascontiguousarray(q.T).astype(rows.dtype), like=rows)
 
 

@@ -1,4 +1,4 @@
-"""A network evaluated at one batch, whose layers' outputs can then be moved."""
+"""A network evaluated at one batch. Its layers' outputs can be moved afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minigrad.rules.chain import chain
 
 
 class Evaluation:
-    """A network evaluated at one batch, layer by layer, with the outputs z that noise moves.
+    """A network evaluated at one batch, layer by layer. Noise can move the outputs z.
 
     sites     the numbers of the layers that have parameters
     outputs   {site: z}
@@ -43,7 +43,7 @@ class Evaluation:
         return self.loss.each(self.last, self.target)
 
     def active(self) -> dict[int, Array]:
-        """Which units of z an output depends on: (J of the layers up to the next site)ᵀ 1 ≠ 0."""
+        """Which units of z reach the next site: (J of the layers up to there)ᵀ 1 ≠ 0."""
         masks = {}
         for site, z in self.outputs.items():
             tail = []

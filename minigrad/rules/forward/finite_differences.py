@@ -27,9 +27,9 @@ def default_epsilon(arrays: list[Array], scheme: str) -> float:
     r"""ε = √u |θ|/|v|, or u^(1/3) |θ|/|v| for central differences in float64, with |v| = √n.
 
     u = 2^-24 in float32 (2^-53 in float64) is the rounding of 1. The error has two parts. One grows
-    with ε (one-sided: ε/2 vᵀHv; central: ε²/6 D³L), one falls with it (u |L|/ε). This ε makes them
-    about equal. In float32 a central difference is no better than a one-sided one once a ReLU
-    switches between the two points, so both take √u there.
+    with ε (one-sided: ε/2 vᵀHv; central: ε²/6 D³L). The other falls with ε (u |L|/ε). This ε makes
+    them about equal. In float32 both schemes take √u: once a ReLU switches between the two points,
+    a central difference is no better than a one-sided one.
     """
     n = sum(a.size for a in arrays)
     dtype = arrays[0].dtype

@@ -1,4 +1,4 @@
-"""Forward gradients along a guess: another rule proposes the direction, one jvp its length."""
+"""Forward gradients along a guess: another rule proposes the direction, one jvp its slope."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class GuidedForwardGradient(ForwardRule, Wrapper):
     r"""dW_hat = <∇L, u> u / |u|²: the gradient's projection on another rule's estimate u.
 
     It is the same for u, -u and 100 u, and never points uphill: <∇L, dW_hat> = <∇L, u>²/|u|² ≥ 0.
-    It is not ∇L on average. Its cosine with ∇L is as good as the guess is.
-    A layer that the guide leaves out stays out. If u = 0, so is the estimate. Layers that share an
+    It is not ∇L on average. Its cosine with ∇L is |cosine of u and ∇L|: a good guess is needed.
+    A layer that the guide leaves out stays out. u = 0 gives dW_hat = 0. Layers that share an
     array: u is the sum of what the guide proposes for them, and each gets an equal part of dW_hat.
     Cost: the guide's, and three more forward passes.
     Source: Fournier et al. 2023.  Taught in: 08_forward_gradients.
@@ -76,7 +76,7 @@ class GuidedForwardGradient(ForwardRule, Wrapper):
 
     def state_dict(self) -> dict[str, Any]:
         """The number of estimates, and the guide's state."""
-        # "seed" is always 0: it is there for readers of states that all forward gradients wrote.
+        # The seed is always 0. Programs that read the states of all forward gradients expect one.
         return {"seed": 0, "steps": self.steps} | super().state_dict()
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:

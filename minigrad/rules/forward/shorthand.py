@@ -21,7 +21,7 @@ FOR = {  # which of the three an argument is for
     "layerwise": 'perturb="activities"',
     "active": 'perturb="activities"',
 }
-USUAL = {
+USUAL = {  # the default of each
     "scheme": "central",
     "epsilon": None,
     "antithetic": False,
@@ -50,7 +50,7 @@ class ForwardGradient(WeightPerturbation, metaclass=_Family):
     `ForwardGradient(guide=rule, ...)`           GuidedForwardGradient(rule, ...)
 
     Each says in its docstring what it computes. `isinstance(rule, ForwardGradient)` is true for all
-    three. A rule of your own is better derived from one of the three.
+    three. Derive a rule of your own from one of the three, not from this shorthand.
     """
 
     def __new__(
@@ -103,7 +103,7 @@ class ForwardGradient(WeightPerturbation, metaclass=_Family):
             a_rule("guide", guide, "GuidedForwardGradient")
             if perturb == "activities" or method != "jvp":
                 raise ValueError(
-                    "a guide's direction is one of weights, and its slope a jvp: leave out perturb "
+                    "a guide's direction moves weights, and its slope is a jvp: leave out perturb "
                     "and method"
                 )
         options = {

@@ -21,13 +21,13 @@ Share = Callable[[list[str]], Mapping[str, Array]]  # a direction's arrays for t
 class WeightPerturbation(Perturbation):
     r"""dW_hat = 1/K Σ_k d_k v_k,  d_k = <∇L, v_k>, for K random directions v_k with E[v vᵀ] = I.
 
-    E[dW_hat] = E[v vᵀ] ∇L = ∇L: no bias. n parameters: the total variance is (n + 1)/K |∇L|² for
-    normal v, (n - 1)/K for Rademacher and sphere, n/K - 1 for orthonormal ones: 0 at K = n.
+    E[dW_hat] = E[v vᵀ] ∇L = ∇L: no bias. With n parameters the total variance is c |∇L|²: c is
+    (n + 1)/K for normal v, (n - 1)/K for Rademacher and sphere, n/K - 1 for orthonormal ones.
     Cost: a slope takes two forward passes by jvp, one or two by a finite difference.
     Stable on a quadratic for lr < 2 / (tr H/K + (1 + 1/K) λ), λ the largest curvature.
-    A layer whose class changes `backward` alone may be frozen: one backward pass of zeros a step
-    tells. A frozen layer does not move and gets no gradient.
-    The seed's optimisers: ForwardSGD is this rule with SGD(momentum, nesterov, velocity="steps"),
+    A layer whose class changes `backward` alone may be frozen. One backward pass of zeros in each
+    step shows it. A frozen layer does not move and gets no gradient.
+    The original optimisers: ForwardSGD is this rule with SGD(momentum, nesterov, velocity="steps"),
     ForwardAdam with Adam(eps_inside=True), both with ExponentialLR(gamma=e^(-k), per="step").
     Source: Baydin et al. 2022, Alg. 1; Jabri, Flower 1992 for the name.
     Taught in: 08_forward_gradients, 09_forward_networks.
@@ -98,7 +98,7 @@ class WeightPerturbation(Perturbation):
     def _one(
         self, sample: StepDirections, model: Layer, loss: Loss, x: Array, target: Array
     ) -> tuple[float, dict[str, Array]]:
-        """K = 1. Loss and slope go through the net together; v d is written in the place of v."""
+        """K = 1. One pass gives the loss and the slope d. d v is written in the place of v."""
         (v,) = sample
         output, output_dot = model.forward_jvp(x, None, v)
         value = loss.forward(output, target)
@@ -143,9 +143,9 @@ class WeightPerturbation(Perturbation):
     ) -> tuple[float, dict[str, Array]]:
         r"""The loss: L(θ), or for central differences the mean of all L(θ ± εv).
 
-        θ is not changed. θ + εv is made for one layer, used, and freed; no cache is kept.
-        regenerate=True: v is not kept either, it is drawn again from its seed (Malladi et al. 2023,
-        "MeZO". MeZO moves θ itself there and back, and so keeps the rounding).
+        θ is not changed. θ + εv is made for one layer, used, and freed. No cache is kept.
+        regenerate=True: v is not kept either. It is drawn again from its seed (Malladi et al. 2023,
+        "MeZO"). MeZO moves θ itself there and back, which leaves rounding errors in θ.
         """
         params = sample.params
         epsilon = self.epsilon or default_epsilon(list(params.values()), self.scheme)

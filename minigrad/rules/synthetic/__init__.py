@@ -1,4 +1,4 @@
-"""Synthetic gradients: blocks of a network that do not wait for the gradient, but predict it."""
+"""Synthetic gradients: a block does not wait for its gradient. A module predicts it."""
 
 from minigrad.rules.synthetic.baselines import StaleGradients, TopLayerOnly
 from minigrad.rules.synthetic.blocks import split

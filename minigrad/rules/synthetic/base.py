@@ -1,4 +1,4 @@
-"""What the rules that cut a network into blocks share: the blocks, who was updated when, state."""
+"""The base of rules that cut a network into blocks: the blocks, their updates, the state."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class BlockRule(Rule):
         return InterfaceReport.of(self.decoupled, loss, x, target, self._true_part())
 
     def _true_part(self) -> float:
-        """How much of what a module learns is the gradient from above, and not a prediction."""
+        """λ in what the modules learn: 1 is the true gradient alone, 0 the prediction alone."""
         return 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -120,9 +120,10 @@ class BlockRule(Rule):
         return state
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave. The next step is then the same. All or nothing.
+        """Take over what `state_dict` gave. The next step is then the same.
 
         KeyError: something is missing or fits no module. ValueError: made with other settings.
+        After an error the rule is as it was before.
         """
         self._check_model(model)
         before = self.state_dict()
@@ -159,7 +160,7 @@ class BlockRule(Rule):
         """Take over what a rule keeps beside its modules."""
 
     def _settings(self) -> str:
-        """What the state depends on, as text. Saved states contain it, so its words stay."""
+        """The settings of a state, as text. Saved states contain it, so do not change its words."""
         return ", ".join(f"{name}={value!r}" for name, value in self._words().items())
 
     def _words(self) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from minigrad.rules.synthetic.blocks import split, split_or_whole
 class StaleGradients(BlockRule):
     """dW_hat = dW of the last step t with t = 1, 1 + k, 1 + 2k, ..., k = `every`.
 
-    The true gradient of every k-th step is used again until the next. Synthetic gradients that are
-    no better than this predict nothing.
+    The true gradient of every k-th step is used again until the next. Synthetic gradients
+    must be better than this to be of use.
     Cost: a forward pass a step, a backward pass every k-th step.
     Source: the gist "Trains an MNIST classifier using Synthetic Gradients", greydanus 2017.
     Taught in: 06_synthetic_gradients.
@@ -92,8 +92,8 @@ class TopLayerOnly(BlockRule):
     def __init__(self, model: Layer, interfaces: Sequence[int] | None = None):
         """
         model       the network to train, a Sequential
-        interfaces  numbers of layers after which it is cut; the last counts. None: after each
-                    activation
+        interfaces  numbers of the layers after which it is cut. Only the last cut matters.
+                    None: after each activation
         """
         super().__init__(model, split(model, interfaces))
         weights = [sum(p.size for p in block.params.values()) for block in self.blocks]

@@ -16,8 +16,8 @@ from minigrad.layers import Layer, Sequential
 class Block(Sequential):
     """Layers `start` ... `stop - 1` of a network, as a network of its own.
 
-    They are the same layer objects. What the block's backward writes into `grads`, the network has
-    too, and one optimiser steps both.
+    The block has the same layer objects as the network. Its backward writes into the network's
+    `grads`. One optimiser moves both.
     """
 
     def __init__(self, model: Sequential, start: int, stop: int):
@@ -42,9 +42,9 @@ class Block(Sequential):
 def split(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
     """The network, cut after the layers with these numbers, in order.
 
-    Without `interfaces`: after each activation with parameters on both sides, that is between it
-    and the cut before, and above it. A layer is an activation if its `is_activation` says so.
-    TypeError: the model is no plain Sequential. ValueError: a number is none of a layer in it, or a
+    Without `interfaces` the cuts are after activations. An activation counts if there are
+    parameters above it, and between it and the cut before. `is_activation` marks such a layer.
+    TypeError: the model is no plain Sequential. ValueError: a number names no layer of it, or a
     block would have no parameters.
     """
     if not isinstance(model, Sequential):
@@ -87,7 +87,7 @@ def split(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
 
 
 def split_or_whole(model: Layer, interfaces: Sequence[int] | None = None) -> list[Block]:
-    """As `split`; without `interfaces`, a model that has no place for a cut is one block."""
+    """Like `split`. Without `interfaces`, a model without a place for a cut is one block."""
     if interfaces is not None:
         return split(model, interfaces)
     if isinstance(model, Sequential) and model.is_chain:

@@ -22,9 +22,9 @@ class Interface:
     """One module's predictions dh_hat on a batch.
 
     after            the number of the layer below the interface
-    r2_true          R² = 1 - Σ‖dh_hat - dh‖² / Σ‖dh - mean dh‖² with dh the true gradient: 1 is
-                     perfect, 0 no better than a constant, below 0 worse
-    r2_bootstrapped  R² with dh what the module learns: Jᵀ of the block above times the prediction
+    r2_true          R² = 1 - Σ‖dh_hat - dh‖² / Σ‖dh - mean dh‖², dh the true gradient: 1 is
+                     perfect, 0 as good as a constant, below 0 worse than a constant
+    r2_bootstrapped  R², dh being what the module learns: Jᵀ of the block above times the prediction
                      at that block's output ("locked": times the true gradient there; "bp-lambda":
                      times the mixture). At the top interface both R² are the same
     cosine           <dh_hat, dh> / ‖dh_hat‖ ‖dh‖; NaN for predictions that are 0

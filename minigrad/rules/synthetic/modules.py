@@ -29,8 +29,8 @@ Make = Callable[[Layer], Optimizer]
 class Module:
     """Predicts the gradient at an interface. To make one of your own, write `predict` and `learn`.
 
-    Write also `state_dict` and `load_state_dict`, so that what it has learned can be saved and sent
-    to another process.
+    Also write `state_dict` and `load_state_dict`. Then what the module has learned can be
+    saved, and sent to another process.
     """
 
     def predict(self, h: Array, target: Array) -> Array:
@@ -45,7 +45,7 @@ class Module:
         """Set the learning rate to `factor` times its first value: a schedule has changed it."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has learned, on the host, flat."""
+        """What the module has learned: a flat dict, on the host."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -80,7 +80,7 @@ class GradientModule(Trained):
     M:      features: h [and the label, one-hot] → [Linear, BatchNorm1d, ReLU] of each size in
             `hidden` → Linear, which starts at zero: the first predictions are 0
             images: h [and a plane Linear(label) as one more channel] → [Conv2d 5x5, BatchNorm2d,
-            ReLU] → Conv2d 5x5, zero
+            ReLU] → Conv2d 5x5, which starts at zero
     Learns: L = 1/(2N) Σ_n ‖M_n - N dh_n‖², with dh from the block above (a constant), so that
             ∂L/∂M = dh_hat - dh
     Scale:  the loss is a mean, so dh is 1/N times a small number. M predicts N dh, whose size does

@@ -1,4 +1,4 @@
-"""Synthetic gradients: blocks of a network that do not wait for the gradient, but predict it."""
+"""Synthetic gradients: a block does not wait for its gradient. A module predicts it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from minigrad.rules.synthetic.modules import GradientModule, InputModule, Make, 
 from minigrad.rules.synthetic.sweeps import SWEEPS, warm_up
 
 RANDOM = ("sequential", "unlocked")  # modes in which a block can be left out of a step
-BASELINES = ("stale", "no-backprop")  # rules of their own, without modules
+BASELINES = ("stale", "no-backprop")  # these modes make other rules, which have no modules
 
 
 class _Family(type):
@@ -37,11 +37,11 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
 
     Blocks h_i = f_i(h_{i-1}), i = 1 ... L, with J_i = ∂h_i/∂h_{i-1}. One sweep upwards:
         h_i = f_i(h_{i-1}),  dh_hat_i = M_i(h_i, label),  dW_hat_i = (∂h_i/∂W_i)ᵀ dh_hat_i
-        M_{i-1} learns J_iᵀ dh_hat_i, found by the block above from its own prediction. The top
-        block uses the loss's gradient ∂L/∂h_L.
-    Once h_i is known, block i needs nothing from above. (A step after the sweep is the same as a
-    step within it: h_i is computed before W_i moves.)
-    Cost: that of backprop, and the modules' own products, which `cost` leaves out.
+        M_{i-1} learns J_iᵀ dh_hat_i. Block i computes it from its own prediction. The top block
+        uses the loss's gradient ∂L/∂h_L.
+    Once h_i is known, block i needs nothing from above. (It may step at once or after the sweep:
+    h_i is computed before W_i moves.)
+    Cost: that of backprop, and the modules' own products. `cost` leaves these out.
     Source: Jaderberg et al. 2016 (DNI), §2 and appendix A; Czarnecki et al. 2017.
     Taught in: 06_synthetic_gradients, 07_decoupled_interfaces.
     """

@@ -1,4 +1,4 @@
-"""The ways in which blocks and modules can learn from one batch: each is a function.
+"""Each function here is one way for blocks and modules to learn from one batch.
 
 The equations number the blocks from 1: h_i = f_i(h_{i-1}), i = 1 ... L, with modules M_i at the
 L - 1 interfaces between them. The code numbers them from 0: `modules[i]` gets the output of
@@ -18,7 +18,7 @@ from minigrad.rules.synthetic.modules import InputModule, Module
 
 
 class DecoupledNetwork:
-    """A network in blocks, the modules between them, and who was updated when.
+    """A network in blocks, the modules between them, and counts of the blocks' updates.
 
     probability  of each block to be updated in a step
     mixture      λ of `bp_lambda`

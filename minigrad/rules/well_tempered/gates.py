@@ -24,18 +24,21 @@ def hard(snr: Array) -> Array:
 
 
 def linear(snr: Array) -> Array:
-    """f(η) = min(1, η): the seed's."""
+    """f(η) = min(1, η), as in the original code."""
     return array_module(snr).minimum(snr, 1)
 
 
 def wiener(snr: Array) -> Array:
     """f(η) = η²/(1 + η²): the f that minimises E(f g - true g)² if η is known exactly."""
-    power = array_module(snr).minimum(snr, 1e9) ** 2  # finite where η is not
+    power = array_module(snr).minimum(snr, 1e9) ** 2  # so that η = ∞ gives 1, not NaN
     return power / (1 + power)
 
 
 def james_stein(snr: Array) -> Array:
-    """f(η) = max(0, 1 - 1/η²): Wiener's with η² - 1 for η², since noise adds 1 to η² on average."""
+    """f(η) = max(0, 1 - 1/η²).
+
+    This is Wiener's f with η² - 1 in the place of η²: noise adds 1 to η² on average.
+    """
     return 1 - 1 / array_module(snr).maximum(snr * snr, 1)
 
 
@@ -49,17 +52,18 @@ GATES: dict[str, Gate] = {
 
 
 def null_fraction(batches: float, size: int = 1, unbiased: bool = False) -> float:
-    r"""P(η < 1) if gradients are pure noise: B normal numbers of mean 0, the same variance each.
+    r"""P(η < 1) if gradients are pure noise: B normal numbers with mean 0 and one variance.
 
-    For one weight, η is |Student's t| with B - 1 degrees of freedom, times √(B/(B - 1)) unless
-    `unbiased`; for `size` independent weights that share an η, η² is Fisher's F(size, size (B - 1))
-    times B/(B - 1). With tan²θ = size F/(size (B - 1)), F's density becomes sin^(k-1) cos^(m-1):
+    One weight: η is |Student's t| with B - 1 degrees of freedom, times √(B/(B - 1)) unless
+    `unbiased`. `size` independent weights that share an η: η² is Fisher's F(size, size (B - 1)),
+    times B/(B - 1) unless `unbiased`. Put tan²θ = F/(B - 1): F's density becomes a product of
+    powers of sin θ and cos θ.
 
         P = 2 Γ((k + m)/2) / (Γ(k/2) Γ(m/2)) ∫₀^θ₁ sin^(k-1) θ cos^(m-1) θ dθ,
         k = size, m = size (B - 1), tan²θ₁ = 1/B, or 1/(B - 1) if unbiased
 
-    .632 for B = 10, .678 for B = 100, .683 for many; NaN for one. For an exponential average B is
-    the effective number of batches, and P is approximate.
+    For one weight P is .632 at B = 10, .678 at B = 100, .683 for many. It is NaN at B = 1. For an
+    exponential average B is the effective number of batches, and P is approximate.
     Source: Student 1908; Fisher 1924.
     """
     positive_int("size", size)

@@ -6,17 +6,17 @@ from minigrad.backend import Array, array_module
 
 
 class Moments:
-    r"""Weighted mean and variance of arrays g_1, g_2, ..., which are not kept.
+    r"""Weighted mean and variance of arrays g_1 ... g_t. The arrays are not kept.
 
-    The first weighs w_1 β^(t-1), the last w_t, with β = `decay` (1: nothing fades). With
-    W = Σ weights, Q = Σ weights², and W' what was there before g:
+    The first has the weight w_1 β^(t-1), the last w_t. β is `decay`; with 1 nothing fades.
+    W = Σ weights, Q = Σ weights². W' is the part of W that comes from before g:
 
         W ← β W + w,   Q ← β² Q + w²                       W' = β W
         δ = g - mean,  mean ← mean + (w/W) δ,  S ← β S + (w W'/W) δ²
 
-    variance = S/W (biased, as in the seed). count = W²/Q is the effective number of arrays: t for
-    equal weights, and towards (1 + β)/(1 - β) for fading ones. S is a sum of squares, so it is
-    never negative. mean(g²) - mean² would be a difference of large numbers.
+    variance = S/W (biased, as in the original code). count = W²/Q is the effective number of
+    arrays: t for equal weights, and towards (1 + β)/(1 - β) for fading ones. S is a sum of squares,
+    so it is never negative. mean(g²) - mean² could be: it is a difference of large numbers.
     Source: Welford 1962; West 1979 for weights; Kish 1965 for the effective number.
     """
 
@@ -34,7 +34,7 @@ class Moments:
         self._scratch: tuple[Array, Array] | None = None
 
     def add(self, g: Array, weight: float = 1.0) -> None:
-        """Take g in. g is not kept. Sums are in float64, where a float32's square is exact."""
+        """Add g to the sums. g is not kept. In float64 the square of a float32 is exact."""
         xp = array_module(g)
         if self.weight == 0:
             self.mean = g.astype("float64")

@@ -30,14 +30,14 @@ class WellTempered(Wrapper):
 
     Over a window of B mini-batches:  ḡ = Σ g_b/B,  σ² = Σ (g_b - ḡ)²/B,  η = |ḡ| / (σ/√B);
     f(η) = min(1, η), or another gate.
-    Lagged (2019, the seed): g_b ← f(η of the window before) g_b. The first window is not gated.
+    Lagged (2019, the original): g_b ← f(η of the window before) g_b. The first window is not gated.
     Within the step (2018, `micro_batch_size=n`): the batch is cut into micro-batches of n. The
     weights stand still over all of them. The step is f(η) ḡ, with ḡ's own η.
 
     σ = 0 and ḡ ≠ 0: η = ∞. All g_b = 0, a *dead* weight: η = 0. It is counted apart and is not
     gated, since it may have a gradient later. B < 2: nothing is gated, with a warning. A smaller
     last batch counts by its size. Layers that share an array have one η, of the sum of their
-    gradients. `print(rule.measured)` shows all by parameter.
+    gradients. `print(rule.measured)` shows a table.
     Source: ansuini/WellTemperedSGD, wtb.py (2019), wtsgd.py (2018). Taught in: 05_well_tempered.
     """
 
@@ -60,14 +60,15 @@ class WellTempered(Wrapper):
         gate              "linear", "none", "hard", "wiener", "james-stein", or a function of η. η
                           is an array and may contain ∞
         window            "epoch", or the number of mini-batches after which η is measured again
-        decay             instead of windows: η is of an exponential average over all steps before
-                          (two at least). The step k back weighs decay^k
+        decay             instead of windows: η comes from an exponential average over all steps
+                          before, two at least. The step k back has the weight decay^k
         micro_batch_size  examples in each micro-batch; the gate then works within the step. Its old
                           name is mini_batch
-        per               what has one η: each "parameter"; all weights into a "neuron" (or channel)
-                          together, η² = Σ ḡ² / Σ σ²/B; or all of a "layer"
+        per               what has an η of its own: each weight ("parameter"), all weights into a
+                          "neuron" (or channel), or all weights of a "layer". Weights that share an
+                          η have η² = Σ ḡ² / Σ σ²/B
         unbiased          σ² = Σ (g_b - ḡ)²/(B - 1). Without it η is larger by √(B/(B - 1)), as in
-                          the seed
+                          the original code
         """
         super().__init__(Backprop() if rule is None else rule)
         micro_batch_size = renamed(
@@ -110,7 +111,7 @@ class WellTempered(Wrapper):
         """Begin a new window."""
         self._moments: dict[str, Moments] = {}
         self._steps = 0  # mini-batches so far
-        self._examples = 0  # in the first of them
+        self._examples = 0  # in the first mini-batch
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         if model is not self.model:
@@ -135,7 +136,7 @@ class WellTempered(Wrapper):
 
     def _within_step(self, model: Layer, loss: Loss, x: Array, target: Array, n: int) -> float:
         """ḡ over the batch's micro-batches of n examples, gated by its own η."""
-        self._restart()  # an interrupted step may have left something
+        self._restart()  # a step that was interrupted may have left sums
         total = 0.0
         for start in range(0, len(x), n):
             part = slice(start, start + n)
@@ -157,7 +158,7 @@ class WellTempered(Wrapper):
         return self._first.get(key, key)
 
     def _mean(self, key: str) -> Array:
-        """ḡ. If m layers share the array, it is an m-th of ḡ: the optimiser adds the parts."""
+        """ḡ. Where m layers share the array, each gets ḡ/m: the optimiser adds the parts."""
         first = self._by_array(key)
         mean = self._moments[first].mean
         return mean / len(self._groups[first]) if first in self._groups else mean
@@ -167,7 +168,7 @@ class WellTempered(Wrapper):
         return [] if self.model is None else list(self.model.leaves())
 
     def _add(self, examples: int) -> None:
-        """Take the gradients that the rule has left into the window."""
+        """Add the gradients that the rule has written to the window."""
         self._examples = self._examples or examples
         weight = examples / self._examples
         grads = {prefix + k: g for prefix, layer in self._leaves() for k, g in layer.grads.items()}
@@ -216,7 +217,7 @@ class WellTempered(Wrapper):
             }
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all measurements, on the host, flat; and the wrapped rule's state."""
+        """Copies of all measurements and the wrapped rule's state: a flat dict, on the host."""
         state: dict[str, Any] = {"settings": self._settings()}
         state |= {"steps": self._steps, "examples": self._examples}
         if self.measured is not None:
@@ -280,7 +281,7 @@ class WellTempered(Wrapper):
         return self.measured.total.below_one if self.measured else math.nan
 
     def _settings(self) -> str:
-        """How η is measured, as text. Saved states contain it, so its words stay as they are."""
+        """How η is measured, as text. Saved states contain it, so do not change its words."""
         how = f"window={self.window!r}"
         if self.decay is not None:
             how = f"decay={self.decay}"

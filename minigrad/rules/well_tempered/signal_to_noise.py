@@ -20,10 +20,10 @@ PER = ("parameter", "neuron", "layer")
 
 @dataclass(frozen=True)
 class Fractions:
-    """Shares of a number of `weights`.
+    """How many `weights` there are, and which share of them is noisy or dead.
 
-    below_one    those with η < 1: the seed's "fraction". Dead weights have η = 0, unless they share
-                 an η with live ones
+    below_one    those with η < 1; "fraction" in the original code. Dead weights have η = 0, unless
+                 they share an η with live ones
     dead         those without a gradient in any mini-batch
     live_below   those with η < 1, among the ones that are not dead
     null         what `live_below` would be if gradients were pure noise
@@ -96,7 +96,7 @@ class SignalToNoise:
 
     @cached_property
     def _counts(self) -> dict[str, np.ndarray]:
-        """By parameter, five numbers of weights: all; with η < 1; dead; live with η < 1; live ones
+        """For each parameter five counts: all weights; with η < 1; dead; live with η < 1; live ones
         that would have η < 1 if gradients were pure noise."""
         dead = {key: int(array.sum()) for key, array in self.dead.items()}
         counts = {}
@@ -168,7 +168,7 @@ def _check_units(
 
 
 def _pooled(arrays: list[Array], axes: list[int | None]) -> list[Array]:
-    """Each array's sum over all axes but the given one (None: over all), added up over the arrays.
+    """Sum each array over all axes but the given one (None: over all), and add up the sums.
 
     The result has one such sum for each array, in a shape that broadcasts to it.
     """

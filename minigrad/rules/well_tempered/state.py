@@ -13,7 +13,7 @@ STATE = ("snr", "dead", "mean", "sum", "batches", "weight", "squares")  # arrays
 
 
 def fitting(name: str, value: Any, like: Array | None, is_array: bool) -> Any:
-    """A number of a state, or a copy of its array where the parameter `like` is, if it fits."""
+    """Check one value of a state: returns a number, or a copy of the array where `like` is."""
     if like is None:
         raise KeyError(f"{name!r} is of no parameter of the model")
     if not is_array:
