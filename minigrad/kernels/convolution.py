@@ -91,7 +91,7 @@ def convolve_jvp_plain(
 def kernel_gradients(
     dy: Array, rows: Array, kernel_size: Pair, stride: Pair
 ) -> tuple[Array, Array]:
-    """(dW, db): dW' = colsᵀ dy, db = Σ dy. The sum is over each group of parts, then over groups."""
+    """(dW, db): dW' = colsᵀ dy, db = Σ dy. Each group of parts is summed first, then the groups."""
     dys = channels_last(dy)
     xp = array_module(dy, rows)
     C = rows.shape[3]

@@ -18,9 +18,7 @@ def standardise(
     if mean is None:
         mean = x.mean(axis=0)
         x_hat = x - mean
-        var = (x_hat * x_hat).mean(
-            axis=0
-        )  # E[x²] - E[x]² has larger rounding errors
+        var = (x_hat * x_hat).mean(axis=0)  # E[x²] - E[x]² has larger rounding errors
     else:
         x_hat = x - mean
     inv_std = 1 / xp.sqrt(var + eps)

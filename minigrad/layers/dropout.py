@@ -68,9 +68,7 @@ class Dropout(Layer):
 
     def _mask(self, x: Array) -> Array:
         xp = array_module(x)
-        if (
-            xp.__name__ not in self.generators
-        ):  # x decides the device
+        if xp.__name__ not in self.generators:  # x decides the device
             self.generators[xp.__name__] = device_generator(self._seed, xp)
         kept = self.generators[xp.__name__].random(x.shape, dtype=np.float32) >= self.p
         return kept.astype(x.dtype) / (1 - self.p)
