@@ -105,7 +105,7 @@ def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None)
     stepped = {id(leaf) for _, leaf in optimizer.model.leaves()}
     if not stepped <= here.keys():
         raise ValueError(
-            "the optimiser steps another model than the one to be trained; make it anew: "
+            "the optimiser steps another model than the one to be trained; make a new one: "
             f"{name}(model, lr=...)"
         )
     part = optimizer.model
@@ -114,11 +114,11 @@ def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None)
     if left and not chosen:
         raise ValueError(
             f"the optimiser steps only a part of the model. The layers {left} would never move. "
-            f"Make it anew: {name}(model, lr=...). To train a part on purpose, take it from the "
+            f"Make a new one: {name}(model, lr=...). To train a part on purpose, take it from the "
             f"model: {name}(model[2:], lr=...)"
         )
     if schedule is not None and schedule.optimizer is not optimizer:
-        raise ValueError("the schedule is another optimiser's; make it anew for this one")
+        raise ValueError("the schedule is another optimiser's; make a new one for this optimiser")
 
 
 def _check_last_batch(model: Layer, examples: int, batch_size: int) -> None:

@@ -91,7 +91,8 @@ class Beale(Surface):
 
     def gradient(self, x: Array) -> Array:
         xp = array_module(x)
-        x, y = x[..., 0], x[..., 1]
+        y = x[..., 1]
+        x = x[..., 0]
         r1, r2, r3 = self._residuals(x, y)
         y2 = y * y
         dx = 2 * (r1 * (y - 1) + r2 * (y2 - 1) + r3 * (y2 * y - 1))
@@ -122,14 +123,16 @@ class Rosenbrock(Surface):
     limits = ((-1.5, 1.5), (-0.5, 1.5))
 
     def height(self, x: Array) -> Array:
-        x, y = x[..., 0], x[..., 1]
+        y = x[..., 1]
+        x = x[..., 0]
         a = 1 - x
         r = y - x * x
         return a * a + 100 * (r * r)
 
     def gradient(self, x: Array) -> Array:
         xp = array_module(x)
-        x, y = x[..., 0], x[..., 1]
+        y = x[..., 1]
+        x = x[..., 0]
         r = y - x * x
         return xp.stack([-2 * (1 - x) - 400 * x * r, 200 * r], axis=-1)
 

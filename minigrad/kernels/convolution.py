@@ -287,14 +287,11 @@ def _sum_of_convolutions(terms: list[tuple[Array, Array]], b: Tangent, stride: P
 
 
 def _parts(rows: Array, kernel_size: Pair, stride: Pair, outputs: int, m: int = 0) -> list[slice]:
-    """Cut the batch into parts that stay in the cache.
-
-    A part has its cols and `outputs` numbers for each window. m: the m of `winograd`, or 0.
-    """
+    """Cut the batch. A part's cols, and `outputs` numbers for each window, fit the cache."""
     OH, OW = output_size(rows.shape[1:3], kernel_size, stride)
     KH, KW = kernel_size
-    if m:
+    if m:  # the m of `winograd`. Its windows have one row
         OH = OH // m * (m + 2)
-        KH = 1  # its windows have one row
+        KH = 1
     numbers = OH * OW * (KH * KW * rows.shape[3] + outputs)
     return parts(len(rows), numbers * rows.itemsize, rows)

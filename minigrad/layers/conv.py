@@ -128,8 +128,10 @@ class Conv2d(Layer):
         if x_dot is not None:
             self.check_tangent(x_dot, x.shape)
         self.cache = None
-        W, W_dot = self.params["W"], params_dot["W"]
-        b, b_dot = self.params.get("b"), params_dot.get("b")
+        W = self.params["W"]
+        W_dot = params_dot["W"]
+        b = self.params.get("b")
+        b_dot = params_dot.get("b")
         return convolve_with_tangent(x, x_dot, W, W_dot, b, b_dot, self.stride, self.padding)
 
     def _check(self, x: Array) -> None:

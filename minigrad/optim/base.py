@@ -78,7 +78,7 @@ class Optimizer(Configured):
         self._tied = tied(self._params)
 
     def step(self) -> None:
-        """One update of every parameter whose layer has gradients."""
+        """Update every parameter that has a gradient."""
         for net, layers in self._nets:
             if net._layers is not layers:
                 self.check_model()
