@@ -1,4 +1,4 @@
-"""The arguments of `fit` and `evaluate`, checked before the first step."""
+"""Checks of the arguments of `fit` and `evaluate`, before the first step."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from minigrad.rules import Rule
 
 
 def check(kind: type, name: str, value: Any, example: str, methods: tuple[str, ...] = ()) -> None:
-    """A TypeError that names the argument, what was expected and what came, or nothing.
+    """TypeError unless `value` is of this kind.
 
-    methods: an object of any class that has these will do as well.
+    methods: an object of another class is accepted if it has all of these methods.
     """
     if isinstance(value, type):
         raise TypeError(
@@ -37,7 +37,7 @@ def check_parts(
     schedule: Schedule | None = None,
     history: History | None = None,
 ) -> None:
-    """TypeError unless each of these is what its name says."""
+    """TypeError unless each argument is of the kind that its name says."""
     check(Layer, "model", model, "mg.Sequential(*layers)")
     check(Loss, "loss", loss, "mg.CrossEntropyLoss()", ("forward", "backward"))
     check(Rule, "rule", rule, "mg.rules.Backprop()", ("estimate", "end_epoch"))
@@ -60,7 +60,7 @@ def check_callable(name: str, value: Any, arguments: str) -> None:
 
 
 def check_flag(name: str, value: Any) -> None:
-    """TypeError unless `value` is True or False: "no" would count as true."""
+    """TypeError unless `value` is True or False. (Python takes the text "no" as true.)"""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {_said(value)}")
 
@@ -73,7 +73,7 @@ def checked(
     test: Dataset | None,
     batch_size: int,
 ) -> tuple[Dataset, Dataset | None]:
-    """The data where the model is, in its dtype; an error unless all fits together."""
+    """(train, test) on the model's device and in its dtype. Raises unless all fits together."""
     positive_int("batch_size", batch_size)
     check_dataset("train", train)
     on_test = checked_set("test", test, model)
@@ -93,7 +93,7 @@ def _check_alike(name: str, dataset: Dataset | None, train: Dataset) -> None:
 
 
 def checked_set(name: str, dataset: Dataset | None, model: Layer) -> Dataset | None:
-    """A further set where the model is, in its dtype, if there is one."""
+    """The set on the model's device and in its dtype. None stays None."""
     if dataset is None:
         return None
     check_dataset(name, dataset)
@@ -108,14 +108,14 @@ def check_dataset(name: str, dataset: Any) -> None:
 
 
 def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None) -> None:
-    """ValueError when the optimiser would step other layers than those that are to learn."""
+    """ValueError if the optimiser moves other layers than those of the model."""
     name = type(optimizer).__name__
     optimizer.check_model()
     here = {id(leaf): prefix for prefix, leaf in model.leaves()}
     stepped = {id(leaf) for _, leaf in optimizer.model.leaves()}
     if not stepped <= here.keys():
         raise ValueError(
-            "the optimiser steps another model than the one to be trained; make it anew: "
+            "the optimiser steps another model than the one to be trained; make a new one: "
             f"{name}(model, lr=...)"
         )
     part = optimizer.model
@@ -123,16 +123,16 @@ def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None)
     left = [here[id(leaf)] for _, leaf in model.leaves() if leaf.params and id(leaf) not in stepped]
     if left and not chosen:
         raise ValueError(
-            f"the optimiser steps a part of the model alone, and layers {left} would never move; "
-            f"make it anew: {name}(model, lr=...). To train a part on purpose, take it from the "
+            f"the optimiser steps only a part of the model. The layers {left} would never move. "
+            f"Make a new one: {name}(model, lr=...). To train a part on purpose, take it from the "
             f"model: {name}(model[2:], lr=...)"
         )
     if schedule is not None and schedule.optimizer is not optimizer:
-        raise ValueError("the schedule is another optimiser's; make it anew for this one")
+        raise ValueError("the schedule is another optimiser's; make a new one for this optimiser")
 
 
 def _check_last_batch(model: Layer, examples: int, batch_size: int) -> None:
-    """ValueError if the smallest batch is too small for a layer, as batch norm needs two."""
+    """ValueError if the smallest batch is too small for a layer. BatchNorm1d needs two examples."""
     smallest = examples % batch_size or min(batch_size, examples)
     for layer in model.modules():
         if layer.min_batch > smallest:
@@ -143,21 +143,21 @@ def _check_last_batch(model: Layer, examples: int, batch_size: int) -> None:
                 if whole:
                     advice += f", or leave the last ones out, train.take({whole})"
             raise ValueError(
-                f"{type(layer).__name__} needs at least {layer.min_batch} examples in each batch, "
-                f"and of {examples} examples in batches of {batch_size} the last has {smallest}: "
-                f"{advice}"
+                f"{type(layer).__name__} needs at least {layer.min_batch} examples in each batch. "
+                f"With {examples} examples and batch_size={batch_size} the last batch has "
+                f"{smallest}: {advice}"
             )
 
 
 def a_parameter(model: Layer) -> Any:
-    """Some parameter of the model: it tells where the data must be, and in which dtype."""
+    """Any parameter of the model. The data need its device and its dtype."""
     return next((a for _, layer in model.leaves() for a in layer.params.values()), None)
 
 
 def why_not_finite(model: Layer, x: Any, first: bool) -> str:
-    """What to do about a loss that is not finite: in the data, the parameters, or the lr.
+    """Why the loss may not be finite, and what to do.
 
-    first: no step was made before.
+    first: whether it is the first step.
     """
     if not _finite(x):
         return "x has NaN or infinite values: look at the data"
@@ -174,7 +174,7 @@ def _finite(array: Any) -> bool:
 
 
 def _said(value: Any) -> str:
-    """A value in an error: None, a text, a number, or what kind of thing it is."""
+    """A value for an error: None, texts and numbers themselves, else the name of its class."""
     if value is None or isinstance(value, str | int | float):
         return repr(value)
     return type(value).__name__

@@ -1,4 +1,4 @@
-"""Checks of arguments, at the borders: each returns the value or says what was expected."""
+"""Checks of arguments. Each returns the value, or raises an error that says what was expected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLOATS = (np.dtype("float32"), np.dtype("float64"))
 
 
 def float_dtype(dtype: Any) -> np.dtype:
-    """`dtype` as a NumPy dtype; only float32 and float64 will do."""
+    """`dtype` as a NumPy dtype. TypeError unless it is float32 or float64."""
     result = np.dtype(dtype)
     if result not in FLOATS:
         raise TypeError(f"dtype must be float32 or float64, got {result}")
@@ -24,14 +24,14 @@ def float_dtype(dtype: Any) -> np.dtype:
 
 
 def positive_int(name: str, value: Any, least: int = 1) -> int:
-    """`value` as an int of at least `least`, or a ValueError that names the argument."""
+    """`value` as an int. ValueError unless it is an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
 
 
 def not_negative(name: str, value: Any) -> float:
-    """`value` as a float; a TypeError if it is no number, a ValueError unless 0 <= value < ∞."""
+    """`value` as a float. TypeError if it is not a number, ValueError unless 0 <= value < ∞."""
     number = isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()
     if not number or isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be a number >= 0, got {value!r}, a {type(value).__name__}")
@@ -41,7 +41,7 @@ def not_negative(name: str, value: Any) -> float:
 
 
 def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
-    """(rows, columns) from one integer or two."""
+    """(rows, columns) from one integer or from two."""
     values = value if isinstance(value, tuple | list) else (value, value)
     if len(values) != 2:
         raise ValueError(f"{name} must be an integer or two of them, got {value!r}")
@@ -49,10 +49,10 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
 
 
 def renamed(**names: str) -> Callable[[F], F]:
-    """A decorator: the function also takes old keyword arguments, and warns: @renamed(old="new").
+    """A decorator: the function also accepts old names of arguments. @renamed(old="new").
 
-    `names` maps each old name to the new one. An old name gives a DeprecationWarning at the place
-    of the call. TypeError for an old name beside its new one.
+    `names` is {old name: new name}. A call with an old name gives a DeprecationWarning. A call
+    with both names raises TypeError.
     """
 
     def decorate(function: F) -> F:

@@ -1,4 +1,4 @@
-"""What a training run measured, as lists; saved as JSON that anything can read."""
+"""The measurements of a training run, as lists. They can be saved as JSON."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ LATER = ("validation_loss", "validation_accuracy", "validation_clean_accuracy")
 
 @dataclass
 class History:
-    """One entry per evaluated epoch in each list (`step_loss`: one per step).
+    """Each list has one entry for each evaluated epoch. (`step_loss` has one for each step.)
 
-    epoch           which epoch an entry was measured after, counted from 1
+    epoch           the number of the epoch just before the evaluation, counted from 1
     train_loss, train_accuracy, test_loss, test_accuracy, validation_loss, validation_accuracy
-                    means over the whole sets, with the weights after that epoch; the lists of a
-                    set that was not given stay empty
+                    means over the whole sets, with the weights after that epoch. If a set is
+                    not given, its lists stay empty
     train_clean_accuracy, test_clean_accuracy, validation_clean_accuracy
-                    by the labels before noise was put on them; without noise the same
-    seconds         training time since the entry before, in seconds, without evaluations
-    step_loss       each step's batch loss, before that step
-    settings        what the run was made with: batch_size, shuffle, seed, and the rest in words
-    stopped         why it ended early ("interrupted ...", "diverged ..."), else None
+                    accuracies with the labels before noise. Without noise: the same as above
+    seconds         training time since the last evaluation, in seconds, without evaluations
+    step_loss       the loss of each step's batch, before the parameters move
+    settings        the settings of the run: batch_size, shuffle, seed, and the others as text
+    stopped         why the run ended early ("interrupted ...", "diverged ..."), else None
     """
 
     epoch: list[int] = field(default_factory=list)
@@ -45,12 +45,12 @@ class History:
     stopped: str | None = None
 
     def save(self, path: str | Path) -> None:
-        """Write it as JSON; an interrupt leaves the old file, or none."""
+        """Write the history as JSON. After an interrupt the old file is still there, if any."""
         write_json(path, asdict(self))
 
     @classmethod
     def load(cls, path: str | Path) -> History:
-        """Read what `save` wrote; ValueError, naming the file, for anything else."""
+        """Read a file from `save`. ValueError, with the file's name, for any other file."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=float)
         except ValueError as error:
@@ -69,7 +69,7 @@ class History:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write strict JSON by way of a temporary file; NaN and infinities become strings."""
+    """Write strict JSON to a temporary file, then rename it. NaN and infinities become strings."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -83,7 +83,7 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def strict(value: Any) -> Any:
-    """`value` as JSON has it: NumPy numbers as Python's, non-finite numbers as text."""
+    """`value` for JSON: NumPy numbers become Python's, numbers that are not finite become text."""
     if isinstance(value, dict):
         return {str(k): strict(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

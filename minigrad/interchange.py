@@ -1,4 +1,4 @@
-"""To and from PyTorch: the same networks under PyTorch's names and shapes, as plain arrays."""
+"""Weights to and from PyTorch, with PyTorch's names and shapes, as arrays."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ TORCH_NAMES = {"W": "weight", "b": "bias", "gamma": "weight", "beta": "bias"}
 
 
 def to_torch_state_dict(model: Layer) -> dict[str, np.ndarray]:
-    """The model's state with PyTorch's names and shapes, as NumPy arrays.
+    """The model's parameters and buffers as NumPy arrays, with PyTorch's names and shapes.
 
-    "0.W" (in, out) becomes "0.weight" (out, in); kernels, biases and batch-norm statistics keep
-    their shapes. `{k: torch.from_numpy(v) for k, v in d.items()}` is ready for an
-    `nn.Sequential` of the same layers.
+    A Linear layer's "0.W" (in, out) becomes "0.weight" (out, in). All other arrays keep their
+    shapes. With d this dict, an `nn.Sequential` of the same layers can load
+    `{k: torch.from_numpy(v) for k, v in d.items()}`.
     """
     state = model.state_dict()
     return {theirs: _turned(ours, state[ours]) for ours, theirs in _names(model)}
 
 
 def from_torch_state_dict(model: Layer, d: Mapping[str, Any], by: str = "name") -> None:
-    """Take over PyTorch's state: arrays, or tensors on the CPU.
+    """Load a PyTorch state into the model. If one array does not fit, none is loaded.
 
-    by="name" matches "0.weight" with "0.W"; by="order" matches the n-th entry with the n-th,
-    for PyTorch models that name their layers ("conv1.weight"). Everything is checked first.
+    model  its parameters and buffers are replaced
+    d      {name: array, or tensor on the CPU}
+    by     "name": "0.weight" goes to "0.W". "order": the n-th entry of `d` goes to the model's
+           n-th array. Use it if the PyTorch layers have names of their own, as "conv1.weight"
     """
     names = list(_names(model))
     if by == "name":
-        pairs = [(ours, theirs) for ours, theirs in names]
+        pairs = names
         missing = [theirs for _, theirs in pairs if theirs not in d]
         unknown = sorted(d.keys() - {theirs for _, theirs in pairs})
         if missing or unknown:
@@ -41,7 +43,7 @@ def from_torch_state_dict(model: Layer, d: Mapping[str, Any], by: str = "name") 
             )
     elif by == "order":
         if len(d) != len(names):
-            raise KeyError(f"the model has {len(names)} entries, the state {len(d)}: {list(d)}")
+            raise KeyError(f"the model has {len(names)} entries, the state has {len(d)}: {list(d)}")
         pairs = [(ours, theirs) for (ours, _), theirs in zip(names, d, strict=True)]
     else:
         raise ValueError(f'by must be "name" or "order", got {by!r}')
@@ -49,10 +51,12 @@ def from_torch_state_dict(model: Layer, d: Mapping[str, Any], by: str = "name") 
 
 
 def start_as_torch(model: Layer, seed: int) -> None:
-    """The weights that `torch.manual_seed(seed)` and the same layers, made in order, would have.
+    """Give the model the weights that PyTorch draws after `torch.manual_seed(seed)`.
 
-    Bit for bit, without PyTorch, for Linear and Conv2d layers in float32: PyTorch draws each
-    number of U(-a, a) as 24 bits u of a Mersenne Twister, and rounds 2a u/2^24 - a once.
+    PyTorch's model must have the same layers, made in the same order. The weights are equal bit
+    for bit. PyTorch itself is not needed. Only Linear and Conv2d layers in float32 may have
+    parameters. PyTorch draws a number from U(-a, a) in this way: a Mersenne Twister gives 24 bits
+    u. The number is 2a u/2^24 - a, rounded once.
     """
     random = np.random.RandomState(seed % 2**32)
     state = model.state_dict()
@@ -64,6 +68,7 @@ def start_as_torch(model: Layer, seed: int) -> None:
         turned = {name: _turned(name, state[prefix + name]) for name in layer.params}
         bound = np.float32(1 / np.sqrt(turned["W"][0].size))
         for name, array in turned.items():
+            # u/2^24, then 2a u/2^24 - a with a = bound
             u = (random.randint(0, 2**32, array.size, "uint32") & 0xFFFFFF) / 2.0**24
             drawn = (u * float(bound + bound) - float(bound)).astype(np.float32)
             state[prefix + name] = _turned(name, drawn.reshape(array.shape))
@@ -78,6 +83,6 @@ def _names(model: Layer) -> Iterator[tuple[str, str]]:
 
 
 def _turned(name: str, array: np.ndarray) -> np.ndarray:
-    """A Linear layer's W is (in, out) here and (out, in) there; all else is alike."""
+    """A Linear layer's W, transposed: (in, out) here, (out, in) in PyTorch. Others unchanged."""
     turn = array.ndim == 2 and name.rpartition(".")[2] == "W"
     return np.ascontiguousarray(array.T) if turn else array

@@ -1,8 +1,7 @@
-"""Networks by name: each function returns a fresh Sequential.
+"""Networks by name. Each function returns a new Sequential.
 
-A network puts out logits unless its docstring says otherwise. All functions take `dtype`, and `rng`
-or `seed`. The layers draw their start one after the other from one generator, so that a seed stands
-for the whole network.
+The output is logits unless the docstring says otherwise. All functions take `dtype`, and `rng` or
+`seed`. All layers draw their initial weights from one generator. One seed thus fixes all weights.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from minigrad.layers import (
     Softmax,
 )
 
-# {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}: the layers whose class says is_activation
+# {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}: the layers with is_activation = True
 ACTIVATIONS: dict[str, type[Layer]] = {
     name.lower(): item
     for name, item in vars(layers).items()
@@ -47,9 +46,11 @@ def mlp(
     rng: np.random.Generator | None = None,
     seed: int | None = None,
 ) -> Sequential:
-    """Flatten, then Linear layers sizes[0]-sizes[1]-..., with an activation between two of them.
+    """Flatten, then Linear layers sizes[0]-sizes[1]-..., with an activation between them.
 
-    activation: "relu", "sigmoid" or "tanh". batch_norm: a BatchNorm1d before each activation.
+    activation  "relu", "sigmoid" or "tanh"
+    batch_norm  whether there is a BatchNorm1d before each activation
+    bias        whether the Linear layers have a bias
     """
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}")
@@ -67,7 +68,7 @@ def mlp(
 
 
 def ds4420_toy(*, dtype: Any = "float32", **start: Any) -> Sequential:
-    """DS 4420's worked example: 3-2-1, sigmoids, no biases; puts out a probability."""
+    """DS 4420's worked example: 3-2-1, sigmoids, no biases. Its output is a probability."""
     rng = host_generator(**start)
     return Sequential(
         Linear(3, 2, bias=False, dtype=dtype, rng=rng),
@@ -80,7 +81,7 @@ def ds4420_toy(*, dtype: Any = "float32", **start: Any) -> Sequential:
 def ds4420_mlp(double_softmax: bool = False, *, dtype: Any = "float32", **start: Any) -> Sequential:
     """DS 4420's network for digits: 784-32-10, sigmoids.
 
-    double_softmax: with the Softmax at the end that the seed has, before a loss that has its own.
+    double_softmax: whether it ends in a Softmax, as in the seed. CrossEntropyLoss has another one.
     """
     net = mlp((784, 32, 10), "sigmoid", dtype=dtype, **start)
     return Sequential(*net.layers, Softmax()) if double_softmax else net
@@ -89,8 +90,8 @@ def ds4420_mlp(double_softmax: bool = False, *, dtype: Any = "float32", **start:
 def lenet(p1: float = 0.0, p2: float = 0.0, *, dtype: Any = "float32", **start: Any) -> Sequential:
     """The well-tempered seed's LeNet for 28x28 images, 431,080 parameters.
 
-    p1, p2: how much the two dropouts drop. The seed ends in log-softmax and uses NLLLoss; logits
-    and CrossEntropyLoss are the same loss.
+    p1, p2: p of the two Dropout layers. The seed ends in log-softmax and uses NLLLoss. Here the
+    output is logits. With CrossEntropyLoss the loss is the same.
     """
     rng = host_generator(**start)
     return Sequential(
@@ -115,7 +116,7 @@ def wtb_mlp(**options: Any) -> Sequential:
 
 
 def gist_mlp(**options: Any) -> Sequential:
-    """The synthetic-gradients gist's network: 784-100-10, ReLU (without its ReLU on the logits)."""
+    """The synthetic-gradients gist's network: 784-100-10, ReLU (here with no ReLU at the end)."""
     return mlp((784, 100, 10), **options)
 
 

@@ -9,7 +9,7 @@ from minigrad.history import History
 
 
 class Bar:
-    """A progress bar: tqdm with the loss and the speed, written to at most ten times a second."""
+    """tqdm's progress bar with loss and speed. It is updated at most ten times a second."""
 
     def __init__(self, steps: int, show: bool | None):
         from tqdm import tqdm
@@ -17,9 +17,9 @@ class Bar:
         hide = not (sys.stderr.isatty() if show is None else show)
         self.bar = tqdm(total=steps, disable=hide, unit="step", dynamic_ncols=True, leave=False)
         self.hidden = hide
-        self.tail = ""  # what the last evaluation found
-        self.written = 0.0  # when the bar was last written
-        self.pending = 0  # steps since then
+        self.tail = ""  # the result of the last evaluation, as text
+        self.written = 0.0  # the time of the last update
+        self.pending = 0  # steps since the last update
 
     def update(self, value: float, steps: int = 1) -> None:
         if self.hidden:
@@ -29,7 +29,8 @@ class Bar:
         if now - self.written > 0.1:
             self.bar.set_postfix_str(f"loss {value:.4f}{self.tail}", refresh=False)
             self.bar.update(self.pending)
-            self.written, self.pending = now, 0
+            self.written = now
+            self.pending = 0
 
     def evaluated(self, history: History) -> None:
         for kind in ("validation", "test", "train"):

@@ -1,4 +1,4 @@
-"""What an object was made with, in its repr."""
+"""A repr that shows the arguments of an object."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 
 class Configured:
-    """Its repr says every argument but the first, as one would type them: SGD(lr=0.1, ...).
+    """Its repr shows all arguments but the first: SGD(lr=0.1, ...).
 
-    The first one is what it belongs to: a model, or an optimiser. An argument's value is the
-    attribute of the same name; an argument that became no attribute is told as it was given.
+    The first argument is left out: it is a model, or an optimiser. The value shown is the
+    attribute with the argument's name. If there is none, it is the value that was given.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
         try:
             bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
-        except TypeError:  # __init__ says it better; or a copy is being made
+        except TypeError:  # __init__ will raise a better error, or this is a copy
             return self
         bound.apply_defaults()
         vars(self)["_given"] = dict(list(bound.arguments.items())[2:])
@@ -41,7 +41,7 @@ class Configured:
 
 
 def _text(value: Any) -> str:
-    """As one would type it: 0.1, not 0.1000000000; 0 for 0.0."""
+    """The value as text, in its shortest form: 0.1, and 0 for 0.0."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and float(f"{value:g}") == value:

@@ -1,8 +1,9 @@
-"""Fast methods beside plain ones: a class that changes the plain one does not inherit the fast one.
+"""Fast methods and plain methods. A class that changes the plain one must not inherit the fast one.
 
-`Linear.backward_params` is `Linear.backward` without dx, and faster. A class derived from Linear
-that changes `backward` must not keep it: its gradients would still be Linear's. Such a class gets
-the base's own form in its place, which calls the plain method.
+`Linear.backward_params` computes the gradients of `Linear.backward`. It is faster, because it does
+not compute dx. Suppose a class is derived from Linear and changes `backward`. With Linear's
+`backward_params` it would get Linear's gradients, not its own. The class gets
+`Layer.backward_params` instead, which calls `backward`.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ Pairs = Mapping[str, tuple[str, ...]]  # {name of the fast method: names of its 
 
 
 def prefer_plain(cls: type, base: type, pairs: Pairs) -> None:
-    """Give `cls` the base's form of each fast method whose plain methods it changes."""
+    """If `cls` changes a plain method, give it the base's form of the fast one."""
     for fast, plain in pairs.items():
         if _place(cls, fast) > min(_place(cls, name) for name in plain):
             _fall_back(cls, base, fast, plain)
 
 
 def prefer_own(item: object, name: str, value: Any, base: type, pairs: Pairs) -> Any:
-    """The same for one object, where layer.backward = value sets a plain method: what to set."""
+    """The same for one object: layer.backward = value. Returns the method to set."""
     for fast, plain in pairs.items():
         if name in plain and getattr(type(item), fast) is not vars(base)[fast]:
             vars(item).setdefault(fast, OwnFast(item, base, fast))
@@ -60,20 +61,20 @@ class OwnFast:
 
 
 def _place(cls: type, name: str) -> int:
-    """How far up among the classes that `cls` is derived from the method is written."""
+    """The position in `cls.__mro__` of the first class that defines the method."""
     return next(i for i, above in enumerate(cls.__mro__) if name in vars(above))
 
 
 def _fall_back(cls: type, base: type, fast: str, plain: tuple[str, ...]) -> None:
-    """Put the base's form of `fast` into `cls`, unless that is what it inherits anyway.
+    """Put the base's form of `fast` into `cls`, unless `cls` inherits it anyway.
 
-    The plain method may itself call the fast one of the class that both come from:
+    The plain method of `cls` may itself call the fast method:
 
         def backward(self, dy):
             self.backward_params(dy)
             return dy @ self.params["W"].T
 
-    Called from there, the inherited fast method does its work as before. Else the two would call
+    There it must get the inherited fast method. With the base's form the two methods would call
     each other without end.
     """
     form = vars(base)[fast]
@@ -90,7 +91,7 @@ def _fall_back(cls: type, base: type, fast: str, plain: tuple[str, ...]) -> None
 
 
 def _next_above(cls: type, name: str) -> Method:
-    """The method that super() finds, which depends on the object's class, not on `cls` alone."""
+    """The method that super() finds. It depends on the object's class, not only on `cls`."""
 
     @wraps(getattr(cls, name))
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -100,7 +101,7 @@ def _next_above(cls: type, name: str) -> Method:
 
 
 def _choice(form: Method, inherited: Method, fast: str) -> Method:
-    """The base's form of a fast method; called from its own plain method, the inherited one."""
+    """The base's form of a fast method. Within the plain method it is the inherited form."""
 
     @wraps(form)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -111,7 +112,7 @@ def _choice(form: Method, inherited: Method, fast: str) -> Method:
 
 
 def _noted(plain: Method, fast: str) -> Method:
-    """The plain method; while it runs, the object says so in `_inside`."""
+    """The plain method. While it runs, the object's `_inside` contains `fast`."""
 
     @wraps(plain)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:

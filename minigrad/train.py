@@ -1,4 +1,4 @@
-"""Training and evaluation: any rule, any optimiser, any model, one loop."""
+"""Training and evaluation. One loop serves every rule, optimiser and model."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ __all__ = [
 def evaluate(
     model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
 ) -> tuple[float, float]:
-    """(loss, accuracy): means over all examples of the set, in evaluation mode.
+    """(loss, accuracy), means over all examples of the set, in evaluation mode.
 
     model       a layer or a network
-    loss        what is averaged, as CrossEntropyLoss()
-    dataset     a Dataset; it is brought to where the model is
-    batch_size  how many examples go through the model together, an integer >= 1; a smaller last
-                batch does not count for more
+    loss        a Loss, such as CrossEntropyLoss()
+    dataset     a Dataset. It is copied to the model's device if necessary
+    batch_size  the number of examples in one forward, an integer >= 1. Each example counts the
+                same, also in a smaller last batch
     """
     check(Layer, "model", model, "mg.Sequential(*layers)")
     check(Loss, "loss", loss, "mg.CrossEntropyLoss()", ("forward", "backward"))
@@ -63,11 +63,14 @@ def evaluate(
 def _evaluate(
     model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
 ) -> tuple[float, float, float]:
-    """(loss, accuracy, accuracy by the labels without noise)."""
+    """(loss, accuracy, accuracy with the labels before noise)."""
     if len(dataset) == 0:
         raise ValueError("cannot evaluate on an empty data set")
     dataset = dataset.placed(a_parameter(model))
-    total, correct, clean, at = 0.0, 0, 0, 0
+    total = 0.0
+    correct = 0
+    clean = 0
+    at = 0
     for x, y in dataset.batches(batch_size):
         output = model.forward(x, train=False)
         total += loss.forward(output, y) * len(y)
@@ -102,30 +105,30 @@ def fit(
     history: History | None = None,
     progress: bool | None = None,
 ) -> History:
-    """Train for `epochs` epochs; returns what was measured.
+    """Train for `epochs` epochs. Returns the History of the run.
 
     model           a network, or any layer
-    loss            what is to become small, as CrossEntropyLoss()
-    rule            what estimates the gradients, as rules.Backprop()
-    optimizer       what moves the parameters, as SGD(model, lr=0.1)
+    loss            a Loss, such as CrossEntropyLoss(). Training makes it small
+    rule            it estimates the gradients, for example rules.Backprop()
+    optimizer       it moves the parameters, for example SGD(model, lr=0.1)
     train           the Dataset to learn from
-    test            a Dataset that nothing is decided by; evaluated, if given
-    validation      a Dataset to choose settings by; evaluated, if given
-    epochs          how often the whole training set is gone through, an integer >= 0
-    batch_size      examples in a step, an integer >= 1; the last batch may be smaller
-    shuffle         whether each epoch has an order of its own
-    seed            an integer >= 0 for that order: epoch e's is drawn from (seed, e), so that the
-                    same seed gives the same curve bit for bit, and a continued run that of a whole
-    schedule        stepped after each epoch, or each step if it says per="step"; learning rates
-                    that the rule has of its own move with it
-    evaluate_every  epochs between two evaluations of the whole sets; the last is always evaluated
-    callback        called with the history after each evaluation; if it returns True, the run ends
+    test            a Dataset, or None. It is evaluated only. Choose no settings by it
+    validation      a Dataset, or None. It is evaluated only. Choose settings by it
+    epochs          the number of passes through the training set, an integer >= 0
+    batch_size      examples in a step, an integer >= 1. The last batch may be smaller
+    shuffle         whether each epoch has a new random order
+    seed            an integer >= 0. (seed, e) fixes the order of epoch e. The same seed gives the
+                    same results, bit for bit. So does a run that is continued
+    schedule        it changes lr after each epoch, or with per="step" after each step. It also
+                    changes the rule's own learning rates
+    evaluate_every  epochs between two evaluations. The last epoch is always evaluated
+    callback        called with the history after each evaluation. If it returns True, the run ends
     step_callback   called with (step, loss) after each step
-    history         an earlier run's, to continue it, unless that was stopped in mid-epoch: its
-                    epochs are counted, its lists extended
-    progress        whether to show a bar; None: where standard error is a terminal
+    history         the History of an earlier run, to continue it. That run must not have been
+                    stopped within an epoch
+    progress        whether to show a bar. None: only if standard error is a terminal
 
-    Ctrl-C, or a loss that is not finite, ends the run: `history.stopped` says why.
+    Ctrl-C, or a loss that is not finite, ends the run. `history.stopped` then says why.
     """
     check_parts(model, loss, rule, optimizer, schedule, history)
     positive_int("epochs", epochs, least=0)
@@ -139,8 +142,8 @@ def fit(
     history = history if history is not None else History()
     if history.stopped is not None:
         raise ValueError(
-            f"this history cannot be continued: the run was {history.stopped}; its weights are "
-            "those of the middle of an epoch"
+            f"this history cannot be continued: the run was {history.stopped}. Its weights are "
+            "from the middle of an epoch"
         )
     history.settings = settings(
         loss, rule, optimizer, schedule, train, batch_size=batch_size, shuffle=shuffle, seed=seed
@@ -155,7 +158,7 @@ def fit(
     epoch = first
     before = step = len(history.step_loss)
     try:
-        # A diverging run overflows; its loss shows it below, without NumPy's warnings.
+        # A diverging run overflows. The loss shows this below, so NumPy need not warn.
         with np.errstate(over="ignore", invalid="ignore"):
             for epoch in range(first + 1, first + epochs + 1):
                 started = time.perf_counter()
@@ -197,14 +200,14 @@ def fit(
 
 
 def move(schedule: Schedule | None, rule: Rule) -> None:
-    """One step of the schedule, if there is one, for the rule's own learning rates too."""
+    """Move the schedule on by one, if there is one. The rule's own learning rates follow."""
     if schedule is not None:
         schedule.step()
         _rescale(schedule, rule)
 
 
 def _rescale(schedule: Schedule, rule: Rule) -> None:
-    """The rule's own learning rates, if it has any, where the schedule is."""
+    """Multiply the rule's own learning rates, if it has any, by the schedule's factor."""
     if hasattr(rule, "rescale"):
         rule.rescale(schedule.factor(schedule.t))
 
@@ -217,7 +220,7 @@ def settings(
     train: Dataset,
     **numbers: Any,
 ) -> dict[str, Any]:
-    """What a run was made with, for its history."""
+    """The settings of a run, for its history."""
     return numbers | {
         "rule": repr(rule),
         "loss": repr(loss),
@@ -228,7 +231,7 @@ def settings(
 
 
 def diverged(value: float, step: int, epoch: int, why: str = "a smaller lr may help") -> str:
-    """Why a run whose loss is not finite was stopped."""
+    """The text of `history.stopped` for a loss that is not finite."""
     return f"diverged: the loss was {value} at step {step}, epoch {epoch}; {why}"
 
 
@@ -242,7 +245,7 @@ def record(
     seconds: float,
     validation: Dataset | None = None,
 ) -> None:
-    """Evaluate on all sets first, then extend all lists: an interrupt leaves none longer."""
+    """Evaluate all sets, then extend all lists. After an interrupt they are still equally long."""
     on_train = _evaluate(model, loss, train)
     on_test = _evaluate(model, loss, test) if test is not None else None
     on_validation = _evaluate(model, loss, validation) if validation is not None else None

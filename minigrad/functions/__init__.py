@@ -1,10 +1,10 @@
-"""Test functions: surfaces over two variables or more, and descents on them.
+"""Test functions: surfaces over one or more variables, and descents on them.
 
     model = mg.functions.at(mg.functions.Beale())             # a point on a surface: a network
     path, heights = mg.functions.descend(model, mg.rules.Backprop(), mg.SGD(model, 0.01), 1000)
 
-The point is the network's one parameter, and the loss is the height: every rule and every
-optimiser takes it for a network like any other, with the difference that one can see it move.
+The network has one parameter: the coordinates of the point. Its loss is the height. Every rule and
+every optimiser can train this network. A plot shows how the point moves.
 """
 
 from minigrad.functions.descent import Descent, descend

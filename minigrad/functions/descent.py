@@ -1,4 +1,4 @@
-"""Descents: a learning rule and an optimiser move a point down a surface."""
+"""Descents. A learning rule and an optimiser move a point down a surface."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from minigrad.train import check_belongs, check_parts, move
 
 
 class Descent(NamedTuple):
-    """Where a descent was after each step: path (steps + 1, n), heights (steps + 1,), NumPy's."""
+    """NumPy arrays: path (steps + 1, n) has the points, heights (steps + 1,) their heights."""
 
     path: np.ndarray
     heights: np.ndarray
@@ -31,18 +31,18 @@ def descend(
     steps: int,
     schedule: Schedule | None = None,
 ) -> Descent:
-    """(path, heights) of `steps` steps down a surface.
+    """Make `steps` steps down a surface. Returns (path, heights).
 
-    model      at(surface); it is left at the end, and another call goes on from there
-    rule       what estimates the gradients
-    optimizer  what moves the point
+    model      at(surface). It stays at the last point. Another call continues from there
+    rule       it estimates the gradients
+    optimizer  it moves the point
     steps      an integer >= 0
-    schedule   moved after each step, whatever its `per`
+    schedule   it moves on after each step, even with per="epoch"
 
-    path[0] is the start, path[t] the point after t steps, and heights[t] = f(path[t]).
-    A height that is not finite ends the descent. Heights from there on are ∞, so that a median
-    over runs counts the run among the worst; points after it are NaN, so that a plot has none.
-    There are no epochs, and no `rule.end_epoch()`: WellTempered needs window=n.
+    path[0] is the start. path[t] is the point after t steps. heights[t] = f(path[t]).
+    A height that is not finite ends the descent. This height and all later ones become ∞: in a
+    median over runs, this run is then among the worst. The points after it are NaN.
+    There are no epochs, and `rule.end_epoch()` is not called. WellTempered needs window=n.
     """
     _check(model, rule, optimizer, schedule)
     steps = positive_int("steps", steps, least=0)
@@ -50,7 +50,7 @@ def descend(
     x = model.params["0.x"]
     xp = array_module(x)
     path = xp.full((steps + 1, x.size), np.nan, dtype=x.dtype)
-    nothing = xp.zeros((1, 0), dtype=x.dtype)  # a batch of one, for rules that count examples
+    nothing = xp.zeros((1, 0), dtype=x.dtype)  # a batch of one example
     path[0] = x
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(1, steps + 1):
@@ -66,12 +66,13 @@ def descend(
     path = backend.to_host(path)
     lost = np.flatnonzero(~np.isfinite(heights))
     if lost.size:
-        path[lost[0] + 1 :], heights[lost[0] :] = np.nan, np.inf
+        path[lost[0] + 1 :] = np.nan
+        heights[lost[0] :] = np.inf
     return Descent(path, heights)
 
 
 def _check(model: Sequential, rule: Rule, optimizer: Optimizer, schedule: Schedule | None) -> None:
-    """Raise unless these belong together."""
+    """Raise unless these fit together."""
     check_parts(model, Height(), rule, optimizer, schedule)
     point, *rest = getattr(model, "layers", (None,))
     if not isinstance(point, Point) or len(rest) != 1 or rest[0].params:
@@ -81,7 +82,7 @@ def _check(model: Sequential, rule: Rule, optimizer: Optimizer, schedule: Schedu
         )
     if [leaf for _, leaf in optimizer.model.leaves() if leaf.params] != [point]:
         raise ValueError(
-            "the optimiser steps another model; make it anew for this one: "
+            "the optimiser steps another model. Make a new one for this model: "
             f"{type(optimizer).__name__}(model, lr=...)"
         )
     check_belongs(model, optimizer, schedule)

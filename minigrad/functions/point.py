@@ -1,4 +1,4 @@
-"""A point on a surface as a network: its parameter is the place, its loss the height there."""
+"""A point on a surface as a network. Its parameter is the point, its loss the height there."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from minigrad.losses import Loss, total
 
 
 class Point(Layer):
-    r"""y = x, where we are: a parameter as a layer. Its input has no influence.
+    r"""y = x, the coordinates of a point. x is the parameter of this layer, not its input.
 
-    Shapes: x (n,), y (1, n), a batch of one; the input may be of any kind, also None.
-    Backward:  dx = dy's one row, for `grads`; 0 for the input
-    Jvp:       y_dot = x_dot, as params_dot has it, or 0
+    Shapes: x (n,), y (1, n), a batch of one. The input may be anything. It has no effect.
+    Backward:  dx = dy[0], in `grads`. The gradient of the input is 0
+    Jvp:       y_dot = x_dot, from params_dot, or 0
     """
 
     def __init__(self, start: Sequence[float], dtype: Any = "float64"):
         """
-        start  the coordinates to begin at, n finite numbers
+        start  the first coordinates, n finite numbers
         dtype  float64 or float32
         """
         super().__init__(dtype)
@@ -34,7 +34,7 @@ class Point(Layer):
 
     def forward(self, x: Any = None, train: bool = True) -> Array:
         self.cache = (x,)
-        return self.params["x"][None].copy()  # no view: the next step changes the parameter
+        return self.params["x"][None].copy()  # a copy: the next step changes the parameter
 
     def backward(self, dy: Array) -> Any:
         (x,) = self.recall()
@@ -53,7 +53,7 @@ class Point(Layer):
 
 
 class Height(Loss):
-    r"""L = 1/N Σ_n y_n: the mean height. A target has no influence.
+    r"""L = 1/N Σ_n y_n: the mean height. The target has no effect.
 
     Shapes: heights y (N,).
     Backward:  dy = 1/N
@@ -78,8 +78,8 @@ class Height(Loss):
         output = self.recall()
         if output_dot.shape != output.shape:
             raise ValueError(
-                f"Height.jvp expected tangents of shape {output.shape}, as the last forward's "
-                f"heights, got {tuple(output_dot.shape)}"
+                f"Height.jvp expected tangents of shape {output.shape}, as the heights of the "
+                f"last forward, got {tuple(output_dot.shape)}"
             )
         return output_dot.copy()
 
@@ -95,10 +95,10 @@ class Height(Loss):
 
 
 def at(surface: Layer, start: Sequence[float] | None = None, dtype: Any = "float64") -> Sequential:
-    """A point on a surface as a network, with one parameter, "0.x": the point's coordinates.
+    """A point on a surface as a network. Its one parameter, "0.x", is the coordinates.
 
     surface  a layer from (N, n) to (N,), such as Beale()
-    start    where it begins, n numbers; None: where the surface says
+    start    the first coordinates, n numbers. None: the surface's own start
     dtype    float64 or float32
     """
     start = surface.start if start is None else start

@@ -1,4 +1,4 @@
-"""Surfaces to descend: functions of a few variables, with their gradients written by hand."""
+"""Surfaces: functions of a few variables, with gradients written by hand."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from minigrad.layers import Layer
 
 
 class Surface(Layer):
-    r"""y = f(x): the height of a surface at each of N points, a layer without parameters.
+    r"""y = f(x): the height of a surface at each of N points. The layer has no parameters.
 
     Shapes: x (N, n), y (N,).
     Backward:  dx    = dy ∇f(x)         row by row
     Jvp:       y_dot = ∇f(x) · x_dot    row by row
-    To write one: `start`, `minimum` (a point of height 0) and `limits` (each axis's, for drawings);
-    `height(x)` and `gradient(x)`, both for points along the last axis of x (..., n).
-    It computes in x's dtype, float32 or float64.
+    To write a surface: give `start`, `minimum` (a point of height 0) and `limits` (of each axis in
+    a plot). Write `height(x)` and `gradient(x)`. The last axis of x (..., n) has the coordinates.
+    The dtype of x, float32 or float64, is the dtype of y.
     """
 
     start: tuple[float, ...]
@@ -30,7 +30,7 @@ class Surface(Layer):
 
     @property
     def n(self) -> int:
-        """How many variables f has."""
+        """The number of variables of f."""
         return len(self.start)
 
     def height(self, x: Array) -> Array:
@@ -42,11 +42,11 @@ class Surface(Layer):
         raise NotImplementedError(f"{type(self).__name__} has no gradient(x) yet")
 
     def heights(self, *coordinates: Any) -> Array:
-        """f(x, y) for numbers, or for arrays of one shape, as a drawing's grid has them."""
+        """f(x, y) for numbers, or for arrays of one shape, such as the grid of a plot."""
         if len(coordinates) != self.n:
             raise ValueError(
                 f"{type(self).__name__} has {self.n} coordinates, got {len(coordinates)}; write "
-                "heights(x, y), or height(points) for points in the rows of an array"
+                "heights(x, y), or height(points) if each row of points is a point"
             )
         parts = [c if hasattr(c, "dtype") else np.asarray(c, "float64") for c in coordinates]
         x = array_module(*parts).stack(parts, axis=-1)
@@ -91,7 +91,8 @@ class Beale(Surface):
 
     def gradient(self, x: Array) -> Array:
         xp = array_module(x)
-        x, y = x[..., 0], x[..., 1]
+        y = x[..., 1]
+        x = x[..., 0]
         r1, r2, r3 = self._residuals(x, y)
         y2 = y * y
         dx = 2 * (r1 * (y - 1) + r2 * (y2 - 1) + r3 * (y2 * y - 1))
@@ -106,7 +107,7 @@ class Beale(Surface):
 
 
 class Rosenbrock(Surface):
-    r"""f(x, y) = (1 - x)² + 100 (y - x²)²: a valley along y = x², steep across and flat along.
+    r"""f(x, y) = (1 - x)² + 100 (y - x²)²: a flat valley along y = x² with steep sides.
 
     Shapes: points (N, 2), heights (N,). Minimum 0 at (1, 1); start (-1, 0), f = 104.
     Backward:  with r = y - x²,
@@ -122,19 +123,22 @@ class Rosenbrock(Surface):
     limits = ((-1.5, 1.5), (-0.5, 1.5))
 
     def height(self, x: Array) -> Array:
-        x, y = x[..., 0], x[..., 1]
-        a, r = 1 - x, y - x * x
+        y = x[..., 1]
+        x = x[..., 0]
+        a = 1 - x
+        r = y - x * x
         return a * a + 100 * (r * r)
 
     def gradient(self, x: Array) -> Array:
         xp = array_module(x)
-        x, y = x[..., 0], x[..., 1]
+        y = x[..., 1]
+        x = x[..., 0]
         r = y - x * x
         return xp.stack([-2 * (1 - x) - 400 * x * r, 200 * r], axis=-1)
 
 
 class Ravine(Surface):
-    r"""f(x) = ½ Σ_i h_i x_i²: a bowl, h_i its curvature along axis i; in any dimension.
+    r"""f(x) = ½ Σ_i h_i x_i²: a bowl in n dimensions. h_i is its curvature along axis i.
 
     Shapes: h (n,), points (N, n), heights (N,). Minimum 0 at 0; start (1, ..., 1), f = ½ Σ h_i.
     Backward:  ∂f/∂x_i = h_i x_i
@@ -145,13 +149,11 @@ class Ravine(Surface):
     """
 
     def __init__(self, curvature: Sequence[float] = (1.0, 25.0)):
-        """curvature: h, n numbers >= 0, not all 0: how steep the bowl is along each axis."""
+        """curvature: h, n numbers >= 0, not all 0."""
         super().__init__()
         self.curvature = tuple(not_negative("curvature", h) for h in np.atleast_1d(curvature))
         if not any(self.curvature):
-            raise ValueError(
-                f"curvature must have a number above 0, or all is flat; got {curvature!r}"
-            )
+            raise ValueError(f"curvature must have a number above 0, got {curvature!r}")
         n = len(self.curvature)
         self.start = n * (1.0,)
         self.minimum = n * (0.0,)

@@ -1,12 +1,11 @@
-"""Fast code. Beside each kernel stands plain code that computes the same.
+"""Kernels: the functions in which the time goes. Each has a fast form and a plain form.
 
-A layer says the maths, and calls a kernel by a name that says what it computes. A kernel runs its
-fast form, or its plain one after `kernels.use("plain")`: see `switch`. The plain form is the one to
-read; tests/test_kernels.py holds the fast one to it.
+Read the plain form: it is short. Both compute the same, and tests/test_kernels.py checks it.
+A call runs the fast form. After `kernels.use("plain")` it runs the plain form: see `switch`.
 
-    products, convolution, pooling, normalization, elementwise    what the layers compute
+    products, convolution, pooling, normalization, elementwise    used by the layers
     updates, draws                                                optimisers' steps, random numbers
-    windows, winograd                                             what convolution is made of
+    windows, winograd                                             used by the convolution
     parts, memory                                                 how work fits cache and threads
 """
 

@@ -1,12 +1,12 @@
 """Convolution as products of matrices: its value, its gradients and its tangent.
 
-With all windows of x as the rows of a matrix `cols` (N·OH·OW, KH·KW·C), and the O kernels as the
-columns of a matrix W' (KH·KW·C, O), every output pixel is one entry of cols W' + b. The plain forms
-are just that. The fast forms never make all of `cols`: they take a few images at a time, one at
-least, so that their share of it stays in the cache.
+Write all windows of x into the rows of a matrix `cols` (N·OH·OW, KH·KW·C). Write the O kernels into
+the columns of a matrix W' (KH·KW·C, O). Then every output pixel is one entry of cols W' + b.
+The plain forms compute exactly this. The fast forms take one or a few images at a time. Their part
+of `cols` then stays in the cache.
 
-x, y, dx, dy are (N, C, H, W), W and dW (O, C, KH, KW). `rows` is x as the products read it: padded,
-channels last, (N, H + 2ph, W + 2pw, C).
+x, y, dx, dy are (N, C, H, W). W and dW are (O, C, KH, KW). `rows` is x, padded, with its channels
+last: (N, H + 2ph, W + 2pw, C). A tangent that is None is 0.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from minigrad.kernels.windows import (
 
 @kernel
 def convolve(x: Array, W: Array, b: Tangent, stride: Pair, padding: Pair) -> tuple[Array, Array]:
-    """y = cols(x) W' + b, and `rows`, which the derivatives need."""
+    """(y, rows) with y = cols(x) W' + b. The derivatives need `rows`."""
     rows = channels_last(x, padding)
     return _sum_of_convolutions([(rows, W)], b, stride), rows
 
@@ -59,7 +59,7 @@ def convolve_jvp(
     stride: Pair,
     padding: Pair,
 ) -> Array:
-    """y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot; None stands still."""
+    """y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot."""
     terms = [] if x_dot is None else [(channels_last(x_dot, padding), W)]
     if W_dot is not None:
         terms.append((rows, W_dot))
@@ -91,10 +91,11 @@ def convolve_jvp_plain(
 def kernel_gradients(
     dy: Array, rows: Array, kernel_size: Pair, stride: Pair
 ) -> tuple[Array, Array]:
-    """dW' = colsᵀ dy and db = Σ dy, added up part by part, then over the groups of parts."""
+    """(dW, db): dW' = colsᵀ dy, db = Σ dy. Each group of parts is summed first, then the groups."""
     dys = channels_last(dy)
     xp = array_module(dy, rows)
-    C, O = rows.shape[3], dys.shape[3]
+    C = rows.shape[3]
+    O = dys.shape[3]
     K = kernel_size[0] * kernel_size[1] * C
 
     def work(group: Sequence[slice]) -> tuple[Array, Array]:
@@ -125,11 +126,12 @@ def kernel_gradients_plain(
 
 @kernel
 def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Pair) -> Array:
-    """dcols = dy W'ᵀ; dx: every window of dcols added to the pixels that it was cut from."""
+    """dx from dcols = dy W'ᵀ: each window of dcols is added to its own pixels of x."""
     dys = channels_last(dy)
     xp = array_module(dy, W)
     _, OH, OW, O = dys.shape
-    C, kernel_size = W.shape[1], W.shape[2:]
+    C = W.shape[1]
+    kernel_size = W.shape[2:]
     W = matrix(W)
     dx = xp.zeros_like(rows)
 
@@ -164,21 +166,24 @@ def convolve_with_tangent(
     stride: Pair,
     padding: Pair,
 ) -> tuple[Array, Array]:
-    """y = cols(x) W' + b and y_dot = cols(x) W_dot' + cols(x_dot) W' + b_dot: cols(x) made once.
+    """y = cols(x) W' + b and y_dot = cols(x) W_dot' + cols(x_dot) W' + b_dot.
 
-    Where it pays, the products are made of fewer multiplications: see `winograd`.
+    cols(x) is made once. If it is faster, `winograd` computes the products.
     """
     rows = channels_last(x, padding)
     rows_dot = None if x_dot is None else channels_last(x_dot, padding)
     xp = array_module(x, W_dot)
-    kernel_size, O = W.shape[2:], len(W)
+    kernel_size = W.shape[2:]
+    O = len(W)
     OH, OW = output_size(rows.shape[1:3], kernel_size, stride)
     y = xp.empty((len(x), OH, OW, O), x.dtype)
     y_dot = xp.empty_like(y)
     m = winograd.rows_at_once(rows.shape[1:3], kernel_size, stride, x.shape[1])
-    W, W_dot = matrix(W), matrix(W_dot)
+    W = matrix(W)
+    W_dot = matrix(W_dot)
     if m:
-        W, W_dot = winograd.kernels(W, m), winograd.kernels(W_dot, m)
+        W = winograd.kernels(W, m)
+        W_dot = winograd.kernels(W_dot, m)
 
     def columns(rows: Array) -> Array:
         if m:
@@ -186,7 +191,7 @@ def convolve_with_tangent(
         return _cols(rows, kernel_size, stride)
 
     def place(name: str, y: Array) -> Array:
-        """Where the products go. The plain ones are the result already."""
+        """The array for the products. Without `winograd` it is y itself."""
         return scratch(name, (m + 2, y.size // (m * O), O), y) if m else y.reshape(-1, O)
 
     def finish(products: Array, b: Tangent, y: Array) -> None:
@@ -227,30 +232,30 @@ def convolve_with_tangent_plain(
 
 
 def matrix(W: Array) -> Array:
-    """W' (KH·KW·C, O): the kernels as the columns of one matrix."""
+    """W' (KH·KW·C, O). Each column is one kernel."""
     return W.transpose(2, 3, 1, 0).reshape(-1, len(W))
 
 
 def kernels(matrix: Array, kernel_size: Pair) -> Array:
-    """(O, C, KH, KW) from W' (KH·KW·C, O): a view."""
+    """W (O, C, KH, KW), a view of W' (KH·KW·C, O)."""
     return matrix.reshape(*kernel_size, -1, matrix.shape[1]).transpose(3, 2, 0, 1)
 
 
 def all_cols(rows: Array, kernel_size: Pair, stride: Pair) -> Array:
-    """cols (N·OH·OW, KH·KW·C): every window as one row."""
+    """cols (N·OH·OW, KH·KW·C). Each row is one window."""
     view = windows(rows, kernel_size, stride)
     N, OH, OW, KH, KW, C = view.shape
     return view.reshape(N * OH * OW, KH * KW * C)
 
 
 def images(y: Array, rows: Array, kernel_size: Pair, stride: Pair) -> Array:
-    """y (N·OH·OW, O), one row for each window of `rows`, seen as (N, O, OH, OW)."""
+    """y (N·OH·OW, O), with one row for each window of `rows`, as (N, O, OH, OW)."""
     size = output_size(rows.shape[1:3], kernel_size, stride)
     return channels_first(y.reshape(len(rows), *size, y.shape[1]))
 
 
 def _cols(rows: Array, kernel_size: Pair, stride: Pair) -> Array:
-    """cols of a few images, in this thread's scratch memory."""
+    """cols for a few images. It lies in this thread's scratch memory."""
     OH, OW = output_size(rows.shape[1:3], kernel_size, stride)
     K = kernel_size[0] * kernel_size[1] * rows.shape[3]
     cols = scratch("cols", (len(rows) * OH * OW, K), rows)
@@ -260,7 +265,8 @@ def _cols(rows: Array, kernel_size: Pair, stride: Pair) -> Array:
 def _sum_of_convolutions(terms: list[tuple[Array, Array]], b: Tangent, stride: Pair) -> Array:
     """Σ cols(rows) W' + b over the terms (rows, W), as (N, O, OH, OW)."""
     rows, W = terms[0]
-    kernel_size, O = W.shape[2:], len(W)
+    kernel_size = W.shape[2:]
+    O = len(W)
     xp = array_module(rows)
     y = xp.empty((len(rows), *output_size(rows.shape[1:3], kernel_size, stride), O), rows.dtype)
     products = [(rows, matrix(W)) for rows, W in terms]
@@ -281,13 +287,11 @@ def _sum_of_convolutions(terms: list[tuple[Array, Array]], b: Tangent, stride: P
 
 
 def _parts(rows: Array, kernel_size: Pair, stride: Pair, outputs: int, m: int = 0) -> list[slice]:
-    """The batch in parts whose cols, and `outputs` numbers for each window, stay in the cache.
-
-    m: of `winograd`, whose windows have one row, and are m + 2 for each m.
-    """
+    """Cut the batch. A part's cols, and `outputs` numbers for each window, fit the cache."""
     OH, OW = output_size(rows.shape[1:3], kernel_size, stride)
     KH, KW = kernel_size
-    if m:
-        OH, KH = OH // m * (m + 2), 1
+    if m:  # the m of `winograd`. Its windows have one row
+        OH = OH // m * (m + 2)
+        KH = 1
     numbers = OH * OW * (KH * KW * rows.shape[3] + outputs)
     return parts(len(rows), numbers * rows.itemsize, rows)

@@ -1,7 +1,7 @@
-"""Random numbers from a stream's bits: normals by Box and Muller, and signs.
+"""Random normal numbers, by Box and Muller, and random signs.
 
-A stream is given by three words of 64 bits, from NumPy's SeedSequence. Its bits come from SFC64, on
-the host. A device has a generator of its own, and draws other numbers.
+Three words of 64 bits, from NumPy's SeedSequence, are the seed of a stream. The generator SFC64
+makes the stream's random bits on the host. A GPU has its own generator. It draws other numbers.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ _kept = threading.local()
 
 @kernel
 def draw_normals(words: np.ndarray, out: np.ndarray) -> None:
-    """Standard normals into `out`, a row of numbers, by Box and Muller.
+    """Fill `out`, an array with one axis, with standard normal numbers, by Box and Muller.
 
-    From u1, u2 uniform in (0, 1) make the point at radius √(-2 ln u1) and angle 2π u2: its two
-    coordinates are independent standard normals. The x go to the first half of `out`, the y to the
-    second. NumPy computes these functions on many numbers at once: three times as fast as its own
-    normals.
+    u1, u2 are uniform in (0, 1). The point with radius √(-2 ln u1) and angle 2π u2 has two
+    coordinates x, y. They are independent standard normals. All x go to the first half of `out`,
+    all y to the second half. This takes a third of the time of NumPy's own normals.
     """
     half = (out.size + 1) // 2
     bits = _bits(words, half)
@@ -39,7 +38,8 @@ def draw_normals(words: np.ndarray, out: np.ndarray) -> None:
     radius *= real(-2)
     np.sqrt(radius, out=radius)
     np.multiply(bits[half:], real(pi / 2**31), out=angle, casting="unsafe", dtype=out.dtype)
-    x, y = out[:half], out[half:]
+    x = out[:half]
+    y = out[half:]
     np.cos(angle, out=x)
     x *= radius
     np.sin(angle[: y.size], out=y)
@@ -60,7 +60,7 @@ def draw_normals_plain(words: np.ndarray, out: np.ndarray) -> None:
 
 @kernel
 def draw_signs(words: np.ndarray, out: np.ndarray) -> None:
-    """±1 with equal chances into `out`, a row of numbers: one random bit each."""
+    """Fill `out`, an array with one axis, with +1 or -1. Each needs one random bit."""
     bits = stream(words).random_raw(-(-out.size // 64)).view(np.uint8)
     out[...] = np.unpackbits(bits, count=out.size)
     out *= 2
@@ -74,24 +74,24 @@ def draw_signs_plain(words: np.ndarray, out: np.ndarray) -> None:
 
 
 def device_normals(generator: Any, out: Array) -> None:
-    """Standard normals into `out`, drawn by a device's generator."""
+    """Fill `out` with standard normal numbers from a GPU's generator."""
     out[...] = generator.standard_normal(out.shape, dtype=out.dtype)
 
 
 def device_signs(generator: Any, out: Array) -> None:
-    """±1 with equal chances into `out`, drawn by a device's generator."""
+    """Fill `out` with +1 or -1 from a GPU's generator."""
     out[...] = generator.integers(0, 2, size=out.shape)
     out *= 2
     out -= 1
 
 
 def _bits(words: np.ndarray, half: int) -> np.ndarray:
-    """2 · half random numbers of 32 bits."""
+    """2 · half random integers of 32 bits."""
     return stream(words).random_raw(half).view(np.uint32)
 
 
 def stream(words: np.ndarray) -> Any:
-    """This thread's generator, set to the stream of these three words."""
+    """This thread's generator, set to the start of the stream of these three words."""
     if not hasattr(_kept, "stream"):
         _kept.stream = np.random.SFC64(0)
     state = np.array([*words, 1], np.uint64)  # three words of state, and a counter

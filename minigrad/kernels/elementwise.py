@@ -1,4 +1,4 @@
-"""Functions of single numbers: ReLU and its derivative, the sigmoid, and choosing by a mask."""
+"""Functions of single numbers: ReLU and its derivative, the sigmoid, and masks. Also row_max."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from minigrad.backend import Array, array_module
 from minigrad.kernels.parts import WORTH_A_THREAD, by_batch, over_batch
 from minigrad.kernels.switch import kernel
 
-# ln(largest finite float), rounded down to what exp brings back as a finite number
+# ln(largest finite float), rounded down: exp of it is finite
 LARGEST_EXPONENT = {np.dtype("float32"): 88.0, np.dtype("float64"): 709.0}
-# by the bytes of a float: the integer of as many
+# {bytes of a float: the integer type of the same size}
 INTEGERS: dict[int, np.dtype[Any]] = {4: np.dtype("int32"), 8: np.dtype("int64")}
 
 
 @kernel
 def relu(x: Array) -> tuple[Array, Array]:
-    """max(x, 0), and the mask [x > 0], which takes a quarter of the memory or less."""
+    """(max(x, 0), the mask [x > 0]). The mask needs a quarter of x's memory, or less."""
     xp = array_module(x)
     if xp is not np or x.nbytes < WORTH_A_THREAD:
         return xp.maximum(x, 0), x > 0
@@ -40,9 +40,9 @@ def relu_plain(x: Array) -> tuple[Array, Array]:
 
 @kernel
 def masked(v: Array, on: Array) -> Array:
-    """v where the mask is on, 0 elsewhere, whatever v is there: infinite or NaN, too.
+    """v where the mask is True, 0 elsewhere, even where v is infinite or NaN.
 
-    The bits of v are multiplied by 0 or 1, as integers. NumPy's `where` takes ten times as long.
+    The bits of v, as integers, are multiplied by 0 or 1. NumPy's `where` takes ten times as long.
     """
     return by_batch(masked_bits, v, on)
 
@@ -54,7 +54,7 @@ def masked_plain(v: Array, on: Array) -> Array:
 
 @kernel
 def relu_with_tangent(x: Array, x_dot: Array) -> tuple[Array, Array]:
-    """max(x, 0) and x_dot ⊙ [x > 0]: x is read once, the mask stays in the cache."""
+    """max(x, 0) and x_dot ⊙ [x > 0]. x is read once. The mask is not kept."""
     xp = array_module(x, x_dot)
     y = xp.empty_like(x)
     y_dot = xp.empty_like(x_dot)
@@ -75,7 +75,7 @@ def relu_with_tangent_plain(x: Array, x_dot: Array) -> tuple[Array, Array]:
 
 @kernel
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^(-x)), in one buffer. -x is cut off at ln(largest float): e^(-x) is finite."""
+    """1 / (1 + e^(-x)), in one array. -x is at most ln(largest float), so e^(-x) is finite."""
     xp = array_module(x)
     y = xp.negative(x)
     xp.minimum(y, LARGEST_EXPONENT[y.dtype], out=y)
@@ -92,7 +92,7 @@ def sigmoid_plain(x: Array) -> Array:
 
 @kernel
 def row_max(x: Array) -> Array:
-    """max_c x[n, c] as (N, 1); by way of x's transpose: NumPy is slow along a short axis."""
+    """max_c x[n, c], (N, 1). NumPy is slow along a short axis, so x is transposed first."""
     return array_module(x).ascontiguousarray(x.T).max(axis=0)[:, None]
 
 
@@ -102,10 +102,10 @@ def row_max_plain(x: Array) -> Array:
 
 
 def bits(array: Array) -> Array:
-    """The floats' bits as integers, a view. Times 0 or 1 they are what a mask leaves of them."""
+    """The bits of the floats as integers, a view. Bits times 0 are the number 0.0."""
     return array.view(INTEGERS[array.itemsize])
 
 
 def masked_bits(v: Array, on: Array) -> Array:
-    """v where the mask is on, 0 elsewhere."""
+    """v where the mask is True, 0 elsewhere."""
     return (bits(v) * on).view(v.dtype)

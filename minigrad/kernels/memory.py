@@ -1,4 +1,4 @@
-"""Memory that is used again, and how an array lies in it."""
+"""Memory that is used again, and the order of an array's numbers in memory."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import numpy as np
 
 from minigrad.backend import Array, array_module
 
-CACHE = 2**21  # bytes that one thread's arrays should stay within; 2**20 and 2**22 were slower
+CACHE = 2**21  # bytes for the arrays of one thread. 2**20 and 2**22 were slower
 
 _kept = threading.local()  # scratch memory of each thread
 
 
 def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
-    """An array with any numbers in it, of like's dtype, until this thread asks for `name` again.
+    """An array for intermediate results, with like's dtype. Its numbers are arbitrary.
 
-    The memory is the same each time. New memory would cost a page fault for every 4 KiB. An array
-    that is much larger than a part of a batch is new all the same, and so is one on a device.
+    A thread gets the same memory each time it asks for `name`. It must not need the earlier
+    numbers any more. New memory would be slower: each 4 KiB of it costs a page fault.
+    Very large arrays, and arrays on a GPU, get new memory.
     """
     xp = array_module(like)
     if xp is not np:
@@ -35,17 +36,17 @@ def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
 
 
 def in_memory_order(array: Array) -> Array:
-    """All numbers of an array in one row, in the order in which they lie in memory: a view.
+    """A view of the array with one axis. The numbers have their order in memory.
 
-    Raises ValueError for an array that has gaps in memory: a part of a larger one.
+    Raises ValueError for an array with gaps in memory, such as a part of a larger one.
     """
     if not is_dense(array):
-        raise ValueError(f"an array with gaps in memory, of strides {array.strides}: copy it first")
+        raise ValueError(f"the array has gaps in memory, of strides {array.strides}: copy it first")
     return _by_stride(array).reshape(-1)
 
 
 def is_dense(array: Array) -> bool:
-    """Whether the array's numbers fill a run of memory, in some order of its axes."""
+    """Whether the array's numbers lie in memory without gaps, in any order of its axes."""
     turned = _by_stride(array)
     run = array.itemsize
     for size, stride in zip(reversed(turned.shape), reversed(turned.strides), strict=True):
@@ -56,17 +57,18 @@ def is_dense(array: Array) -> bool:
 
 
 def _by_stride(array: Array) -> Array:
-    """The array with its axes in the order of memory: the longest stride first."""
+    """The array with its axes sorted: the longest stride first."""
     return array.transpose(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
 
 
 @lru_cache(maxsize=1)
 def keep_memory() -> None:
-    """Let the C library keep up to 256 MiB that was freed, for the arrays of the next step.
+    """Tell the C library to keep up to 256 MiB of freed memory for the next arrays.
 
-    glibc gives freed memory back to the system. Each 4 KiB of a new array then costs a page fault:
-    900 in a step of LeNet on 64 images, a sixth of its time. Settings of glibc's own, in the
-    environment, come first. Other C libraries have no such call.
+    glibc gives freed memory back to the system. Each 4 KiB of a new array then costs a page fault.
+    A step of LeNet on 64 images has 900 of them. They take a sixth of its time.
+    If the environment has settings for glibc, nothing is changed. Other C libraries have no
+    such call.
     """
     import ctypes
 
@@ -76,5 +78,5 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    mallopt(-3, 2**25)  # M_MMAP_THRESHOLD: larger blocks still go back at once
+    mallopt(-3, 2**25)  # M_MMAP_THRESHOLD: larger blocks still go back to the system at once
     mallopt(-1, 2**28)  # M_TRIM_THRESHOLD

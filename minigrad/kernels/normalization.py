@@ -1,4 +1,4 @@
-"""The two passes of batch normalisation that cost most: to x̂, and back through μ and σ²."""
+"""The two slowest parts of batch normalisation: x̂, and the derivative through μ and σ²."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from minigrad.kernels.switch import kernel
 def standardise(
     x: Array, eps: float, mean: Tangent = None, var: Tangent = None
 ) -> tuple[Array, Array, Array, Array]:
-    """x̂ = (x - μ)/s with 1/s, μ and σ², s = √(σ² + ε), for x (N, D).
+    """(x̂, 1/s, μ, σ²) with x̂ = (x - μ)/s, s = √(σ² + ε), for x (N, D).
 
-    mean, var: μ and σ²; if None, those of x, over its rows. One buffer holds x - μ, then x̂.
+    mean, var: μ and σ². If they are None, they are computed over the rows of x.
     """
     xp = array_module(x)
     if mean is None:
         mean = x.mean(axis=0)
         x_hat = x - mean
-        var = (x_hat * x_hat).mean(axis=0)  # two passes: E[x²] - E[x]² would cancel
+        var = (x_hat * x_hat).mean(axis=0)  # E[x²] - E[x]² has larger rounding errors
     else:
         x_hat = x - mean
     inv_std = 1 / xp.sqrt(var + eps)
@@ -39,7 +39,7 @@ def standardise_plain(
 
 @kernel
 def project(v: Array, x_hat: Array, scale: Array, sums: tuple[Array, Array] | None = None) -> Array:
-    """scale · P v, with P v = v - mean(v) - x̂ mean(v x̂), means over the rows; in one buffer.
+    """scale · P v, with P v = v - mean(v) - x̂ mean(v x̂). The means are over the rows.
 
     sums: Σ v and Σ v x̂, if they are known. In the backward pass they are dβ and dγ.
     """

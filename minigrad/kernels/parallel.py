@@ -1,4 +1,4 @@
-"""The names that `minigrad.parallel` had, from the modules where they are now."""
+"""The names of the old module `minigrad.parallel`. They now live in other modules."""
 
 from minigrad.kernels.memory import CACHE, in_memory_order, is_dense, keep_memory, scratch
 from minigrad.kernels.parts import (

@@ -1,9 +1,9 @@
-"""A batch in parts that fit the cache, and threads that share the parts.
+"""Cut a batch into parts that fit the cache. Threads share the parts.
 
-Sizes alone decide what the parts are and in which order sums are taken. A network with layers for
-images therefore gives the same results, bit for bit, with any number of threads. (Other networks
-leave their products, and the threads for them, to BLAS.) A batch on a device is cut only to save
-memory, and its parts are computed one after the other.
+The parts, and the order of sums, depend on sizes only. They do not depend on the number of threads.
+A network with layers for images therefore gives the same results, bit for bit, with any number of
+threads. (In other networks BLAS computes the products, with its own threads.)
+A batch on a GPU is cut only to save memory. Its parts are computed one after the other.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from minigrad.threads import each
 T = TypeVar("T")
 R = TypeVar("R")
 
-DEVICE_CACHE = 2**28  # bytes of a part on a GPU: large launches, and no more memory than this
-WORTH_A_THREAD = 2**20  # bytes below which handing work to a thread costs more than it saves
-SHARES = 4  # parts of a batch, or of a product, that fits the cache whole
-GROUPS = 8  # partial sums of a sum over the batch
+DEVICE_CACHE = 2**28  # bytes of a part on a GPU: large enough to be fast, small enough to fit
+WORTH_A_THREAD = 2**20  # bytes. With fewer, one thread alone is faster
+SHARES = 4  # parts of a batch, or of a product, that would fit the cache whole
+GROUPS = 8  # a sum over the batch has this many partial sums
 
 
 def pieces(n: int, count: int) -> list[slice]:
-    """0 ... n in `count` slices of nearly the same length, none of them empty."""
+    """0 ... n in at most `count` slices of nearly the same length. None is empty."""
     count = max(1, min(count, n))
     cuts = [n * i // count for i in range(count + 1)]
     return [slice(a, b) for a, b in itertools.pairwise(cuts) if a < b]
 
 
 def parts(n: int, bytes_each: int, like: Array) -> list[slice]:
-    """A batch of n in parts that fit the cache, as many as threads can share evenly."""
+    """Cut a batch of n into parts that fit the cache, in a number that threads can share evenly."""
     total = n * bytes_each
     if array_module(like) is not np:
         return pieces(n, -(-total // DEVICE_CACHE))
@@ -46,18 +46,18 @@ def parts(n: int, bytes_each: int, like: Array) -> list[slice]:
 
 
 def groups(items: Sequence[T]) -> list[Sequence[T]]:
-    """The items in at most GROUPS runs of neighbours.
+    """The items in at most GROUPS groups of neighbours.
 
-    A sum is added up within each run first, then over the runs: always in the same order.
+    A sum is taken within each group first, then over the groups. Its order is always the same.
     """
     return [items[piece] for piece in pieces(len(items), GROUPS)]
 
 
 def share(work: Callable[[T], R], items: Sequence[T], like: Array) -> list[R]:
-    """[work(item) for item in items]: on our threads, if `like` is in the host's memory.
+    """[work(item) for item in items]. Threads share the items if `like` is on the host.
 
-    For arrays on a device this thread does all the work: each of a device's streams belongs to the
-    thread that uses it.
+    For arrays on a GPU this thread does all the work. Other threads would have GPU streams of
+    their own.
     """
     if array_module(like) is not np:
         return [work(item) for item in items]
@@ -65,7 +65,7 @@ def share(work: Callable[[T], R], items: Sequence[T], like: Array) -> list[R]:
 
 
 def over_batch(work: Callable[[slice], None], first: Array) -> None:
-    """work(part) for all of the batch, part by part where `first` is large: element-wise work."""
+    """Do element-wise work on the whole batch. If `first` is large, it is done part by part."""
     if array_module(first) is not np or first.nbytes < WORTH_A_THREAD:
         work(slice(None))
     else:
@@ -73,10 +73,10 @@ def over_batch(work: Callable[[slice], None], first: Array) -> None:
 
 
 def by_batch(function: Callable[..., Array], *arrays: Array, dtype: Any = None) -> Array:
-    """function(*arrays), an element-wise one, computed part by part along the batch.
+    """function(*arrays) for an element-wise function, computed part by part along the batch.
 
-    A part stays in the cache from one operation of `function` to the next. dtype: the result's, if
-    not the first array's.
+    A part stays in the cache from one operation of `function` to the next.
+    dtype: the dtype of the result. None: the first array's.
     """
     first = arrays[0]
     if array_module(*arrays) is not np or first.nbytes < WORTH_A_THREAD:

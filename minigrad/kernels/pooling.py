@@ -1,15 +1,14 @@
-"""Max pooling: the largest pixel of each window, and what moves along with it.
+"""Max pooling: the largest pixel of each window, its gradient and its tangent.
 
-The plain forms go through the pixels (k, l) of all windows at once, and keep which pixel won. The
-fast forms pool twice: the largest pixel of a window is the largest of its rows' largest. They pool
-first in W, then in H, and keep which one won each time. That takes fewer comparisons, on long runs
-of memory.
+The winner of a window is its largest pixel. The plain forms compare pixel (k, l) of all windows at
+once, for each (k, l). They keep the winner's number. The fast forms pool twice: first within each
+row of a window, then over its rows. They keep both winners. This needs fewer comparisons.
 
-Ties: the first pixel of the window wins, row by row. NaN wins against every number; of several NaN
-the last one wins. Both as in PyTorch.
+Ties: the first pixel of the window wins, row by row. NaN counts as larger than every number. The
+last of several NaN wins. All as in PyTorch.
 
-x, dx, x_dot are (N, C, H, W); y, dy, y_dot (N, C, OH, OW). `winners` is what `max_pool` keeps; each
-form has its own kind.
+x, dx, x_dot are (N, C, H, W). y, dy, y_dot are (N, C, OH, OW). `winners` comes from `max_pool`. The
+winners of the fast form and of the plain form are different arrays.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Winners = tuple[Array, ...]
 
 @kernel
 def max_pool(x: Array, size: Pair, stride: Pair) -> tuple[Array, Winners]:
-    """y[i, j] = the largest pixel of window (i, j), and the winners."""
+    """(y, winners). y[i, j] is the largest pixel of window (i, j)."""
     rows = channels_last(x)
     xp = array_module(x)
     N, H, W, C = rows.shape
@@ -71,7 +70,7 @@ def max_pool_plain(x: Array, size: Pair, stride: Pair) -> tuple[Array, Winners]:
 def to_winners(
     dy: Array, winners: Winners, shape: tuple[int, ...], size: Pair, stride: Pair
 ) -> Array:
-    """dx of x's shape: each window's dy is added to the pixel that won it; 0 elsewhere."""
+    """dx. Each window's dy is added to the dx of its winner. All other dx are 0."""
     across, down = _kept(winners, 2)
     dys = channels_last(dy)
     N, C, H, W = shape
@@ -104,7 +103,7 @@ def to_winners_plain(
 
 @kernel
 def from_winners(x_dot: Array, winners: Winners, size: Pair, stride: Pair) -> Array:
-    """y_dot[i, j] = x_dot of the pixel that won window (i, j)."""
+    """y_dot[i, j] = x_dot of the winner of window (i, j)."""
     across, down = _kept(winners, 2)
     rows = channels_last(x_dot)
     y_dot = array_module(x_dot).empty(down.shape, x_dot.dtype)
@@ -133,7 +132,7 @@ def from_winners_plain(x_dot: Array, winners: Winners, size: Pair, stride: Pair)
 
 @kernel
 def max_pool_with_tangent(x: Array, x_dot: Array, size: Pair, stride: Pair) -> tuple[Array, Array]:
-    """y and y_dot: the tangent goes along with the winner, and no winner is kept."""
+    """y and y_dot together. The winners are not kept."""
     rows = channels_last(x)
     rows_dot = channels_last(x_dot)
     xp = array_module(x, x_dot)
@@ -167,22 +166,22 @@ def max_pool_with_tangent_plain(
 
 
 def _kept(winners: Winners, count: int) -> Winners:
-    """The winners, if this form of `max_pool` kept them: an error, not a wrong gradient."""
+    """The winners. Raises RuntimeError if the other form of `max_pool` made them."""
     if len(winners) != count:
         raise RuntimeError(
-            "the pooling's forward ran with the other form of the kernels: after kernels.use(...), "
-            "call forward again"
+            "the last forward of the pooling used the other form of the kernels. After "
+            "kernels.use(...), call forward again"
         )
     return winners
 
 
 def _parts(rows: Array) -> list[slice]:
-    """The batch in parts that stay in the cache."""
+    """Cut the batch into parts that stay in the cache."""
     return parts(len(rows), 2 * rows[:1].nbytes, rows)
 
 
 def _has_nan(y: Array) -> bool:
-    """Whether a number is NaN: NumPy's max then is NaN, too. It costs one look at each number."""
+    """Whether y contains NaN. NumPy's max is then NaN, too."""
     return bool(np.isnan(y.max(initial=-np.inf)))
 
 
@@ -193,7 +192,7 @@ def _candidate(x: Array, axis: int, k: int, stride: int, n: int) -> Array:
 
 
 def _wins(candidate: Array, best: Array, nan: bool) -> Array:
-    """Where the candidate is larger; nan: or is NaN."""
+    """Where the candidate is larger than `best`. nan: also where it is NaN."""
     wins = candidate > best
     if nan:
         wins |= array_module(candidate).isnan(candidate)
@@ -201,7 +200,7 @@ def _wins(candidate: Array, best: Array, nan: bool) -> Array:
 
 
 def _pool(x: Array, axis: int, size: int, stride: int, y: Array, winner: Array, nan: bool) -> None:
-    """y = max over windows along one axis; winner = the first k that has it."""
+    """y = max over windows along one axis. winner = the first k with this maximum."""
     xp = array_module(x)
     n = y.shape[axis]
     y[...] = _candidate(x, axis, 0, stride, n)
@@ -215,7 +214,7 @@ def _pool(x: Array, axis: int, size: int, stride: int, y: Array, winner: Array, 
 def _pool_both(
     x: Array, x_dot: Array, axis: int, size: int, stride: int, y: Array, y_dot: Array, nan: bool
 ) -> None:
-    """y = max over windows along one axis; y_dot = the tangent of the first that has it."""
+    """y = max over windows along one axis. y_dot = the tangent of the first maximum."""
     xp = array_module(x)
     n = y.shape[axis]
     best = _candidate(x, axis, 0, stride, n)
@@ -228,7 +227,7 @@ def _pool_both(
         candidate = _candidate(x, axis, k, stride, n)
         candidate_dot = _candidate(x_dot, axis, k, stride, n)
         wins = _wins(candidate, best, nan)
-        # bits times 0 or 1: NumPy's `where` is ten times slower, and 0 times infinity is NaN
+        # Bits, not floats, times 0 or 1: infinity times 0 is NaN. `where` is ten times slower.
         xp.multiply(bits(best_dot), ~wins, out=chosen)
         chosen += bits(candidate_dot) * wins
         best = xp.maximum(best, candidate, out=y)
@@ -236,7 +235,7 @@ def _pool_both(
 
 
 def _to_winners(dy: Array, axis: int, size: int, stride: int, winner: Array, dx: Array) -> None:
-    """Each dy to the element that won its window, along one axis: dx = 0, then dx[winner] += dy."""
+    """Along one axis: dx = 0, then dx[winner] += dy."""
     xp = array_module(dy)
     n = dy.shape[axis]
     if stride == size and dx.shape[axis] == size * n:  # each element is in one window
@@ -251,7 +250,7 @@ def _to_winners(dy: Array, axis: int, size: int, stride: int, winner: Array, dx:
 
 
 def _from_winners(x: Array, axis: int, size: int, stride: int, winner: Array, y: Array) -> None:
-    """y = x[winner], along one axis."""
+    """Along one axis: y = x[winner]."""
     chosen = bits(y)
     chosen[...] = 0
     for k in range(size):

@@ -1,4 +1,4 @@
-"""Products of matrices, their sums, and the value and tangent of x W + b in one go."""
+"""Products of matrices, and the value and tangent of x W + b. A tangent that is None is 0."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from minigrad.kernels.parts import SHARES, pieces
 from minigrad.kernels.switch import kernel
 from minigrad.threads import each, local
 
-WORTH_A_PIECE = 2**22  # multiplications: a fraction of a millisecond
+WORTH_A_PIECE = 2**22  # multiplications in a piece: they take less than a millisecond
 
 
 @kernel
 def matmul(a: Array, b: Array) -> Array:
     """a b.
 
-    Within `one_blas_thread` a large product is cut into pieces, for threads of our own.
+    Within `one_blas_thread`, minigrad's threads share a large product.
     """
     if not local.passes:
         return a @ b
@@ -30,7 +30,7 @@ def matmul_plain(a: Array, b: Array) -> Array:
 
 @kernel
 def affine_jvp(x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b_dot: Tangent) -> Array:
-    """y_dot = x_dot W + x W_dot + b_dot; None stands still. Threads get both products at once."""
+    """y_dot = x_dot W + x W_dot + b_dot. Threads share both products."""
     terms = [] if W_dot is None else [(x, W_dot)]
     if x_dot is not None:
         terms.append((x_dot, W))
@@ -56,9 +56,9 @@ def affine_jvp_plain(x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b_dot: 
 def affine_with_tangent(
     x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b: Tangent, b_dot: Tangent
 ) -> tuple[Array, Tangent]:
-    """y = x W + b and y_dot = x_dot W + x W_dot + b_dot; None stands still.
+    """y = x W + b and y_dot = x_dot W + x W_dot + b_dot.
 
-    With one product for two: [y; y_dot] = [x; x_dot] W. Then b, x W_dot and b_dot are added.
+    One product gives x W and x_dot W: [x; x_dot] W. Then b, x W_dot and b_dot are added.
     """
     both = x if x_dot is None else array_module(x, x_dot).concatenate((x, x_dot))
     products = [(both, W)]
@@ -88,10 +88,10 @@ def affine_with_tangent_plain(
 
 
 def in_pieces(*products: tuple[Array, Array]) -> list[Array]:
-    """[a b for each (a, b)]; within `one_blas_thread`, the large ones in pieces.
+    """[a b for each (a, b)]. Within `one_blas_thread`, large products are cut into pieces.
 
-    The longest of a product's three sizes is cut. Where that is the inner one, the pieces are added
-    up. The threads get the pieces of all products at once.
+    a is (M, K), b is (K, N). The largest of M, K, N is cut. If it is K, the results are added up.
+    Threads share the pieces of all products.
     """
     if not local.passes or array_module(*products[0]) is not np:
         return [a @ b for a, b in products]

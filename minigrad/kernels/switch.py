@@ -2,17 +2,17 @@
 
     from minigrad import kernels
     kernels.use("plain")            # from here on every kernel runs its plain form
-    with kernels.use("plain"):      # or for a while
+    with kernels.use("plain"):      # only within this block
         ...
 
-A kernel is written twice in one file, and called by one name:
+Each kernel is written in two forms in one file. Both have one name for the caller:
 
     @kernel
-    def square(x):                  # the fast form: it runs unless asked otherwise
+    def square(x):                  # the fast form: it runs unless `use` says otherwise
         ...
 
     @square.plain
-    def square_plain(x):            # what it computes, in the fewest words
+    def square_plain(x):            # the plain form: short and easy to read
         return x * x
 
 Both forms take the same arguments and return the same numbers, up to rounding.
@@ -28,19 +28,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FORMS = ("fast", "plain")
-KERNELS: dict[str, Kernel[Any, Any]] = {}  # all of them, by module and name
+KERNELS: dict[str, Kernel[Any, Any]] = {}  # {"module.name": kernel}
 
 _form = "fast"
 
 
 def use(form: str) -> _Switch:
-    """Run "fast" kernels or their "plain" forms from here on; as a context manager, for a while.
+    """Run the "fast" or the "plain" forms of all kernels, from here on or in a `with` block.
 
-    The switch is one for the whole process. Call `forward` again after it: what one form keeps for
-    the backward pass is not always what the other needs. Raises ValueError for another word.
+    It acts on the whole process. Call `forward` again after it: the two forms may keep different
+    arrays for `backward`. Raises ValueError for any other form.
     """
     if form not in FORMS:
-        raise ValueError(f'kernels are "fast" or "plain", got {form!r}')
+        raise ValueError(f'form must be "fast" or "plain", got {form!r}')
     previous = _form
     _turn(form)
     return _Switch(previous)
@@ -59,7 +59,7 @@ def _turn(form: str) -> None:
 
 
 class _Switch:
-    """What `use` returns: leaving its `with` block restores the form from before."""
+    """What `use` returns. The end of its `with` block restores the earlier form."""
 
     def __init__(self, previous: str):
         self._previous = previous
@@ -72,11 +72,11 @@ class _Switch:
 
 
 class Kernel(functools.partial, Generic[P, R]):
-    """A function in two forms with one name; `kernels.use` says which of them a call runs.
+    """One name for a function in two forms. `kernels.use` decides which form a call runs.
 
-    A call costs 0.04 µs more than a call of the form itself: Python runs a `partial` in C, and
-    `turn` changes what this one calls. A method that looks up the form would cost 0.14 µs, several
-    per cent of a small network's step.
+    A kernel is a `partial`, and `turn` changes the function that it calls. Python runs a `partial`
+    in C. A call costs 0.04 µs more than a direct call. A method that looks up the form would cost
+    0.14 µs more. That is several per cent of a step of a small network.
     """
 
     fast: Callable[P, R]
@@ -97,14 +97,14 @@ class Kernel(functools.partial, Generic[P, R]):
         return function
 
     def turn(self, form: str) -> None:
-        """From here on a call runs this form; the fast one where there is no other."""
+        """From here on a call runs this form. A kernel without a plain form runs the fast one."""
         self.__setstate__((self.forms.get(form, self.fast), (), {}, self.__dict__))
 
     def __repr__(self) -> str:
         return f"<kernel {self.fast.__module__}.{self.fast.__qualname__}>"
 
     def __reduce__(self) -> str:
-        """Copies and pickles are by name: a kernel is one of a kind, as a function is."""
+        """A copy or an unpickled kernel is the same object, found by its name, as for functions."""
         return self.fast.__qualname__
 
     if TYPE_CHECKING:

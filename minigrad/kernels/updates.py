@@ -1,4 +1,4 @@
-"""Changes of an array in place: the step of an optimiser."""
+"""The step of an optimiser: it changes an array in place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minigrad.threads import each
 
 @kernel
 def add_scaled(y: Array, a: float, x: Array) -> None:
-    """y += a x, part by part in the cache: there is no array for a x."""
+    """y += a x. A large y is changed part by part, so that a x stays in the cache."""
     large = array_module(y, x) is np and y.nbytes >= 2 * WORTH_A_THREAD
     if not large or y.strides != x.strides or not is_dense(y):
         y += a * x

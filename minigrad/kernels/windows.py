@@ -1,9 +1,9 @@
-"""How images lie in memory, and the windows that convolution and pooling cut out of them.
+"""The order of images in memory, and the windows that convolution and pooling take from them.
 
-The API has images as (N, C, H, W). In memory the channels come last, (N, H, W, C), and the API's
-array is a view of that. A window is then KH runs of KW·C neighbouring numbers. Element-wise
-layers, pooling and the matrix products of a convolution read memory from front to back.
-(NumPy keeps this order through element-wise operations. CuPy does not: there a copy restores it.)
+For the user an image batch is (N, C, H, W). In memory its channels come last: (N, H, W, C). The
+user's array is a view of this memory. A window then has KH runs of KW·C neighbouring numbers.
+Element-wise layers, pooling and matrix products can read memory from front to back.
+(Element-wise operations of NumPy keep this order. Those of CuPy do not. A copy then restores it.)
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from minigrad.kernels.memory import scratch
 from minigrad.kernels.switch import kernel
 
 Pair = tuple[int, int]
-SHORT_RUN = 16  # numbers in a row of a window below which im2col copies image rows instead
+SHORT_RUN = 16  # numbers. If a window's row has fewer, im2col copies image rows instead
 
 
 def channels_last(x: Array, padding: Pair = (0, 0)) -> Array:
-    """x (N, C, H, W) as contiguous (N, H + 2ph, W + 2pw, C), zeros around the image.
+    """x (N, C, H, W) as contiguous (N, H + 2ph, W + 2pw, C), with zeros around the image.
 
-    No copy where x already lies so and nothing is padded.
+    There is no copy if x already has this order in memory and there is no padding.
     """
     xp = array_module(x)
     rows = x.transpose(0, 2, 3, 1)
@@ -33,14 +33,14 @@ def channels_last(x: Array, padding: Pair = (0, 0)) -> Array:
 
 
 def channels_first(rows: Array, padding: Pair = (0, 0)) -> Array:
-    """(N, H + 2ph, W + 2pw, C) seen as (N, C, H, W), without what is around the image: a view."""
+    """rows (N, H + 2ph, W + 2pw, C) as (N, C, H, W), without the padding: a view."""
     H, W = rows.shape[1:3]
     ph, pw = padding
     return rows[:, ph : H - ph, pw : W - pw].transpose(0, 3, 1, 2)
 
 
 def output_size(size: Pair, kernel: Pair, stride: Pair) -> Pair:
-    """How many windows fit into (H, W): (H - KH)/s + 1, rounded down; W likewise."""
+    """(OH, OW), the number of windows: OH = (H - KH)/s + 1, rounded down, OW likewise."""
     return (size[0] - kernel[0]) // stride[0] + 1, (size[1] - kernel[1]) // stride[1] + 1
 
 
@@ -57,7 +57,7 @@ def windows(rows: Array, kernel: Pair, stride: Pair) -> Array:
 
 
 def pixel(rows: Array, k: int, l: int, stride: Pair, size: Pair) -> Array:
-    """Pixel (k, l) of each of size = (OH, OW) windows of rows (N, H, W, C): a view."""
+    """Pixel (k, l) of every window of rows (N, H, W, C): a view. size = (OH, OW)."""
     sh, sw = stride
     OH, OW = size
     return rows[:, k : k + sh * (OH - 1) + 1 : sh, l : l + sw * (OW - 1) + 1 : sw]
@@ -65,10 +65,10 @@ def pixel(rows: Array, k: int, l: int, stride: Pair, size: Pair) -> Array:
 
 @kernel
 def im2col(rows: Array, kernel: Pair, stride: Pair, cols: Array) -> Array:
-    """Every window of rows (N, H, W, C) as one row of a matrix (N·OH·OW, KH·KW·C), in `cols`.
+    """cols (N·OH·OW, KH·KW·C). Each row is one window of rows (N, H, W, C).
 
-    Where a window's rows are short (KW·C numbers, few channels), `cols` is filled as its
-    transpose, whose rows are made of whole image rows: a matrix product takes either.
+    A row of a window has KW·C numbers. If these are few, the transpose of cols is filled instead:
+    its rows consist of long runs of image rows. The result is then a transposed view.
     """
     view = windows(rows, kernel, stride)
     if kernel[1] * rows.shape[3] >= SHORT_RUN:
@@ -90,9 +90,9 @@ def im2col_plain(rows: Array, kernel: Pair, stride: Pair, cols: Array) -> Array:
 
 @kernel
 def col2im(dcols: Array, stride: Pair, dx: Array) -> None:
-    """Add every window of dcols (N, OH, OW, KH, KW, C) to the pixels of dx that it was cut from.
+    """dx[n, i·s + k, j·s + l] += dcols[n, i, j, k, l] for all windows (i, j) and all k, l.
 
-    The windows of one image column are added up first, then the columns: fewer, longer sums.
+    dcols is (N, OH, OW, KH, KW, C). The sum over i and k comes first, then the sum over j and l.
     """
     N, OH, OW, KH, KW, C = dcols.shape
     sh, sw = stride
@@ -106,7 +106,7 @@ def col2im(dcols: Array, stride: Pair, dx: Array) -> None:
 
 @col2im.plain
 def col2im_plain(dcols: Array, stride: Pair, dx: Array) -> None:
-    # dx[n, i·s + k, j·s + l] += dcols[n, i, j, k, l] for all windows (i, j) at once
+    # dx[n, i·s + k, j·s + l] += dcols[n, i, j, k, l]
     _, OH, OW, KH, KW, _ = dcols.shape
     for k in range(KH):
         for l in range(KW):

@@ -1,19 +1,18 @@
-r"""Convolution with kernels of three rows, with half or two thirds of the multiplications: F(m, 3).
+r"""Winograd's convolution F(m, 3), for kernels of three rows. It needs fewer multiplications.
 
 m neighbouring rows of y need m + 2 rows of x, called d, and the kernel's three rows, called g.
-Here d_i stands for the windows in row i of x, and g_k for (KW·C, O) numbers. The plain way,
-y_i = Σ_k d_{i+k} g_k, takes 3m products. The same y comes from m + 2 products, of sums of the d
-with sums of the g:
+d_i are the windows in row i of x. g_k is a matrix (KW·C, O). The plain way, y_i = Σ_k d_{i+k} g_k,
+takes 3m matrix products. Winograd takes m + 2 products, of sums of the d with sums of the g:
 
-    y = Aᵀ [(Bᵀ d) ⊙ (G g)]            F(2, 3): 4 products for 6, F(4, 3): 6 for 12
+    y = Aᵀ [(Bᵀ d) ⊙ (G g)]            F(2, 3): 4 products, not 6. F(4, 3): 6 products, not 12
 
-Why it works: take two polynomials, one with the three coefficients g, one with m coefficients s.
-Their product has m + 2 coefficients. Its values at m + 1 points, and its leading coefficient,
-determine it; each of these m + 2 numbers is one product, of a value for g and a value for s. The
-map from s to the product is linear, and the map from d to y is its transpose.
-The points are 0, 1, -1, and for m = 4 also 2, -2: G and Aᵀ hold their powers.
-The results differ from those of the plain way by rounding.
-Source: Winograd 1980; Lavin, Gray 2016, §4 (who do it in both directions at once).
+Why it works: one polynomial has the three coefficients g, another has m coefficients s. Their
+product has m + 2 coefficients. Its values at m + 1 points and its leading coefficient determine
+it. Each of these m + 2 numbers is one product: a number from g times a number from s.
+The map from s to the coefficients is linear. The map from d to y is its transpose.
+The points are 0, 1, -1, and for m = 4 also 2, -2. G and Aᵀ contain their powers.
+The results differ from the plain ones by rounding only.
+Source: Winograd 1980; Lavin, Gray 2016, §4 (for rows and columns at once).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from minigrad.backend import Array, array_module
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.windows import Pair, im2col, output_size, windows
 
-ENOUGH = 64  # numbers in a window's row: with fewer, the sums cost more than the products save
+ENOUGH = 64  # numbers in a window's row. With fewer, the sums cost more time than is saved
 
 Table = dict[int, list[list[float]]]
 
@@ -55,7 +54,7 @@ A_T: Table = {
 
 
 def rows_at_once(size: Pair, kernel: Pair, stride: Pair, channels: int) -> int:
-    """m for images of this padded size; 0 where the plain way is as fast, or the only one."""
+    """m for images of this padded size. 0: the plain way is as fast, or the only one."""
     rows = output_size(size, kernel, stride)[0]
     if kernel[0] != 3 or stride[0] != 1 or kernel[1] * channels < ENOUGH:
         return 0
@@ -63,12 +62,12 @@ def rows_at_once(size: Pair, kernel: Pair, stride: Pair, channels: int) -> int:
 
 
 def kernels(W: Array, m: int) -> Array:
-    """G g for W' (3·KW·C, O): (m + 2, KW·C, O)."""
+    """G g, (m + 2, KW·C, O), from W' (3·KW·C, O)."""
     return (_matrix(G[m], W) @ W.reshape(3, -1)).reshape(m + 2, -1, W.shape[1])
 
 
 def columns(rows: Array, m: int, width: int, stride: int) -> Array:
-    """Bᵀ d for images (N, H, W, C), windows as rows as in im2col: (m + 2, N·OH/m·OW, KW·C)."""
+    """Bᵀ d, (m + 2, N·OH/m·OW, KW·C), from images (N, H, W, C). Each row is a window."""
     N, H, W, C = rows.shape
     groups = (H - 2) // m
     OW = (W - width) // stride + 1
@@ -81,11 +80,11 @@ def columns(rows: Array, m: int, width: int, stride: int) -> Array:
 
 
 def add_up(products: Array, b: Array | None, y: Array) -> None:
-    """y (N, OH, OW, O) = Aᵀ products + b. It changes the products."""
+    """y (N, OH, OW, O) = Aᵀ products + b. The array `products` is changed."""
     N, OH, OW, O = y.shape
     m = len(products) - 2
     if b is not None:
-        products[1] += b  # row 1 belongs to the point 1: every row of y has it, times 1
+        products[1] += b  # column 1 of Aᵀ has only ones, so b is added to every row of y
     products = products.reshape(m + 2, N, OH // m, OW * O).transpose(1, 2, 0, 3)
     out = y.reshape(N, OH // m, m, OW * O)
     array_module(y).matmul(_matrix(A_T[m], y), products, out=out)

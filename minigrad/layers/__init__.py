@@ -1,4 +1,4 @@
-"""The layers: each a function with its derivative written by hand, in both directions."""
+"""The layers. Each is a function whose derivative is written by hand, in both directions."""
 
 from minigrad.layers.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from minigrad.layers.base import Layer

@@ -13,10 +13,10 @@ class ReLU(Layer):
     r"""y = max(x, 0), element by element.
 
     Shapes: any x, y the same.
-    Backward:  dx    = dy ⊙ [x > 0]       the kink: relu'(0) = 0, as PyTorch has it
+    Backward:  dx    = dy ⊙ [x > 0]       at the kink relu'(0) = 0, as in PyTorch
     Jvp:       y_dot = x_dot ⊙ [x > 0]    a diagonal Jacobian is its own transpose
-    Where x <= 0 an infinite or NaN dy gives 0, too. Where x is NaN, y is NaN and the slope is 0
-    (PyTorch lets dy pass there).
+    Where x <= 0, dx is 0, even if dy is infinite or NaN.
+    Where x is NaN, y is NaN and the slope is 0. (In PyTorch the slope is 1 there.)
     Source: Nair, Hinton 2010.  Taught in: 03_first_network.
     """
 
@@ -26,7 +26,7 @@ class ReLU(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         array_module(x)
         self.check_input(x)
-        # y = max(x, 0); kept: the mask [x > 0], a quarter of y's memory or less
+        # y = max(x, 0). The cache keeps the mask [x > 0]: it needs 1/4 of y's memory, or less.
         y, self.cache = relu(x)
         return y
 
@@ -45,7 +45,7 @@ class ReLU(Layer):
         params_dot: Mapping[str, Array] | None = None,
         train: bool = True,
     ) -> tuple[Array, Tangent]:
-        """y and y_dot in one go: x is read once for both."""
+        """y and y_dot together. x is read only once."""
         if x_dot is None:
             return super().forward_jvp(x, x_dot, params_dot, train)
         array_module(x, x_dot)
@@ -55,12 +55,12 @@ class ReLU(Layer):
 
 
 class Sigmoid(Layer):
-    r"""y = σ(x) = 1 / (1 + e^(-x)), element by element; stable for any x.
+    r"""y = σ(x) = 1 / (1 + e^(-x)), element by element. No x makes it overflow.
 
     Shapes: any x, y the same.
     Backward:  dx    = dy ⊙ y(1 - y)
     Jvp:       y_dot = x_dot ⊙ y(1 - y)
-    Range: e^(-x) is cut off near the largest finite float, where σ is 6e-39 in float32.
+    Range: e^(-x) is limited to about the largest finite float. There σ is 6e-39 in float32.
     Source: DS 4420, "Backprop".  Taught in: 01_gradients_by_hand.
     """
 
@@ -118,12 +118,12 @@ class Tanh(Layer):
 class Softmax(Layer):
     r"""y_c = e^(x_c) / Σ_k e^(x_k), row by row.
 
-    Shapes: x (N, C), y (N, C); every row of y sums to 1.
+    Shapes: x (N, C), y (N, C). Every row of y sums to 1.
     Backward:  dx    = y ⊙ (dy - Σ_c dy_c y_c)
     Jvp:       y_dot = y ⊙ (x_dot - Σ_c x_dot_c y_c)    J = diag(y) - y yᵀ is symmetric
-    Stable: the row's largest entry is subtracted first, which changes nothing else.
-    Trap: CrossEntropyLoss takes logits; a Softmax before it is the double softmax of
-    03_first_network, where the loss can never fall below 1.4612.
+    Stable: each row's largest entry is subtracted first. This leaves y the same.
+    Trap: CrossEntropyLoss takes logits. A Softmax layer before it makes a double softmax. The
+    loss can then never fall below 1.4612: see 03_first_network.
     Source: Bridle 1990.  Taught in: 03_first_network.
     """
 
@@ -148,18 +148,19 @@ class Softmax(Layer):
 
 
 class LogSoftmax(Layer):
-    r"""y = x - ln Σ_k e^(x_k), row by row: the logarithm of Softmax, without its underflow.
+    r"""y = x - ln Σ_k e^(x_k), row by row: the logarithm of Softmax. It does not underflow.
 
     Shapes: x (N, C), y (N, C).
     Backward:  dx    = dy - p Σ_c dy_c          with p = e^y, the softmax
     Jvp:       y_dot = x_dot - Σ_c p_c x_dot_c
-    Source: WTB notebook, `F.log_softmax`; log-sum-exp as in Higham 2002, §1.  Feeds NLLLoss.
+    NLLLoss takes this y.
+    Source: WTB notebook, `F.log_softmax`; log-sum-exp as in Higham 2002, §1.
     """
 
     def forward(self, x: Array, train: bool = True) -> Array:
         xp = array_module(x)
         self.check_input(x, "(N, C)", x.ndim == 2)
-        # y = z - ln Σ_k e^(z_k),  z = x - max: the sum cannot overflow
+        # y = z - ln Σ_k e^(z_k),  z = x - max. No z is above 0, so the sum cannot overflow.
         y = x - row_max(x)
         y -= xp.log(xp.exp(y).sum(axis=1, keepdims=True))
         self.cache = y

@@ -1,4 +1,4 @@
-"""What an object holds in its attributes, also inside lists, tuples, sets and dicts."""
+"""Find values in an object's attributes, also inside lists, tuples, sets and dicts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEQUENCES = (list, tuple, set, frozenset, deque)
 def held(
     owner: object, wanted: Callable[[Any], bool], skip: Collection[str] = ()
 ) -> Iterator[tuple[str, Any]]:
-    """(name, value) for each value that is wanted: "inner", "blocks[0]", "by_name['a']"."""
+    """(name, value) for each value that is wanted. Names: "inner", "blocks[0]", "by_name['a']"."""
     for name, value in vars(owner).items():
         if name not in skip:
             yield from _within(name, value, wanted, ())
@@ -23,7 +23,10 @@ def held(
 def _within(
     name: str, value: Any, wanted: Callable[[Any], bool], above: tuple[int, ...]
 ) -> Iterator[tuple[str, Any]]:
-    """`above` has the containers that this value lies in: one may contain itself."""
+    """The same for one value. `above` has the ids of the containers around it.
+
+    A container may contain itself. It is then searched only once.
+    """
     if wanted(value):
         yield name, value
     elif id(value) not in above:
@@ -36,6 +39,6 @@ def _within(
 
 
 def is_float_array(value: Any) -> bool:
-    """Whether it is an array of real numbers, on either device; a single number is none."""
+    """Whether the value is an array of floats, on the CPU or a GPU. A single number is not."""
     dtype = getattr(value, "dtype", None)
     return isinstance(dtype, np.dtype) and dtype.kind == "f" and hasattr(value, "__setitem__")

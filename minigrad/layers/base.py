@@ -1,4 +1,4 @@
-"""What every layer is: one function of x and its parameters, evaluated at one point at a time."""
+"""The base of all layers. A layer is a function of x and of its parameters."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from minigrad.checks import FLOATS, float_dtype
 from minigrad.layers.attributes import SEQUENCES, held, is_float_array
 from minigrad.layers.initial import initial_uniform as initial_uniform
 from minigrad.layers.random_streams import RandomStreams
+from minigrad.layers.state import checked_state
 from minigrad.siblings import prefer_own, prefer_plain
 
 T = TypeVar("T")
@@ -22,36 +23,36 @@ OWN = frozenset(("params", "grads", "buffers", "cache", "dtype", "_kept", "_insi
 
 
 class Layer(RandomStreams):
-    """y = f(x, params): `forward` keeps one linearisation, `jvp` and `backward` apply it.
+    """y = f(x, params). `backward` and `jvp` are its derivative where `forward` was last called.
 
-    With J the Jacobian of f at the point where `forward` was last called,
+    J is the Jacobian of f at that point:
 
         forward(x)                 y     = f(x, params)
         backward(dy)               dx    = J_xᵀ dy,  grads[name] = J_nameᵀ dy   (right to left)
         jvp(x_dot, params_dot)     y_dot = J_x x_dot + Σ J_name params_dot[name]  (left to right)
 
-    so that <dy, jvp(x_dot, W_dot)> = <dx, x_dot> + <dW, W_dot>: each is the other's transpose.
+    The two are each other's transpose: <dy, jvp(x_dot, W_dot)> = <dx, x_dot> + <dW, W_dot>.
 
-    To write a layer: call `super().__init__(dtype)`, put arrays into `params`, keep in
-    `self.cache` what the derivatives need, and write the three methods. `backward` overwrites
-    `grads`, and changes neither `dy` nor the parameters. `jvp` takes None for an input, or for
-    parameters, that do not move (not both). Random numbers: see `once` and `reseed`.
-    A layer made of layers is a `Sequential`, or derived from it.
+    To write a layer: call `super().__init__(dtype)`. Put the arrays into `params`. Write the
+    three methods. `forward` keeps in `self.cache` what the derivatives need. `backward` replaces
+    `grads`. It changes neither `dy` nor the parameters. In `jvp` an x_dot of None means that x is
+    constant, a params_dot of None that the parameters are. (Not both are None.)
+    For random numbers see `once` and `reseed`. For a layer made of layers see `Sequential`.
     """
 
-    is_activation = False  # a function of single numbers that a network has between its layers
-    uses_threads = False  # the layer's work is shared out among minigrad.threads
-    unit_axis: Mapping[str, int] = {}  # along which axis of a parameter the units lie; else 0
-    mixes_examples = False  # an example's output depends on the other examples of the batch
-    monotone = False  # no output falls when an input rises: the Jacobian has no entry below 0
-    frozen = False  # True: no optimiser moves its parameters, whatever the rule
+    is_activation = False  # True: a function of single numbers, used between other layers
+    uses_threads = False  # True: minigrad.threads share the layer's work
+    unit_axis: Mapping[str, int] = {}  # {parameter: the axis that counts units}, if not 0
+    mixes_examples = False  # True: an example's output depends on the rest of the batch
+    monotone = False  # True: the Jacobian has no entry below 0 (no output falls as x grows)
+    frozen = False  # True: no optimiser changes its parameters
     min_batch = 1  # the fewest examples that forward(x, train=True) can take
-    is_chain = False  # a network that is its layers one after another, and nothing else
+    is_chain = False  # True: only layers one after another
     _own = OWN  # attributes that may hold arrays or layers
-    _kept: dict[str, Any] | None = None  # within `holding`: what `once` has made so far
+    _kept: dict[str, Any] | None = None  # what `once` has made so far within `holding`
 
     def __init__(self, dtype: Any = None):
-        """dtype: float32 or float64, the numbers it computes in; None: those of its input."""
+        """dtype: float32 or float64. None: the dtype of the input."""
         self.dtype = None if dtype is None else float_dtype(dtype)
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
@@ -59,7 +60,7 @@ class Layer(RandomStreams):
         self.cache: Any = None
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """A class that changes a plain method does not inherit its faster sibling."""
+        """If a class changes a plain method, it does not inherit the faster form of it."""
         super().__init_subclass__(**options)
         prefer_plain(cls, Layer, SIBLINGS)
         if "forward" in vars(cls) and "monotone" not in vars(cls):
@@ -70,14 +71,14 @@ class Layer(RandomStreams):
         return {name: value for name, value in self.__dict__.items() if name != "_kept"}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """A method may also be set on one object: layer.backward = mine."""
+        """The same for a method set on one object: layer.backward = mine."""
         if name in PLAIN and value is not None:
             value = prefer_own(self, name, value, Layer, SIBLINGS)
             object.__setattr__(self, "is_chain", False)
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        """Python calls this for attributes that are not there."""
+        """Python calls this if an attribute does not exist."""
         if name in ("params", "grads", "buffers", "cache", "dtype"):
             raise AttributeError(
                 f"{type(self).__name__} has no {name!r} yet: let its __init__ begin with "
@@ -90,7 +91,7 @@ class Layer(RandomStreams):
         return self.forward(x, train)
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        """f(x, params); `train` tells dropout and batch norm which of their two modes to use."""
+        """y = f(x, params). train: dropout and batch norm compute something else in training."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(x, train=True) yet")
 
     def backward(self, dy: Array) -> Array:
@@ -108,10 +109,10 @@ class Layer(RandomStreams):
         params_dot: Mapping[str, Array] | None = None,
         train: bool = True,
     ) -> tuple[Array, Array | None]:
-        """(y, y_dot): forward(x, train), then jvp(x_dot, params_dot), and no cache afterwards.
+        """(y, y_dot): forward(x, train), then jvp(x_dot, params_dot). It leaves no cache.
 
-        None for x_dot, or for params_dot: it does not move. If neither moves, y_dot is None.
-        A class may know a faster way to both.
+        x_dot is None: x is constant. params_dot is None: the parameters are. If both are None,
+        y_dot is None. A class may compute both faster in its own forward_jvp.
         """
         y = self.forward(x, train)
         y_dot = self.jvp(x_dot, params_dot) if x_dot is not None or params_dot else None
@@ -119,27 +120,24 @@ class Layer(RandomStreams):
         return y, y_dot
 
     def backward_params(self, dy: Array) -> None:
-        """`backward` for `grads` alone: nothing uses the dx of a net's first layer.
-
-        A class may leave dx out, and be faster.
-        """
+        """Compute `grads` only, for a net's first layer. A class may leave out dx to be faster."""
         self.backward(dy)
 
     def recall(self) -> Any:
-        """What `forward` kept for the derivatives; RuntimeError when there is nothing yet."""
+        """What `forward` kept for the derivatives. RuntimeError if it has not been called."""
         if self.cache is None:
             raise RuntimeError(
-                f"{type(self).__name__}: call forward(x) before backward or jvp; they are the "
-                "derivative at the point where forward was evaluated"
+                f"{type(self).__name__}: call forward(x) before backward or jvp. They compute "
+                "the derivative at the x of the last forward"
             )
         return self.cache
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """make(): made in each evaluation, or once for all of them within `holding(model)`.
+        """make(), called in each forward; within `holding(model)` only in the first one.
 
-        A rule may evaluate the network several times in one step: L(θ + εv) and L(θ - εv), say.
-        All of them must be evaluations of one function. What is random, or moves a statistic,
-        must then happen once. A layer that adds noise draws it this way:
+        A rule may evaluate the network several times in one step, for example L(θ + εv) and
+        L(θ - εv). They must be values of the same function L. Random numbers must then be drawn
+        only once, and running statistics must move only once. A layer that adds noise writes:
 
             def forward(self, x, train=True):
                 self.check_input(x)
@@ -148,7 +146,7 @@ class Layer(RandomStreams):
                     return x.copy()
                 return x + self.once(f"noise {x.shape}", lambda: self.draw(x))
 
-        The name has the shape in it, because a rule may also evaluate other batches.
+        The name contains the shape, because batches may have several sizes.
         """
         if self._kept is None:
             return make()
@@ -157,15 +155,15 @@ class Layer(RandomStreams):
         return self._kept[name]
 
     def drop_cache(self) -> None:
-        """Free what `forward` kept; `backward` and `jvp` then need a new forward."""
+        """Free what `forward` kept. `backward` and `jvp` then need a new forward."""
         for layer in self.modules():
             layer.cache = None
 
     def reseed(self, seed: int) -> None:
-        """Restart the random numbers of the layer from `seed`; a layer without them does nothing.
+        """Restart the layer's random numbers from `seed`. Most layers have none and do nothing.
 
-        A layer that draws random numbers must overwrite this, or no derivative can be checked:
-        after `reseed(s)` its forward must draw what it drew after an earlier `reseed(s)`.
+        A layer that draws random numbers must override this. After each `reseed(s)` its forward
+        must draw the same numbers. Without this its derivatives cannot be checked.
 
             def reseed(self, seed):
                 self.rng = np.random.default_rng(seed)
@@ -176,17 +174,17 @@ class Layer(RandomStreams):
         yield self
 
     def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """(prefix, layer) for every layer that has parameters of its own: here, this one.
+        """(prefix, layer) for every layer that has parameters of its own. Here it is this one.
 
-        TypeError for a layer in an attribute, also in a list or a dict: no optimiser would move
-        its parameters, and no checker would look at them.
+        Raises TypeError if an attribute, or a list or dict in one, holds another layer. No
+        optimiser would move its parameters, and no checker would see them.
         """
         self.check_attributes()
         yield prefix, self
 
     def check_attributes(self) -> None:
-        """TypeError for a layer in an attribute, where no optimiser would find it."""
-        for name, value in self.__dict__.items():  # often called: a quick look first
+        """TypeError if an attribute holds a layer: no optimiser would find it there."""
+        for name, value in self.__dict__.items():  # a quick test first: this is called often
             if isinstance(value, HOLDERS) and name not in self._own:
                 break
         else:
@@ -196,14 +194,16 @@ class Layer(RandomStreams):
         inside = [name for name, layer in found.items() if id(layer) not in known]
         if inside:
             raise TypeError(
-                f"{type(self).__name__} holds layers of its own ({', '.join(inside)}), which no "
-                "optimiser or checker would find: derive it from Sequential and give all layers "
-                "to super().__init__(*layers)"
+                f"{type(self).__name__} holds layers of its own ({', '.join(inside)}). No "
+                "optimiser or checker would find them: derive it from Sequential and give all "
+                "layers to super().__init__(*layers)"
             )
 
     def unregistered(self) -> dict[str, Array]:
-        """Arrays of floats in attributes: not in `params`, so that no optimiser moves them, and
-        not in `buffers`, so that no `state_dict` has them."""
+        """Arrays of floats in attributes that are neither in `params` nor in `buffers`.
+
+        No optimiser moves them, and no `state_dict` contains them.
+        """
         known = {id(array) for array in (*self.params.values(), *self.buffers.values())}
         return {
             name: array
@@ -212,7 +212,7 @@ class Layer(RandomStreams):
         }
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of parameters and buffers on the host, by flat name: "W", or "0.W" in a net."""
+        """Copies of parameters and buffers on the host. Names: "W", or "0.W" in a net."""
         return {
             prefix + name: backend.to_host(array).copy()
             for prefix, layer in self.leaves()
@@ -220,49 +220,30 @@ class Layer(RandomStreams):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the arrays of `state`. All are checked first: nothing is half loaded.
+        """Copy the arrays of `state` into the model. If one does not fit, none is copied.
 
-        Raises KeyError for missing or unknown names, ValueError for a shape that differs or two
-        values for one shared array, TypeError for a dtype that differs.
+        Raises KeyError for missing or unknown names, ValueError for a wrong shape, TypeError for
+        a wrong dtype, and ValueError if `state` has two values for one shared array.
         """
         own = {
             prefix + name: array
             for prefix, layer in self.leaves()
             for name, array in (layer.params | layer.buffers).items()
         }
-        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-        if missing or unknown:
-            raise KeyError(f"state does not fit the model: missing {missing}, unknown {unknown}")
-        new = {key: backend.to_host(value) for key, value in state.items()}
-        for key, array in own.items():
-            if new[key].shape != array.shape:
-                raise ValueError(f"{key}: expected shape {array.shape}, got {new[key].shape}")
-            if new[key].dtype != array.dtype:
-                raise TypeError(
-                    f"{key}: expected {array.dtype}, got {new[key].dtype}; cast it with "
-                    f".astype('{array.dtype}') if you mean it"
-                )
-        first: dict[int, str] = {}
-        for key, array in own.items():
-            other = first.setdefault(id(array), key)
-            if other != key and not np.array_equal(new[key], new[other], equal_nan=True):
-                raise ValueError(
-                    f"{other} and {key} are one array in this model, and two different ones in "
-                    "the state: give both the same values"
-                )
+        new = checked_state(own, state)
         for key, array in own.items():
             array[...] = backend.to_device(new[key], like=array)
 
     def check_input(
         self, x: Array, shape: str = "(N, ...)", fits: bool = True, hint: str = ""
     ) -> None:
-        """Raise an error for a student unless x fits the shape and has this layer's dtype."""
+        """Raise unless x has the right shape and this layer's dtype."""
         name = type(self).__name__
         if not fits or x.ndim == 0:
             raise ValueError(
                 f"{name} expected x of shape {shape}, got {tuple(x.shape)}"
                 + (f"; {hint}" if hint else "")
-                + ("; a single number becomes a batch of one by x.reshape(1, 1)" * (x.ndim == 0))
+                + ("; for a single number write x.reshape(1, 1), a batch of one" * (x.ndim == 0))
             )
         if x.dtype not in FLOATS:
             expected = "float32 or float64" if self.dtype is None else str(self.dtype)
@@ -277,7 +258,7 @@ class Layer(RandomStreams):
             )
 
     def check_upstream(self, dy: Array, shape: tuple[int, ...]) -> None:
-        """Raise unless dy is of y's shape, in the dtype of the parameters and where they are."""
+        """Raise unless dy has y's shape, and the dtype and the device of the parameters."""
         params = list(self.params.values())[:1]
         backend.array_module(dy, *params)
         if dy.shape != shape:
@@ -289,19 +270,19 @@ class Layer(RandomStreams):
             if dy.dtype != param.dtype:
                 raise TypeError(
                     f"{type(self).__name__}.backward expected dy in {param.dtype}, got {dy.dtype}; "
-                    "its gradients are of its parameters' dtype"
+                    "gradients need the dtype of the parameters"
                 )
 
     def check_tangent(self, x_dot: Array, shape: tuple[int, ...]) -> None:
-        """Raise unless x_dot is of x's shape."""
+        """Raise unless x_dot has x's shape."""
         if x_dot.shape != shape:
             raise ValueError(
-                f"{type(self).__name__}.jvp expected x_dot of shape {tuple(shape)}, as the last "
-                f"forward's x, got {tuple(x_dot.shape)}"
+                f"{type(self).__name__}.jvp expected x_dot of shape {tuple(shape)}, the shape of "
+                f"the last forward's x, got {tuple(x_dot.shape)}"
             )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
 
-HOLDERS = (Layer, dict, *SEQUENCES)  # attributes of these kinds may be layers, or have some inside
+HOLDERS = (Layer, dict, *SEQUENCES)  # these may be layers, or contain layers

@@ -24,15 +24,14 @@ class Conv2d(Layer):
     r"""y[n, o, i, j] = b[o] + Σ_{c,k,l} W[o, c, k, l] · x[n, c, i·s + k - p, j·s + l - p].
 
     Shapes: x (N, C, H, W), W (O, C, KH, KW), b (O,), y (N, O, OH, OW), with
-    OH = (H + 2p - KH)/s + 1 rounded down, OW likewise; x counts as 0 outside the image.
+    OH = (H + 2p - KH)/s + 1 rounded down, OW likewise. x is 0 outside the image.
 
-    Every output pixel is one dot product of a kernel with a window of x. Put the windows into the
-    rows of a matrix cols (N·OH·OW, KH·KW·C), "im2col", and the kernels into the columns of W'
-    (KH·KW·C, O). Then the layer is a Linear layer, y = cols W' + b:
+    Each output pixel is the dot product of a kernel and a window of x. Write the windows into the
+    rows of a matrix cols (N·OH·OW, KH·KW·C): this is "im2col". Write the kernels into the columns
+    of W' (KH·KW·C, O). Then y = cols W' + b, as in a Linear layer:
     Backward:  dW' = colsᵀ dy,  db = Σ dy,  dcols = dy W'ᵀ,
-               dx = each window of dcols added to the pixels that it was cut from, "col2im"
+               dx = dcols, with each window added to its own pixels of x: "col2im"
     Jvp:       y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot
-
     Source: LeCun et al. 1989; im2col as in Chellapilla, Puri, Simard 2006.
     Taught in: 04_convolution.
     """
@@ -53,15 +52,15 @@ class Conv2d(Layer):
         seed: int | None = None,
     ):
         """
-        in_channels   C of the images that come in, an integer >= 1
-        out_channels  C_out, how many kernels there are, an integer >= 1
+        in_channels   C, the number of channels of x, an integer >= 1
+        out_channels  O, the number of kernels, an integer >= 1
         kernel_size   an integer >= 1, or (rows, columns)
-        stride        how many pixels the kernel moves on, an integer >= 1, or (down, right)
-        padding       rows and columns of zeros at each edge, an integer >= 0, or (rows, columns)
+        stride        s, the pixels from one window to the next, an integer >= 1, or (down, right)
+        padding       p, the rows and columns of zeros at each edge, an integer >= 0, or a pair
         bias          whether b is added
         dtype         float32 or float64
-        rng, seed     where the start is drawn from, a numpy.random.Generator or an integer, not
-                      both; without them it differs from run to run
+        rng, seed     a numpy.random.Generator, or an integer, not both: the source of the random
+                      start. Without them the start differs from run to run
         """
         super().__init__(dtype)
         self.in_channels = positive_int("in_channels", in_channels)
@@ -73,7 +72,7 @@ class Conv2d(Layer):
         shape = (self.out_channels, self.in_channels, *self.kernel_size)
         fan_in = self.in_channels * self.kernel_size[0] * self.kernel_size[1]
         W = initial_uniform(rng, shape, fan_in, self.dtype)
-        # In memory lies W' (KH·KW·C, O), the matrix that the products read; W is a view of it.
+        # W' (KH·KW·C, O) lies in memory. W is a view of it.
         matrix = array_module(W).ascontiguousarray(W.transpose(2, 3, 1, 0))
         self.params["W"] = matrix.transpose(3, 2, 0, 1)
         if bias:
@@ -81,8 +80,9 @@ class Conv2d(Layer):
 
     def forward(self, x: Array, train: bool = True) -> Array:
         self._check(x)
-        W, b = self.params["W"], self.params.get("b")
-        # y = cols(x) W' + b; kept: x as it lies in memory, padded, channels last
+        W = self.params["W"]
+        b = self.params.get("b")
+        # y = cols(x) W' + b. The cache keeps x, padded, with the channels last.
         y, self.cache = convolve(x, W, b, self.stride, self.padding)
         return y
 
@@ -92,7 +92,7 @@ class Conv2d(Layer):
         return image_gradient(dy, self.recall(), self.params["W"], self.stride, self.padding)
 
     def backward_params(self, dy: Array) -> None:
-        """`backward` without dx."""
+        """The same gradients as `backward`. dx is not computed."""
         self._gradients(dy)
 
     def _gradients(self, dy: Array) -> None:
@@ -121,19 +121,21 @@ class Conv2d(Layer):
         params_dot: Mapping[str, Array] | None = None,
         train: bool = True,
     ) -> tuple[Array, Tangent]:
-        """y and y_dot in one go: cols(x) is made once for both."""
+        """y and y_dot together. cols(x) is made only once."""
         if not params_dot:
             return super().forward_jvp(x, x_dot, params_dot, train)
         self._check(x)
         if x_dot is not None:
             self.check_tangent(x_dot, x.shape)
         self.cache = None
-        W, W_dot = self.params["W"], params_dot["W"]
-        b, b_dot = self.params.get("b"), params_dot.get("b")
+        W = self.params["W"]
+        W_dot = params_dot["W"]
+        b = self.params.get("b")
+        b_dot = params_dot.get("b")
         return convolve_with_tangent(x, x_dot, W, W_dot, b, b_dot, self.stride, self.padding)
 
     def _check(self, x: Array) -> None:
-        """Raise unless x is a batch of images that this layer takes."""
+        """Raise unless x is a batch of images with in_channels channels and at least one window."""
         array_module(x, self.params["W"])
         C = self.in_channels
         H, W = (max(1, k - 2 * p) for k, p in zip(self.kernel_size, self.padding, strict=True))

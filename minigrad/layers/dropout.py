@@ -13,13 +13,13 @@ from minigrad.layers.base import Layer
 
 
 class Dropout(Layer):
-    r"""y = x ⊙ m in training, m = 0 with probability p, else 1/(1-p); y = x in evaluation.
+    r"""y = x ⊙ m in training, m = 0 with probability p, else 1/(1-p). In evaluation y = x.
 
     Shapes: any x, y the same. E[y] = x, so evaluation needs no rescaling ("inverted" dropout).
-    Backward:  dx    = dy ⊙ m
-    Jvp:       y_dot = x_dot ⊙ m        the same m: the derivative of what forward did
-    Each evaluation draws a new mask, where x lives, from random numbers of the layer's own;
-    `reseed` restarts them, and several evaluations share one mask within `holding(model)`.
+    Backward:  dx    = dy ⊙ m           the m of the last forward
+    Jvp:       y_dot = x_dot ⊙ m        the m of the last forward
+    Each forward draws a new mask m, on the device of x. Within `holding(model)` all forwards use
+    one mask. Each layer has its own random numbers. `reseed` restarts them.
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov 2014, §4 and §10.
     """
 
@@ -35,24 +35,24 @@ class Dropout(Layer):
     ):
         """
         p          the probability that a number is dropped, 0 <= p < 1
-        dtype      float32 or float64; None: that of its input
-        rng, seed  where the masks come from, a numpy.random.Generator or an integer, not both;
-                   without them two layers draw different masks
+        dtype      float32 or float64. None: the dtype of the input
+        rng, seed  a numpy.random.Generator, or an integer, not both: the source of the masks.
+                   Without them the masks differ from run to run
         """
         super().__init__(dtype)
         self.p = not_negative("p", p)
         if self.p >= 1:
-            raise ValueError(f"p is the probability to drop: expected 0 <= p < 1, got {p}")
+            raise ValueError(f"p is the probability of a drop: expected 0 <= p < 1, got {p}")
         self.reseed(int(host_generator(rng, seed).integers(2**63)))
 
     def reseed(self, seed: int) -> None:
         self._seed = seed
-        self.generators: dict[str, Any] = {}  # by the array module's name
+        self.generators: dict[str, Any] = {}  # {name of the array module: generator}
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies, also in other processes: NumPy's random numbers go on where they are.
+        """What a copy or a pickle gets. NumPy's generator is copied in its present state.
 
-        CuPy's generators cannot be copied: a copy begins them anew.
+        CuPy's generators cannot be copied. A copy starts them again from the seed.
         """
         kept = {name: g for name, g in self.generators.items() if name == "numpy"}
         return super().__getstate__() | {"generators": kept}
@@ -68,7 +68,7 @@ class Dropout(Layer):
 
     def _mask(self, x: Array) -> Array:
         xp = array_module(x)
-        if xp.__name__ not in self.generators:  # only x tells where to draw
+        if xp.__name__ not in self.generators:  # x decides the device
             self.generators[xp.__name__] = device_generator(self._seed, xp)
         kept = self.generators[xp.__name__].random(x.shape, dtype=np.float32) >= self.p
         return kept.astype(x.dtype) / (1 - self.p)

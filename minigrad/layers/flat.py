@@ -1,4 +1,4 @@
-"""A network's parameters, or gradients, by flat name: "0.W", "0.b", "2.W"."""
+"""One dict for a whole network's parameters or gradients, with names "0.W", "0.b", "2.W"."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ if TYPE_CHECKING:
 
 
 class Flat(MutableMapping[str, Array]):
-    """The layers' own dicts, read and written as one dict.
+    """The dicts of all layers as one dict. Writing to it writes to the layers.
 
         net.params["1.W"] = W        is    net.layers[1].params["W"] = W
         net.grads["1.W"] *= 0.5      halves that gradient
         net.grads.clear()            empties the grads of all layers
 
-    It always shows what the layers have now. A name that no layer has is a KeyError, another
-    shape a ValueError, another dtype a TypeError.
+    It has no arrays of its own: it always shows the layers' present ones. It raises KeyError for
+    an unknown name, ValueError for a wrong shape, TypeError for a wrong dtype.
     """
 
     def __init__(self, layers: Sequence[Any], kind: str):
         """kind: "params", "grads" or "buffers"."""
-        self._layers, self._kind = layers, kind
+        self._layers = layers
+        self._kind = kind
 
     def set(self, other: Mapping[str, Array]) -> None:
-        """What `net.grads = other` does: these entries, and no others."""
+        """`net.grads = other`: the entries of `other` replace all present ones."""
         if isinstance(other, Flat) and other._layers is self._layers:
-            return  # net.params |= ... has written all of it already
+            return  # `net.params |= ...` has written everything already
         if self._kind != "grads" and other.keys() != set(self):
             raise KeyError(f"{self._kind} needs {list(self)}, got {list(other)}")
         places = [(*self._place(key, value), value) for key, value in other.items()]
         if self._kind == "grads":
             self.clear()
-        for own, name, value in places:  # only once all of them fit
+        for own, name, value in places:  # only after all of them fit
             own[name] = value
 
     def _place(self, key: Any, value: Any) -> tuple[Any, str]:
-        """(the layer's dict, the name there) for a value that fits; else an error."""
+        """(the layer's dict, the name in it). Raises unless the value fits."""
         layer, name = self._find(key)
         like = getattr(layer, self._named())[name]
         if value is not like:
@@ -54,8 +55,9 @@ class Flat(MutableMapping[str, Array]):
         }
 
     def _find(self, key: Any) -> tuple[Any, str]:
-        """The layer that a name belongs to, and the name there; KeyError with the known names."""
-        layers, rest = self._layers, key
+        """(the layer, its own name for the entry). Raises KeyError, with the known names."""
+        layers = self._layers
+        rest = key
         while isinstance(rest, str):
             number, _, rest = rest.partition(".")
             if not rest or not number.isdecimal() or int(number) >= len(layers):
@@ -71,7 +73,7 @@ class Flat(MutableMapping[str, Array]):
         raise KeyError(f"{self._kind} has no {key!r}; the model's names are {known}")
 
     def _named(self) -> str:
-        """Where the known names are: a gradient has the name of its parameter."""
+        """The kind whose names are allowed. Gradients have the names of the parameters."""
         return "params" if self._kind == "grads" else self._kind
 
     def __getitem__(self, key: str) -> Array:
@@ -88,7 +90,7 @@ class Flat(MutableMapping[str, Array]):
         own[name] = value
 
     def __delitem__(self, key: str) -> None:
-        self[key]  # a KeyError that says more than the layer's own
+        self[key]  # this KeyError says more than the layer's own would
         layer, name = self._find(key)
         del getattr(layer, self._kind)[name]
 
@@ -108,7 +110,7 @@ class Flat(MutableMapping[str, Array]):
         return self._gather().items()
 
     def copy(self) -> dict[str, Array]:
-        """A dict of the same arrays, which writes nothing through."""
+        """A plain dict of the same arrays. Setting its entries changes no layer."""
         return self._gather()
 
     def __or__(self, other: Mapping[str, Array]) -> dict[str, Array]:
@@ -130,7 +132,7 @@ class Flat(MutableMapping[str, Array]):
 
 
 def _check(what: str, value: Any, like: Array) -> None:
-    """Raise unless the value is an array of the same kind, shape and dtype as `like`."""
+    """Raise unless the value is an array like `like`: same device, shape and dtype."""
     array_module(value, like)
     if value.shape != like.shape:
         raise ValueError(f"{what}: expected shape {like.shape}, got {value.shape}")

@@ -1,4 +1,4 @@
-"""Several evaluations of a network as evaluations of one function."""
+"""`holding`: several forwards with the same random numbers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from minigrad.layers.base import Layer
 
 @contextmanager
 def holding(model: Layer) -> Iterator[None]:
-    """Within it all evaluations of the model are evaluations of one function.
+    """Within this block all forwards of the model compute the same function.
 
-    Each layer's `once` makes its random choices, and moves its running statistics, in the first
-    one only. A `holding` within another changes nothing: the outer one counts.
+    Each layer draws its random numbers in the first forward only. Its running statistics move in
+    the first forward only. (See `Layer.once`.) A `holding` inside another one has no effect.
     """
     layers = [layer for layer in model.modules() if layer._kept is None]
     for layer in layers:

@@ -13,6 +13,6 @@ from minigrad.backend import Array
 def initial_uniform(
     rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, dtype: Any
 ) -> Array:
-    """U(-1/√fan_in, 1/√fan_in), PyTorch's default start, drawn on the host, put on the backend."""
+    """Weights from U(-1/√fan_in, 1/√fan_in), PyTorch's default. They are drawn on the host."""
     bound = 1.0 / np.sqrt(fan_in)
     return backend.to_device(rng.uniform(-bound, bound, shape).astype(dtype))

@@ -18,11 +18,11 @@ class Linear(Layer):
 
     Shapes: x (N, D), W (D, M), b (M,), y (N, M), with D = in_features, M = out_features.
 
-    Backward:  dW = xᵀ dy     (D, M)      each weight's share: its input times its output's dy
+    Backward:  dW = xᵀ dy     (D, M)      for each weight: its input times the dy of its output
                db = Σ_n dy_n  (M,)
                dx = dy Wᵀ     (N, D)
     Jvp:       y_dot = x_dot W + x W_dot + b_dot
-    Start:     W, b ~ U(-1/√D, 1/√D), PyTorch's default, so that numbers can be compared.
+    Start:     W, b ~ U(-1/√D, 1/√D), PyTorch's default. Results can then be compared.
 
     Source: Rumelhart, Hinton, Williams 1986, eq. 4-7.  Taught in: 01_gradients_by_hand.
     """
@@ -40,12 +40,12 @@ class Linear(Layer):
         seed: int | None = None,
     ):
         """
-        in_features   D, how many numbers each example has, an integer >= 1
-        out_features  M, how many it is given, an integer >= 1
+        in_features   D, the numbers in each example of x, an integer >= 1
+        out_features  M, the numbers in each example of y, an integer >= 1
         bias          whether b is added
         dtype         float32 or float64
-        rng, seed     where the start is drawn from, a numpy.random.Generator or an integer, not
-                      both; without them it differs from run to run
+        rng, seed     a numpy.random.Generator, or an integer, not both: the source of the random
+                      start. Without them the start differs from run to run
         """
         super().__init__(dtype)
         self.in_features = positive_int("in_features", in_features)
@@ -71,7 +71,7 @@ class Linear(Layer):
         return matmul(dy, self.params["W"].T)
 
     def backward_params(self, dy: Array) -> None:
-        """`backward` without dx."""
+        """The same gradients as `backward`. dx is not computed."""
         self._gradients(dy)
 
     def _gradients(self, dy: Array) -> None:
@@ -98,17 +98,18 @@ class Linear(Layer):
         params_dot: Mapping[str, Array] | None = None,
         train: bool = True,
     ) -> tuple[Array, Tangent]:
-        """y and y_dot in one go: x and x_dot are multiplied by W together."""
+        """y and y_dot together. One product multiplies both x and x_dot by W."""
         self._check(x)
         if x_dot is not None:
             self.check_tangent(x_dot, x.shape)
         self.cache = None
-        W, b = self.params["W"], self.params.get("b")
+        W = self.params["W"]
+        b = self.params.get("b")
         W_dot, b_dot = (params_dot["W"], params_dot.get("b")) if params_dot else (None, None)
         return affine_with_tangent(x, x_dot, W, W_dot, b, b_dot)
 
     def _check(self, x: Array) -> None:
-        """Raise unless x is a batch of this layer's inputs."""
+        """Raise unless x has shape (N, D)."""
         array_module(x, self.params["W"])
         D = self.in_features
         self.check_input(

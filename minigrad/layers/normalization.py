@@ -14,14 +14,14 @@ from minigrad.layers.base import Layer
 
 
 class BatchNorm1d(Layer):
-    r"""y = γ x̂ + β, x̂ = (x - μ)/s, s = √(σ² + ε), with μ, σ² each feature's mean and variance.
+    r"""y = γ x̂ + β, x̂ = (x - μ)/s, s = √(σ² + ε). μ, σ²: each feature's mean and variance.
 
     Shapes: x (N, D), γ = gamma (D,), β = beta (D,), y (N, D), D = num_features.
-    train=True: μ, σ² of this batch (σ² divided by N). The running statistics move by `momentum`
-    towards them, running_var towards the unbiased N/(N-1) σ²: new = .9 old + .1 x, as in PyTorch.
-    train=False: μ, σ² are the running statistics, which are constants.
-
-    With P v = v - mean_n(v) - x̂ mean_n(v x̂) in training and P v = v in evaluation:
+    train=True: μ, σ² are those of this batch (σ² is divided by N). The running statistics follow:
+    running = 0.9 running + 0.1 new, with `momentum` 0.1. running_var follows the unbiased
+    N/(N-1) σ². All as in PyTorch.
+    train=False: μ, σ² are the running statistics. They are constants.
+    P v = v - mean_n(v) - x̂ mean_n(v x̂) in training, P v = v in evaluation:
     Backward:  dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = γ/s P(dy)
     Jvp:       y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot      P is its own transpose
     Source: Ioffe, Szegedy 2015, Algorithm 1 and §3.
@@ -42,10 +42,9 @@ class BatchNorm1d(Layer):
         n: int | None = None,
     ):
         """
-        num_features  how many features, or channels, an integer >= 1
-        eps           ε >= 0, in the root, so that nothing is divided by 0
-        momentum      how far the running statistics move to those of a batch, >= 0, at most 1 as
-                      a rule
+        num_features  the number of features, or of channels, an integer >= 1
+        eps           ε >= 0. It is inside the root, so that s is not 0
+        momentum      how far the running statistics move towards a batch's, usually from 0 to 1
         dtype         float32 or float64
         n             the old name of num_features
         """
@@ -77,7 +76,8 @@ class BatchNorm1d(Layer):
             x_hat, inv_std, mean, var = standardise(rows, self.eps)
             self.once("running statistics", lambda: self._move_running(mean, var, len(rows)))
         else:
-            mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+            mean = self.buffers["running_mean"]
+            var = self.buffers["running_var"]
             x_hat, inv_std, _, _ = standardise(rows, self.eps, mean, var)
         self.cache = x_hat, inv_std, train, x.shape
         # y = γ x̂ + β
@@ -109,7 +109,7 @@ class BatchNorm1d(Layer):
         return self._images(y_dot)
 
     def _scaled_projection(self, v: Array, sums: tuple[Array, Array] | None = None) -> Array:
-        """γ/s P(v); sums: Σ_n v and Σ_n v x̂, where they are known."""
+        """γ/s P(v). sums: Σ_n v and Σ_n v x̂, if they are known."""
         x_hat, inv_std, train, _ = self.recall()
         scale = self.params["gamma"] * inv_std
         if not train:
@@ -118,25 +118,25 @@ class BatchNorm1d(Layer):
         return project(v, x_hat, scale, sums)
 
     def _move_running(self, mean: Array, var: Array, N: int) -> None:
-        """running = (1 - momentum) running + momentum new; the variance is the unbiased one."""
+        """running = (1 - momentum) running + momentum new. The new variance is unbiased."""
         for name, new in (("running_mean", mean), ("running_var", var * (N / (N - 1)))):
             running = self.buffers[name]
             running += self.momentum * (new - running)
         self.buffers["num_batches_tracked"] += 1
 
     def _check(self, x: Array) -> None:
-        """Raise unless x is a batch of this layer's inputs."""
+        """Raise unless x has this layer's number of axes and of features."""
         array_module(x, self.params["gamma"])
         D = self.num_features
         fits = x.ndim == self.ndim and x.shape[1] == D
         self.check_input(x, self.shape.format(num_features=D), fits)
 
     def _check_number(self, N: int) -> None:
-        """Raise unless there are enough values for a variance."""
+        """Raise unless each feature has at least two values."""
         if N < 2:
             raise ValueError(
-                f"{type(self).__name__} in training needs more than one value per channel: a "
-                "variance over one value is 0. Use a larger batch, or forward(x, train=False)"
+                f"{type(self).__name__} in training needs more than one value per channel. The "
+                "variance of one value is 0. Use a larger batch, or forward(x, train=False)"
             )
 
     def _rows(self, x: Array) -> Array:
@@ -161,14 +161,14 @@ class BatchNorm2d(BatchNorm1d):
     r"""BatchNorm1d over each channel's N·H·W pixels: y = γ x̂ + β with x (N, C, H, W).
 
     Shapes: x (N, C, H, W), γ, β (C,), y (N, C, H, W).
-    Backward:  BatchNorm1d's, with the pixels of all images as its rows (N·H·W, C)
-    Jvp:       likewise
+    Backward:  as in BatchNorm1d. Its rows are the pixels of all images (N·H·W, C)
+    Jvp:       as in BatchNorm1d, with the same rows
     Source: Ioffe, Szegedy 2015, §3.2.
     """
 
     shape = "(N, {num_features}, H, W)"
     ndim = 4
-    min_batch = 1  # one image has many pixels
+    min_batch = 1  # one image has many values per channel
 
     def _rows(self, x: Array) -> Array:
         return channels_last(x).reshape(-1, self.num_features)

@@ -15,13 +15,13 @@ class MaxPool2d(Layer):
     r"""y[n, c, i, j] = max over the window of x at (i·s, j·s), channel by channel.
 
     Shapes: x (N, C, H, W), y (N, C, OH, OW), OH = (H - KH)/s + 1 rounded down, OW likewise.
-    stride: the kernel size unless given; windows may overlap or leave pixels out.
+    The stride s is the kernel size if none is given. Windows may overlap, or leave pixels out.
 
-    With r(i, j) the pixel that won window (i, j), where the largest number is:
-    Backward:  dx[r(i, j)] += dy[i, j]      the winner takes the whole gradient
+    r(i, j) is the winner of window (i, j): the pixel with its largest number.
+    Backward:  dx[r(i, j)] += dy[i, j]      the winner gets the whole gradient
     Jvp:       y_dot[i, j] = x_dot[r(i, j)]
-    Ties: the first pixel of the window wins, row by row. NaN wins against every number, and of
-    several NaN the last one wins. All as in PyTorch.
+    Ties: the first pixel wins, row by row. NaN counts as larger than every number. The last of
+    several NaN wins. All as in PyTorch.
     Source: LeCun, Bottou, Bengio, Haffner 1998 (mean pooling); Ranzato et al. 2007 (max).
     Taught in: 04_convolution.
     """
@@ -37,10 +37,10 @@ class MaxPool2d(Layer):
         dtype: Any = None,
     ):
         """
-        kernel_size  of each window, an integer from 1 to 256, or (rows, columns)
-        stride       how many pixels a window moves on, an integer >= 1, or (down, right); None: as
-                     much as its size
-        dtype        float32 or float64; None: that of its input
+        kernel_size  the size of a window, an integer from 1 to 256, or (rows, columns)
+        stride       s, the pixels from one window to the next, an integer >= 1, or (down, right).
+                     None: the kernel size
+        dtype        float32 or float64. None: the dtype of the input
         """
         super().__init__(dtype)
         self.kernel_size = pair("kernel_size", kernel_size)
@@ -50,7 +50,7 @@ class MaxPool2d(Layer):
 
     def forward(self, x: Array, train: bool = True) -> Array:
         self._check(x)
-        # y[i, j] = max of window (i, j), at the pixel r(i, j)
+        # y[i, j] = x[r(i, j)], the largest number of window (i, j)
         y, r = max_pool(x, self.kernel_size, self.stride)
         self.cache = r, x.shape, y.shape
         return y
@@ -74,7 +74,7 @@ class MaxPool2d(Layer):
         params_dot: Mapping[str, Array] | None = None,
         train: bool = True,
     ) -> tuple[Array, Tangent]:
-        """y and y_dot in one go: the tangent goes along with the pixel that wins."""
+        """y and y_dot together. Each y_dot is the x_dot of the winner."""
         if x_dot is None:
             return super().forward_jvp(x, x_dot, params_dot, train)
         self._check(x)
@@ -83,7 +83,7 @@ class MaxPool2d(Layer):
         return max_pool_with_tangent(x, x_dot, self.kernel_size, self.stride)
 
     def _check(self, x: Array) -> None:
-        """Raise unless x is a batch of images of at least one window."""
+        """Raise unless x is a batch of images with at least one window."""
         array_module(x)
         KH, KW = self.kernel_size
         fits = x.ndim == 4 and x.shape[2] >= KH and x.shape[3] >= KW

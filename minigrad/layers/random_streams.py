@@ -1,4 +1,4 @@
-"""The random streams of a layer: their state, to be copied, saved and set again."""
+"""Save the state of a layer's random generators, and set it again."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ STREAMS = (np.random.Generator, np.random.RandomState, random.Random)
 
 
 class RandomStreams:
-    """Part of every layer: `rng_state` and `set_rng_state`.
+    """Every layer has `rng_state` and `set_rng_state` from here.
 
-    They find the streams by themselves. A layer that draws random numbers keeps its generator in
-    an attribute, `self.rng = np.random.default_rng(seed)`, or several in a dict. A layer that keeps
-    its stream in another way overrides both methods.
+    They find generators in attributes, as in `self.rng = np.random.default_rng(seed)`, and in
+    dicts in attributes. A layer that keeps a generator elsewhere overrides both methods.
     """
 
     def rng_state(self) -> dict[str, Any]:
-        """Copies of this layer's generators on the host, by attribute. {} for most layers."""
+        """{attribute: a copy of its generator}, for generators on the host. Most layers have {}."""
         state: dict[str, Any] = {}
         for name, value in vars(self).items():
             if isinstance(value, STREAMS):
@@ -33,7 +32,7 @@ class RandomStreams:
         return copy.deepcopy(state)
 
     def set_rng_state(self, state: Mapping[str, Any]) -> None:
-        """Draw from now on what the layer would have drawn after `rng_state` gave this state."""
+        """Go back to a state from `rng_state`. The layer then draws the same numbers again."""
         for name, value in copy.deepcopy(dict(state)).items():
             if isinstance(value, dict):
                 getattr(self, name).update(value)

@@ -11,19 +11,19 @@ from minigrad.layers.base import Layer
 
 
 class Flatten(Layer):
-    r"""y = x with all axes but the first rolled into one: (N, C, H, W) becomes (N, C·H·W).
+    r"""y = x with one axis in place of all but the first: (N, C, H, W) becomes (N, C·H·W).
 
-    Shapes: x (N, ...), y (N, D) with D the product of the rest.
+    Shapes: x (N, ...), y (N, D). D is the product of all sizes but N.
     Backward:  dx    = dy in the shape of x
     Jvp:       y_dot = x_dot in the shape of y
-    Source: the order of the numbers is PyTorch's, so that weights carry over.
+    Source: PyTorch's Flatten. The numbers keep its order, so its weights can be used here.
     Taught in: 03_first_network.
     """
 
     monotone = True
 
     def __init__(self, dtype: Any = None):
-        """dtype: float32 or float64; None: that of its input."""
+        """dtype: float32 or float64. None: the dtype of the input."""
         super().__init__(dtype)
 
     def forward(self, x: Array, train: bool = True) -> Array:

@@ -32,21 +32,21 @@ def _dtype(net: Any) -> np.dtype | None:
 
 
 class Sequential(Layer):
-    r"""y = f_L(... f_2(f_1(x))): the layers one after another; a layer itself.
+    r"""y = f_L(... f_2(f_1(x))): layers one after another. A Sequential is itself a layer.
 
     `net(x)` is net.forward(x), `net[0]` a layer, `net[1:]` a Sequential of the same layers.
-    `params`, `grads` and `buffers` are those of all layers by flat name, "0.W", "0.b", "2.W", ...;
-    what is written there is written to the layers. One more layer: Sequential(*net.layers, new),
-    and then a new optimiser.
+    `params`, `grads` and `buffers` have the arrays of all layers, named "0.W", "0.b", "2.W", ...
+    Writing to them writes to the layers.
+    To add a layer: Sequential(*net.layers, new). Then make a new optimiser.
 
     Backward:  dx = J_1ᵀ ... J_Lᵀ dy        the chain rule from the right: one vector, all grads
     Jvp:       y_dot = J_L ... J_1 x_dot    the chain rule from the left: one direction at a time
     Taught in: 01_gradients_by_hand.
     """
 
-    cache: Any = None  # for a derived class with a forward of its own
-    is_part = False  # made by net[1:3]: an optimiser may step it alone
-    is_chain = True  # False for a class, or an object, with a forward or a derivative of its own
+    cache: Any = None  # used by a derived class that writes its own forward
+    is_part = False  # True: made by net[1:3]. An optimiser may then step it alone
+    is_chain = True  # False if a class, or an object, has its own forward or derivative
     _own = OWN | {"_layers"}
     params: Any = _flat("params")
     grads: Any = _flat("grads")
@@ -58,7 +58,7 @@ class Sequential(Layer):
         cls.is_chain = all(getattr(cls, name) is getattr(Sequential, name) for name in OF_A_CHAIN)
 
     def __init__(self, *layers: Layer):
-        """layers: what x goes through, in this order."""
+        """layers: x goes through them in this order."""
         self.layers = layers
 
     @property
@@ -73,7 +73,7 @@ class Sequential(Layer):
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers in order. An optimiser that was made for others must be made anew."""
+        """The layers in order. After setting them, make a new optimiser."""
         return self._layers
 
     @layers.setter
@@ -88,8 +88,8 @@ class Sequential(Layer):
         inner = [id(module) for layer in layers for module in layer.modules()]
         if len(set(inner)) < len(inner):
             raise ValueError(
-                "the same layer stands in the net twice: it keeps one linearisation, so each "
-                "place needs a layer of its own; two layers may share an array: "
+                "the same layer stands in the net twice. It keeps the values of one forward only, "
+                "so each place needs a layer of its own. Two layers may share an array: "
                 "b.params['W'] = a.params['W']"
             )
         self._layers = layers
@@ -138,7 +138,7 @@ class Sequential(Layer):
         return dy
 
     def backward_params(self, dy: Array) -> None:
-        """`backward`, down to the first layer that has parameters, and without its dx."""
+        """Compute `grads` only. It stops at the first layer with parameters, without its dx."""
         layers = self._layers
         first = next((i for i, layer in enumerate(layers) if layer.params), None)
         if first is None:
@@ -149,11 +149,11 @@ class Sequential(Layer):
             layers[first].backward_params(dy)
 
     def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Any:
-        """The tangent of the output; parameters that `params_dot` leaves out do not move."""
+        """The tangent of the output. Parameters that are not in `params_dot` are constant."""
         moving = self._split(params_dot or {})
         with self._alone():
             for i, layer in enumerate(self._layers):
-                if x_dot is not None or i in moving:  # else nothing has moved so far
+                if x_dot is not None or i in moving:  # else the tangent is still 0
                     x_dot = layer.jvp(x_dot, moving.get(i))
         return x_dot
 
@@ -164,7 +164,7 @@ class Sequential(Layer):
         params_dot: Mapping[str, Array] | None = None,
         train: bool = True,
     ) -> tuple[Array, Array | None]:
-        """Value and tangent go through the layers together: memory does not grow with depth."""
+        """y and y_dot together, layer by layer. The memory does not grow with the depth."""
         moving = self._split(params_dot or {})
         with self._alone():
             for i, layer in enumerate(self._layers):
@@ -172,7 +172,7 @@ class Sequential(Layer):
         return x, x_dot
 
     def _alone(self) -> Any:
-        """While layers share their work among threads, BLAS works on one thread."""
+        """A context in which BLAS uses one thread, if layers use threads of their own."""
         return one_blas_thread() if self.uses_threads else NOTHING
 
     def _split(self, params_dot: Mapping[str, Array]) -> dict[int, dict[str, Array]]:
@@ -186,9 +186,9 @@ class Sequential(Layer):
         return split
 
     def predict(self, x: Array, batch_size: int = 1000) -> Array:
-        """The model's output in evaluation mode, in batches of at most `batch_size` examples.
+        """The output in evaluation mode, computed `batch_size` examples at a time.
 
-        Nothing is kept for derivatives.
+        It leaves no cache.
         """
         array_module(x)
         if x.ndim == 0:
@@ -206,10 +206,10 @@ class Sequential(Layer):
             layer.reseed(int(sequence.generate_state(1)[0]))
 
     def summary(self, input_shape: tuple[int, ...] | None = None) -> Summary:
-        """Print each layer's output shape, parameters and memory; returns the table as text.
+        """Print each layer's output shape and number of parameters. Returns the table as text.
 
-        input_shape: the shape of one example, without the batch: (1, 28, 28). A net whose first
-        parameters are those of a Linear layer needs none: it is (in_features,).
+        input_shape: the shape of one example, without the batch: (1, 28, 28). It is not needed if
+        the first layer with parameters is Linear. It is then (in_features,).
         """
         if input_shape is None:
             first = next((leaf for _, leaf in self.leaves() if leaf.params), None)
@@ -227,9 +227,9 @@ class Sequential(Layer):
 
 
 def chain(model: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """(prefix, layer) for each layer that x goes through, one after the other.
+    """(prefix, layer) for each layer in the order in which x goes through them.
 
-    A Sequential inside another is taken apart, unless its class changes forward, backward or jvp.
+    A Sequential inside another gives its layers, unless it changes forward, backward or jvp.
     """
     if isinstance(model, Sequential) and model.is_chain:
         for i, layer in enumerate(model.layers):

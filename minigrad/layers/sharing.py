@@ -1,4 +1,4 @@
-"""Arrays that a network has under two names: tied weights."""
+"""Tied weights: one array with two names in a network."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from minigrad.backend import Array, array_module
 
 
 def tied(params: Mapping[str, Array]) -> dict[str, str]:
-    """{name: the first name of the same array}, for each name of a shared array but the first.
+    """{name: the first name of the same array}, for every further name of a shared array.
 
-        b.params["W"] = a.params["W"]       ties two weights; {"1.W": "0.W"}
+        b.params["W"] = a.params["W"]       ties two weights: the result is {"1.W": "0.W"}
 
-    ValueError for two arrays that share a part of their memory, as W and W.T do.
+    Raises ValueError for two different arrays in the same memory, such as W and W.T.
     """
     first: dict[int, str] = {}
     found = {}
@@ -26,8 +26,8 @@ def tied(params: Mapping[str, Array]) -> dict[str, str]:
         for other in names[:i]:
             if xp.shares_memory(params[other], params[name]):
                 raise ValueError(
-                    f"{other} and {name} are two arrays in the same memory (one is a view of the "
-                    "other, as W.T is of W), so each step would move these numbers twice: tie "
-                    "whole arrays, b.params['W'] = a.params['W'], or take a .copy()"
+                    f"{other} and {name} are two arrays in the same memory, as W and W.T are. "
+                    "Each step would move these numbers twice. Tie whole arrays, "
+                    "b.params['W'] = a.params['W'], or take a .copy()"
                 )
     return found

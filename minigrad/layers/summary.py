@@ -1,4 +1,4 @@
-"""A network as a table: what each layer puts out, how much it learns, what memory it takes."""
+"""A network as a table: each layer's output shape and parameters, and the memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minigrad.layers.base import Layer
 
 
 class Row(NamedTuple):
-    """One layer: its name, its output's shape for one example, its parameters' number."""
+    """One layer: its name, the shape of its output for one example, its number of parameters."""
 
     name: str
     shape: tuple[int, ...]
@@ -21,21 +21,21 @@ class Row(NamedTuple):
 
 
 class Summary(str):
-    """The table as text, with its numbers: `rows`, `parameters`, and bytes of both kinds.
+    """The table as text. Its numbers are attributes.
 
-    An array that two layers share is counted once, in the first of them.
+    If two layers share an array, it counts in the first of them only.
     """
 
     rows: tuple[Row, ...]
     parameters: int
     parameter_bytes: int
-    activation_bytes: int  # one example's outputs of all layers, as forward leaves them
+    activation_bytes: int  # the outputs of all layers, for one example
 
     @classmethod
     def of(
         cls, model: Layer, layers: list[tuple[str, Layer]], input_shape: tuple[int, ...]
     ) -> Summary:
-        """Send one all-zero example through the layers, in evaluation mode, and note the shapes.
+        """The summary, from one forward with an example of zeros, in evaluation mode.
 
         layers: (prefix, layer) in the order in which x goes through them.
         """
@@ -46,7 +46,7 @@ class Summary(str):
         caches = [(module, module.cache) for module in model.modules()]
         try:
             rows = _rows(layers, x)
-        finally:  # a derivative may still be wanted at the caller's own point
+        finally:  # the caller may still want derivatives of an earlier forward
             for module, cache in caches:
                 module.cache = cache
         activations = sum(prod(row.shape) for row in rows) * dtype.itemsize

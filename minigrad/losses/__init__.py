@@ -1,7 +1,7 @@
-"""Losses: one number for a batch, with the same forward / backward / jvp as a layer.
+"""Losses: one number for a batch. They have forward, backward and jvp, as a layer has.
 
-All take the mean over the batch's examples, as PyTorch does by default; losses of single elements
-take it over all elements. The sum is taken in float64, and brought to the host once.
+A loss is a mean over the examples of the batch, as by default in PyTorch. BCELoss and MSELoss are
+means over all elements. The sum is taken in float64. Only the result is copied to the host.
 """
 
 from minigrad.losses.base import Loss, total

@@ -1,4 +1,4 @@
-"""What every loss is: one number for a batch, and its derivative by the network's output."""
+"""The base of all losses: one number for a batch, and its derivative."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ SIBLINGS = {"each": ("forward",), "each_jvp": ("forward", "jvp")}
 
 
 class Loss:
-    """L = 1/N Σ_n L_n, a mean; `backward` and `jvp` are its derivative where forward was called.
+    """L = 1/N Σ_n L_n, a mean over N examples.
 
-    forward(output, target)  L, a float; loss(output, target) is the same
-    backward()               dL/doutput, an array of output's shape
-    jvp(output_dot)          L_dot = <dL/doutput, output_dot>, a float; None does not move
-    For rules that treat each example by itself:
-    each(output, target)     L_n, (N,), where the output lives; it counts as a forward
-    each_jvp(output_dot)     L_n's tangents, (N,); their mean is L_dot
-    A class that changes `forward` or `jvp` does not inherit these two: they would still be those
-    of the other loss.
+    forward(output, target)  L, a float. loss(output, target) is the same
+    backward()               dL/doutput at the last forward, an array of output's shape
+    jvp(output_dot)          L_dot = <dL/doutput, output_dot>, a float. None is a tangent of 0
+    For rules that need the loss of each example:
+    each(output, target)     L_n, (N,), on the device of output. It replaces a forward
+    each_jvp(output_dot)     the tangents of L_n, (N,). Their mean is L_dot
+    A class that changes `forward` or `jvp` does not inherit `each` and `each_jvp`: they would
+    compute the old loss.
     """
 
     def __init__(self) -> None:
@@ -45,25 +45,25 @@ class Loss:
         raise NotImplementedError(f"{type(self).__name__} has no backward() yet")
 
     def jvp(self, output_dot: Array | None) -> float:
-        """<dL/doutput, output_dot>, a float; 0 for None."""
+        """<dL/doutput, output_dot>, a float. 0 for None."""
         raise NotImplementedError(f"{type(self).__name__} has no jvp(output_dot) yet")
 
     def each(self, output: Array, target: Array) -> Array:
         """L_n, (N,)."""
         raise NotImplementedError(
             f"{type(self).__name__} has no each(output, target) of its own yet: the loss of each "
-            "example, for rules that treat each example by itself"
+            "example, which some rules need"
         )
 
     def each_jvp(self, output_dot: Array) -> Array:
         """The tangents of L_n, (N,)."""
         raise NotImplementedError(
             f"{type(self).__name__} has no each_jvp(output_dot) of its own yet: the slope of each "
-            "example's loss, for rules that treat each example by itself"
+            "example's loss, which some rules need"
         )
 
     def recall(self) -> Any:
-        """What `forward` kept; RuntimeError when there is nothing yet."""
+        """What `forward` kept. RuntimeError if it has not been called."""
         if self.cache is None:
             raise RuntimeError(
                 f"{type(self).__name__}: call forward(output, target) before backward or jvp"
@@ -75,5 +75,5 @@ class Loss:
 
 
 def total(terms: Array) -> float:
-    """Σ terms, added up in float64: the one number that a loss brings to the host."""
+    """Σ terms, added up in float64, as a float on the host."""
     return float(terms.sum(dtype=np.float64))

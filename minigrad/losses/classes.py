@@ -1,4 +1,4 @@
-"""Losses of labels: one class of C is right for each example."""
+"""Losses for labels. The label of an example is one of C classes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class CrossEntropyLoss(Loss):
     r"""L = -1/N Σ_n ln p[n, t_n], p = softmax(z): cross-entropy from logits.
 
     Shapes: logits z (N, C), target t (N,) integer labels in [0, C).
-    Forward:   ln p = z - ln Σ_k e^(z_k), the row's largest logit taken off first (stable)
+    Forward:   ln p = z - ln Σ_k e^(z_k). Each row's largest logit is subtracted first: stable
     Backward:  dz = (p - onehot(t)) / N
     Jvp:       L_dot = 1/N Σ_n (Σ_c p[n, c] z_dot[n, c] - z_dot[n, t_n])
-    It takes logits: after a Softmax layer it is a double softmax, L >= 1.4612 for C = 10.
+    It takes logits. After a Softmax layer it is a double softmax, and L >= 1.4612 for C = 10.
     Source: Bridle 1990; Goodfellow, Bengio, Courville 2016, §6.2.2.3.  Taught in: 03_first_network.
     """
 
@@ -58,7 +58,7 @@ class NLLLoss(Loss):
     Shapes: log-probabilities x (N, C), target t (N,) integer labels in [0, C).
     Backward:  dx = -onehot(t) / N
     Jvp:       L_dot = -1/N Σ_n x_dot[n, t_n]
-    After a LogSoftmax layer it is the same loss as CrossEntropyLoss on the logits.
+    LogSoftmax, then NLLLoss, is the same loss as CrossEntropyLoss of the logits.
     Source: WTB notebook, `F.nll_loss`.
     """
 
@@ -88,10 +88,10 @@ class NLLLoss(Loss):
 
 
 def _pick(rows: Array, target: Array) -> Array:
-    """rows[n, target_n] (N,), and NaN where target_n is no class.
+    """rows[n, target_n] (N,). It is NaN where target_n is not a class.
 
-    The NaN makes a bad label show in the loss, which is brought to the host anyway. CuPy wraps an
-    index that is out of range, and a look at the labels would be one more trip to the host.
+    A wrong label thus makes the loss NaN. The loss is copied to the host anyway. To check the
+    labels themselves would need another copy. (CuPy accepts indices that are out of range.)
     """
     xp = array_module(rows)
     N, C = rows.shape
@@ -100,17 +100,18 @@ def _pick(rows: Array, target: Array) -> Array:
 
 
 def _mean(per_example: Array, target: Array, C: int) -> float:
-    """The mean in float64, on the host; ValueError when it is NaN because of a label."""
+    """The mean in float64, on the host. ValueError if a wrong label has made it NaN."""
     value = total(per_example) / len(per_example)
     if value != value:
-        low, high = int(target.min()), int(target.max())
+        low = int(target.min())
+        high = int(target.max())
         if low < 0 or high >= C:
             raise ValueError(f"labels must be in [0, {C}), got {low} to {high}")
     return value
 
 
 def _checked_classes(loss: Loss, output: Array, target: Array) -> tuple[Any, Array]:
-    """(the array module, the labels); an error unless output is (N, C) and target (N,) integers."""
+    """(the array module, the labels). Raises unless output is (N, C) and target (N,) integers."""
     name = type(loss).__name__
     if not hasattr(target, "dtype"):
         raise TypeError(
@@ -129,6 +130,6 @@ def _checked_classes(loss: Loss, output: Array, target: Array) -> tuple[Any, Arr
         raise TypeError(
             f"{name} takes integer labels, got {target.dtype}; cast with target.astype('int64')"
         )
-    if target.dtype.itemsize < 4:  # int8 has no 200, which may be the number of classes
+    if target.dtype.itemsize < 4:  # C may be too large for int8
         target = target.astype(np.int64)
     return xp, target

@@ -1,4 +1,4 @@
-"""Losses of single elements: output and target have one shape, and each pair counts alike."""
+"""Losses for single elements. Output and target have the same shape."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from minigrad.losses.base import Loss, total
 class BCELoss(Loss):
     r"""L = -1/n Σ t ln p + (1 - t) ln(1 - p), over all n elements: binary cross-entropy.
 
-    Shapes: probabilities p and target t alike, both in [0, 1].
-    Forward:   logarithms are cut off at -100, so that p = 0 or 1 gives a finite loss
-    Backward:  dp = (p - t) / (p (1 - p)) / n, the denominator at least 1e-12
+    Shapes: probabilities p and target t of the same shape, both in [0, 1].
+    Forward:   a logarithm below -100 becomes -100, so that p = 0 or 1 gives a finite loss
+    Backward:  dp = (p - t) / (p (1 - p)) / n, with p (1 - p) at least 1e-12
     Jvp:       L_dot = 1/n Σ (p - t) / (p (1 - p)) p_dot
-    Both cuts as in PyTorch. Where a sigmoid has saturated, its y (1 - y) = 0 stops the gradient;
-    with two logits and CrossEntropyLoss it does not stop.
+    Both limits as in PyTorch. A saturated sigmoid has y (1 - y) = 0, and the gradient becomes 0.
+    With two logits and CrossEntropyLoss it does not become 0.
     Source: DS 4420, "Backprop".  Taught in: 01_gradients_by_hand.
     """
 
     def forward(self, p: Array, target: Array) -> float:
         value = total(self._terms(p, target)) / p.size
-        if value != value:  # NaN: only now a look at the numbers, which is a trip to the host
+        if value != value:  # NaN: only then look at the numbers, which copies to the host
             if bool(((p < 0) | (p > 1)).any()):
                 raise ValueError(
                     f"BCELoss takes probabilities in [0, 1], got {_range(p)}; put Sigmoid() "
@@ -38,14 +38,14 @@ class BCELoss(Loss):
         return _by_example(self._terms(p, target))
 
     def _terms(self, p: Array, target: Array) -> Array:
-        """Each element's share of the loss; keeps what the derivatives need.
+        """The loss of each element. It fills the cache.
 
-        NaN where the target is not in [0, 1], so that it shows in the sum.
+        It is NaN where the target is not in [0, 1]. The sum is then NaN, too.
         """
         xp = _check_same_shape(self, p, target)
         q = 1 - p
         self.cache = p, q, target
-        with np.errstate(divide="ignore", invalid="ignore"):  # ln 0 = -inf is cut off, ln -1 = NaN
+        with np.errstate(divide="ignore", invalid="ignore"):  # ln 0 = -inf, ln -1 = NaN
             log_p = xp.log(p)
             log_q = xp.log(q)
             xp.maximum(log_p, -100, out=log_p)
@@ -73,10 +73,11 @@ class BCELoss(Loss):
 class MSELoss(Loss):
     r"""L = 1/n Σ (x - t)², over all n elements: mean squared error.
 
-    Shapes: x and target t alike.
+    Shapes: x and target t of the same shape.
     Backward:  dx = 2 (x - t) / n
     Jvp:       L_dot = 2/n Σ (x - t) x_dot
-    Source: Gauss 1809; the mean, not the sum, so that the step size does not depend on n.
+    It is a mean, not a sum, so that a good learning rate does not depend on n.
+    Source: Gauss 1809.
     """
 
     def forward(self, x: Array, target: Array) -> float:
@@ -86,7 +87,7 @@ class MSELoss(Loss):
         return _by_example(self._terms(x, target))
 
     def _terms(self, x: Array, target: Array) -> Array:
-        """Each element's share of the loss; keeps what the derivatives need."""
+        """The loss of each element. It fills the cache."""
         _check_same_shape(self, x, target)
         self.cache = difference = x - target
         return difference * difference
@@ -111,18 +112,18 @@ def _by_example(terms: Array) -> Array:
 
 
 def _range(array: Array) -> str:
-    """From where to where its values are, in words."""
+    """The smallest and the largest value, as text."""
     return f"{float(array.min()):.4g} to {float(array.max()):.4g}"
 
 
 def _check_same_shape(loss: Loss, output: Array, target: Array) -> Any:
-    """The array module; an error unless output and target have one shape and dtype."""
+    """The array module. Raises unless output and target have one shape and one dtype."""
     xp = array_module(output, target)
     name = type(loss).__name__
     if output.ndim == 0:
         raise ValueError(
-            f"{name} expected an output of shape (N, ...), got (), a single number; one example "
-            "is output.reshape(1, 1)"
+            f"{name} expected an output of shape (N, ...), got (), a single number; for one "
+            "example write output.reshape(1, 1)"
         )
     if output.shape != target.shape or output.size == 0:
         raise ValueError(

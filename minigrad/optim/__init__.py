@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules: what to do with a gradient once a rule has made one."""
+"""Optimisers and learning-rate schedules. An optimiser moves the parameters by the gradients."""
 
 from minigrad.optim.adam import Adam
 from minigrad.optim.base import Optimizer

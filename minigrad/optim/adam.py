@@ -1,4 +1,4 @@
-"""Adam: a step for each weight that its own gradient's size has scaled."""
+"""Adam: the size of a weight's own gradients scales its step."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from minigrad.optim.base import Optimizer
 
 
 class Adam(Optimizer):
-    r"""θ ← θ - lr · m̂ / (√v̂ + ε): each weight's step scaled by its own gradient's size.
+    r"""θ ← θ - lr · m̂ / (√v̂ + ε): the size of a weight's own gradients scales its step.
 
     m ← β1 m + (1 - β1) dθ,   m̂ = m / (1 - β1^t)     running mean, corrected for its start at 0
     v ← β2 v + (1 - β2) dθ²,  v̂ = v / (1 - β2^t)     running mean square
-    t counts the steps of this parameter alone: it stays when a rule leaves the parameter out.
+    t counts the steps of this parameter. It does not count steps without a gradient.
     Source: Kingma, Ba 2015, Algorithm 1.  Taught in: 02_gradient_descent.
     """
 
@@ -31,12 +31,12 @@ class Adam(Optimizer):
         eps_inside: bool = False,
     ):
         """
-        model       whose parameters it steps
-        lr          the learning rate, >= 0: about how far a weight moves in one step
-        betas       (β1, β2), each in [0, 1): how much of the means a step keeps
-        eps         ε >= 0, so that nothing is divided by 0
-        eps_inside  √(v̂ + ε) in place of √v̂ + ε, as the forward-gradient seed has it; its ε = 1e-8
-                    is then as large as one of 1e-4 outside
+        model       its parameters are moved
+        lr          the learning rate, >= 0: a weight moves about this far in one step
+        betas       (β1, β2), each in [0, 1): the part of the running means that a step keeps
+        eps         ε >= 0: it prevents a division by 0
+        eps_inside  √(v̂ + ε) in place of √v̂ + ε, as in the forward-gradient seed. ε = 1e-8 inside
+                    then acts like 1e-4 outside
         """
         super().__init__(model, lr)
         self.betas = _two_in_0_1("betas", betas)
@@ -52,7 +52,7 @@ class Adam(Optimizer):
         m = state["m"]
         v = state["v"]
         beta1, beta2 = self.betas
-        # m ← β1 m + (1 - β1) dθ and v ← β2 v + (1 - β2) dθ², through one scratch array
+        # m ← β1 m + (1 - β1) dθ and v ← β2 v + (1 - β2) dθ². `scratch` holds the products.
         m *= beta1
         scratch = xp.multiply(grad, 1 - beta1, out=xp.empty_like(param))
         m += scratch
@@ -74,7 +74,7 @@ class Adam(Optimizer):
 
 
 def _two_in_0_1(name: str, values: tuple[float, float]) -> tuple[float, float]:
-    """Two numbers in [0, 1), or an error that names the argument."""
+    """The two numbers. Raises unless both are in [0, 1)."""
     if not isinstance(values, tuple | list) or len(values) != 2:
         raise ValueError(f"{name} must be two numbers in [0, 1), got {values!r}")
     first = not_negative(name, values[0])

@@ -1,7 +1,7 @@
-"""What every optimiser is: what to do with a gradient once a rule has made one.
+"""The base of all optimisers. An optimiser moves the parameters by the gradients.
 
-It steps parameters in place, by the gradients in their layers' `grads`, wherever these come from.
-It skips a layer that is frozen, or whose `grads` is empty. It keeps its state by parameter name.
+It changes each parameter in place. It reads the gradients from the layers' `grads`. It skips a
+layer that is frozen, or whose `grads` is empty. Each parameter has a state of its own.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Update = tuple[Array, Array, str]  # parameter, gradient, name
 
 
 class Optimizer(Configured):
-    """Base of the optimisers: `step()` updates every parameter whose layer has gradients.
+    """`step()` updates every parameter that has a gradient.
 
-    To write one: `__init__(self, model, lr, ...)` calls `super().__init__(model, lr)`;
-    `_update(param, grad, state)` moves `param` in place and leaves `grad` as it is. `state` is
-    this parameter's own dict, empty at its first step; `state_names` has the names that it gets:
+    To write an optimiser: `__init__(self, model, lr, ...)` calls `super().__init__(model, lr)`.
+    `_update(param, grad, state)` changes `param` in place. It does not change `grad`. `state` is
+    the dict of this parameter, empty at its first step. `state_names` lists its keys:
 
         class Momentum(Optimizer):
             state_names = ("velocity",)
@@ -37,15 +37,15 @@ class Optimizer(Configured):
                 velocity += grad
                 param -= self.lr * velocity
 
-    A shared array is one parameter: its gradients are added up, it has one state, and moves once.
+    A shared array is one parameter. Its gradients are added up. It has one state and moves once.
     """
 
-    state_names: tuple[str, ...] = ()  # what `_update` keeps for each parameter
+    state_names: tuple[str, ...] = ()  # the keys of each parameter's state
 
     def __init__(self, model: Layer, lr: float):
         """
-        model  whose parameters it steps, all of them; a part of a network: SGD(net[2:], lr)
-        lr     the learning rate, a number >= 0; it may be changed between two steps
+        model  all its parameters are moved. For a part of a network: SGD(net[2:], lr)
+        lr     the learning rate, a number >= 0. It may be changed between two steps
         """
         if not isinstance(model, Layer):
             raise TypeError(f"{self._is_for()}, got {_kind(model)}: pass the model")
@@ -63,7 +63,7 @@ class Optimizer(Configured):
         return f"{type(self).__name__}(model, lr) steps the parameters of a model"
 
     def _look_at_parameters(self) -> None:
-        """Note which arrays there are, and which of them is another's second name."""
+        """Make the list of all parameters, and the list of names that share an array."""
         self._params = {
             prefix + name: param
             for prefix, layer in self._leaves
@@ -72,19 +72,19 @@ class Optimizer(Configured):
         for name, param in self._params.items():
             if not hasattr(param, "__setitem__"):
                 raise TypeError(
-                    f"{name} is a {type(param).__name__}, which cannot change in place; make it "
+                    f"{name} is a {type(param).__name__}, and cannot change in place; make it "
                     "an array: numpy.array(...)"
                 )
         self._tied = tied(self._params)
 
     def step(self) -> None:
-        """One update of every parameter whose layer has gradients."""
+        """Update every parameter that has a gradient."""
         for net, layers in self._nets:
             if net._layers is not layers:
                 self.check_model()
         updates: list[Update] = []
         known = self._params
-        news = False  # whether there are other arrays than before
+        news = False  # True: a parameter is another array than before
         for prefix, layer in self._leaves:
             grads = layer.grads
             if not grads or layer.frozen:
@@ -108,23 +108,23 @@ class Optimizer(Configured):
             self._look_at_parameters()
         if self._tied:
             updates = self._added_up(updates)
-        for param, grad, key in updates:  # only once all of them fit: no half step
+        for param, grad, key in updates:  # only after all of them fit: no half step
             self._update(param, grad, self.state[key])
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no _update(param, grad, state) yet")
 
     def check_model(self) -> None:
-        """ValueError if the model has other layers than when the optimiser was made."""
+        """ValueError if the model's layers have been replaced since the optimiser was made."""
         for net, layers in self._nets:
             if net._layers is not layers:
                 raise ValueError(
-                    "the model's layers are others than when this optimiser was made, and the new "
-                    f"ones would never move: make it anew, {type(self).__name__}(model, lr=...)"
+                    "the model has got other layers since this optimiser was made. The new ones "
+                    f"would never move: make it anew, {type(self).__name__}(model, lr=...)"
                 )
 
     def _added_up(self, updates: Iterable[Update]) -> list[Update]:
-        """One update for each array: the gradients of a shared one are added up."""
+        """One update for each array. The gradients of a shared array are added up."""
         sums: dict[str, Update] = {}
         for param, grad, key in updates:
             first = self._tied.get(key, key)
@@ -150,18 +150,18 @@ class Optimizer(Configured):
     def _without_parameter(prefix: str, layer: Layer) -> Exception:
         extra = sorted(layer.grads.keys() - layer.params.keys())
         return KeyError(
-            f"{prefix}{type(layer).__name__}.backward wrote gradients for {extra}, which are not "
-            f"in its params, {sorted(layer.params)}: they would never move"
+            f"{prefix}{type(layer).__name__}.backward wrote gradients for {extra}. They are not "
+            f"in its params, {sorted(layer.params)}, and would never move"
         )
 
     def twin(self, model: Layer) -> Optimizer:
-        """An optimiser with the same settings, without state, for another model."""
+        """A new optimiser with the same settings for another model. It has no state yet."""
         twin = copy.copy(self)
         Optimizer.__init__(twin, model, self.lr)
         return twin
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of the state on the host, flat: {"lr": 0.1, "0.W.velocity": array, ...}."""
+        """Copies of the state on the host: {"lr": 0.1, "0.W.velocity": array, ...}."""
         flat: dict[str, Any] = {"lr": self.lr}
         for key, state in self.state.items():
             for name, value in state.items():
@@ -170,7 +170,7 @@ class Optimizer(Configured):
         return flat
 
     def load_state_dict(self, flat: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave; the next step is then the one that it would do."""
+        """Load a state from `state_dict`. The next step then continues from there."""
         params = self.model.params
         state: dict[str, dict[str, Any]] = defaultdict(dict)
         for full, value in flat.items():
@@ -180,9 +180,10 @@ class Optimizer(Configured):
             if key not in params:
                 raise KeyError(f"optimiser state {full!r} fits none of {sorted(params)}")
             number = isinstance(value, int | float)
-            value, param = backend.to_host(value), params[key]
+            value = backend.to_host(value)
+            param = params[key]
             key = self._tied.get(key, key)
-            if value.dtype.kind in "iu" and value.ndim == 0:  # a count of steps, as Adam's t
+            if value.dtype.kind in "iu" and value.ndim == 0:  # a number of steps, such as Adam's t
                 state[key][name] = int(value)
             elif value.ndim == 0 and (number or param.ndim):
                 state[key][name] = float(value)
@@ -196,21 +197,22 @@ class Optimizer(Configured):
         for key, entry in state.items():
             if entry.keys() != set(self.state_names):
                 raise KeyError(
-                    f"{type(self).__name__} keeps {list(self.state_names)} for each parameter, "
+                    f"{type(self).__name__} keeps {list(self.state_names)} for each parameter; "
                     f"this state has {sorted(entry)} for {key}"
                 )
-        self.lr, self.state = float(flat["lr"]), state
+        self.lr = float(flat["lr"])
+        self.state = state
 
 
 def _kind(value: Any) -> str:
-    """What was given in place of a model."""
+    """What was given in place of a model, in words."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     return f"a {type(value).__name__}"
 
 
 def _unregistered(model: Layer) -> str:
-    """The end of the sentence on a model without parameters: where they may be."""
+    """The end of the error for a model without parameters. It names arrays in attributes."""
     names = [f"self.{name}" for name in model.unregistered()]
     if not names:
         return ": it would learn nothing"

@@ -12,22 +12,22 @@ from minigrad.settings import Configured
 
 
 class Schedule(Configured):
-    """lr(t) = lr(0) · factor(t): `step()` moves to the next t, an epoch or a step.
+    """lr(t) = lr(0) · factor(t). t counts epochs or steps. `step()` adds 1 to t.
 
-    To write one: `factor(t)`, and if it has settings an `__init__(self, optimizer, ..., per)` that
-    calls `super().__init__(optimizer, per)`:
+    To write a schedule, write `factor(t)`. If it has settings, also write an
+    `__init__(self, optimizer, ..., per)` that calls `super().__init__(optimizer, per)`:
 
         class WarmUp(Schedule):
             def factor(self, t):
                 return min(1, (t + 1) / 10)
 
-    lr(0) is the optimiser's lr when the schedule is made. It becomes lr(0) · factor(0) at once.
+    lr(0) is the optimiser's lr when the schedule is made. The lr is then set to lr(0) · factor(0).
     """
 
     def __init__(self, optimizer: Optimizer, per: str = "epoch"):
         """
-        optimizer  whose lr it sets
-        per        what t counts, "epoch" or "step": when `fit` calls `step()`
+        optimizer  its lr is set
+        per        "epoch" or "step": t counts these. `fit` calls `step()` after each
         """
         if not isinstance(optimizer, Optimizer):
             got = optimizer.__name__ if isinstance(optimizer, type) else type(optimizer).__name__
@@ -43,7 +43,7 @@ class Schedule(Configured):
         self.t = 0
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Once a schedule has all its settings, the optimiser has lr(0) · factor(0)."""
+        """After the `__init__` of `cls`, the optimiser's lr is set to lr(0) · factor(0)."""
         super().__init_subclass__(**options)
         init = cls.__init__
 
@@ -60,7 +60,7 @@ class Schedule(Configured):
         raise NotImplementedError(f"{type(self).__name__} has no factor(t) yet: lr(t) / lr(0)")
 
     def step(self) -> None:
-        """One epoch, or step, on."""
+        """Go on by one epoch, or by one step."""
         self.t += 1
         self._set()
 
@@ -68,11 +68,11 @@ class Schedule(Configured):
         self.optimizer.lr = self.start * self.factor(self.t)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it is: {"t": 3, "start": 0.1}; start is lr(0)."""
+        """t and lr(0): {"t": 3, "start": 0.1}."""
         return {"t": self.t, "start": self.start}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave; the optimiser's lr is then that of the moment."""
+        """Load a state from `state_dict`, and set the optimiser's lr to lr(t)."""
         if state.keys() != {"t", "start"}:
             raise KeyError(f"a schedule's state is t and start, this one has {sorted(state)}")
         t = positive_int("t", int(state["t"]), least=0)
@@ -90,10 +90,10 @@ class StepLR(Schedule):
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, per: str = "epoch"
     ):
         """
-        optimizer  whose lr it sets
-        step_size  T, an integer >= 1: after how many epochs (or steps) lr falls, again and again
-        gamma      γ >= 0, what lr is then multiplied by
-        per        what t counts, "epoch" or "step"
+        optimizer  its lr is set
+        step_size  T, an integer >= 1: lr falls after every T epochs (or steps)
+        gamma      γ >= 0: lr is then multiplied by it
+        per        "epoch" or "step": t counts these
         """
         super().__init__(optimizer, per)
         self.step_size = positive_int("step_size", step_size)
@@ -104,9 +104,9 @@ class StepLR(Schedule):
 
 
 class MultiStepLR(Schedule):
-    r"""lr(t) = lr(0) · γ^(how many milestones t has reached): [60, 80] lowers it twice.
+    r"""lr(t) = lr(0) · γ^(number of milestones <= t). Milestones [60, 80] lower lr twice.
 
-    A milestone 0 is reached from the start.
+    A milestone of 0 lowers lr from the start.
     Source: PyTorch's MultiStepLR.
     """
 
@@ -118,10 +118,10 @@ class MultiStepLR(Schedule):
         per: str = "epoch",
     ):
         """
-        optimizer   whose lr it sets
-        milestones  integers >= 0: after how many epochs (or steps) lr falls; twice the same: twice
-        gamma       γ >= 0, what lr is then multiplied by
-        per         what t counts, "epoch" or "step"
+        optimizer   its lr is set
+        milestones  integers >= 0: lr falls after so many epochs (or steps). A number may repeat
+        gamma       γ >= 0: at each milestone lr is multiplied by it
+        per         "epoch" or "step": t counts these
         """
         super().__init__(optimizer, per)
         if not hasattr(milestones, "__iter__") or isinstance(milestones, str):
@@ -134,15 +134,15 @@ class MultiStepLR(Schedule):
 
 
 class ExponentialLR(Schedule):
-    r"""lr(t) = lr(0) · γ^t; for a decay written lr(0) e^(-kt), γ = exp(-k) and per="step".
+    r"""lr(t) = lr(0) · γ^t. For a decay lr(0) e^(-kt) over steps: γ = exp(-k), per="step".
     Source: PyTorch's ExponentialLR.
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, per: str = "epoch"):
         """
-        optimizer  whose lr it sets
-        gamma      γ >= 0, what lr is multiplied by after each epoch (or step)
-        per        what t counts, "epoch" or "step"
+        optimizer  its lr is set
+        gamma      γ >= 0: lr is multiplied by it after each epoch (or step)
+        per        "epoch" or "step": t counts these
         """
         super().__init__(optimizer, per)
         self.gamma = not_negative("gamma", gamma)

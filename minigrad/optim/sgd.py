@@ -12,14 +12,14 @@ from minigrad.optim.base import Optimizer
 
 
 class SGD(Optimizer):
-    r"""θ ← θ - lr · dθ, with momentum: v ← μ v + dθ, θ ← θ - lr · v.
+    r"""θ ← θ - lr · dθ. With momentum: v ← μ v + dθ, θ ← θ - lr · v.
 
-    Nesterov:      θ ← θ - lr · (dθ + μ v), v as above. θ is then one step of the velocity ahead,
-                   and the next gradient is taken there.
+    Nesterov:      θ ← θ - lr · (dθ + μ v), v as above. θ is then already moved on by the velocity.
+                   The next gradient is taken there.
     Weight decay:  dθ + λ θ in place of dθ: an L2 penalty λ/2 |θ|²
-    v starts at 0 and is not damped by (1 - μ): PyTorch's convention.
-    velocity="steps": v ← μ v - lr dθ, θ ← θ + v (Nesterov: θ ← θ + μ v - lr dθ). It differs when lr
-                   falls: steps that were taken at a larger lr stay in the velocity.
+    v starts at 0. dθ is not multiplied by (1 - μ). Both as in PyTorch.
+    velocity="steps": v ← μ v - lr dθ, θ ← θ + v (Nesterov: θ ← θ + μ v - lr dθ). Results differ if
+                   lr changes: v then contains steps made with the old lr.
     Source: Polyak 1964; Nesterov 1983; Sutskever et al. 2013, §2.  Taught in: 02_gradient_descent.
     """
 
@@ -35,12 +35,12 @@ class SGD(Optimizer):
         velocity: str = "gradients",
     ):
         """
-        model         whose parameters it steps
-        lr            the learning rate, >= 0: how far a step goes along the gradient
-        momentum      μ >= 0, below 1 as a rule: how much of the velocity a step keeps; 0: plain
-        nesterov      whether to look ahead; it needs momentum > 0
-        weight_decay  λ >= 0; biases decay, too
-        velocity      "gradients", as PyTorch adds them up, or "steps", as Sutskever does
+        model         its parameters are moved
+        lr            the learning rate, >= 0: a step is lr times the gradient
+        momentum      μ >= 0, usually below 1: the part of v that a step keeps. 0: no momentum
+        nesterov      True: Nesterov's form, which needs momentum > 0
+        weight_decay  λ >= 0. It also acts on biases
+        velocity      v is a sum of "gradients", as in PyTorch, or of "steps", as in Sutskever 2013
         """
         super().__init__(model, lr)
         if velocity not in ("gradients", "steps"):
@@ -52,7 +52,7 @@ class SGD(Optimizer):
         self.momentum = not_negative("momentum", momentum)
         self.weight_decay = not_negative("weight_decay", weight_decay)
         if nesterov and momentum == 0:
-            raise ValueError("nesterov=True needs momentum > 0: it looks ahead by the velocity")
+            raise ValueError("nesterov=True needs momentum > 0: else there is no velocity")
         self.nesterov = bool(nesterov)
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
