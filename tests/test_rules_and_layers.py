@@ -215,9 +215,11 @@ def test_one_direction_leaves_frozen_layers_out(kind):
     assert slope == pytest.approx(np.sign(flat(grads) / slope) @ flat(expected), rel=1e-9)
 
 
-def test_a_frozen_layer_is_known_from_its_class_and_one_pass():
-    plain, *_ = teacher(linear(2, 2, 2))
-    assert not may_be_frozen(plain)
+def test_a_frozen_layer_is_known_from_one_pass():
+    assert not may_be_frozen(linear(2, 2, 2))
+    plain, _, x, _ = teacher(linear(2, 2, 2))
+    assert may_be_frozen(plain), "its residual block has a backward of its own"
+    assert frozen(plain, x) == set()
     for make in FROZEN.values():
         model, _, x, _ = teacher(make())
         assert may_be_frozen(model)

@@ -21,7 +21,7 @@ from minigrad.gradcheck.function import Function
 from minigrad.gradcheck.memory import examine_memory
 from minigrad.gradcheck.points import examine_points
 from minigrad.gradcheck.precision import in_dtype, own_dtype
-from minigrad.gradcheck.registered import examine_registration, shared_views
+from minigrad.gradcheck.registered import examine_mixing, examine_registration, shared_views
 from minigrad.gradcheck.repeats import examine_holding
 from minigrad.gradcheck.report import Report, Row, compare_arrays
 from minigrad.gradcheck.siblings import examine_siblings
@@ -113,6 +113,7 @@ def _examine(
         examine_siblings(f, x, found, rng)
     found.attempt("holding", lambda: examine_holding(f, x, found))
     examine_registration(f, x, found)
+    examine_mixing(f, x, found)
 
 
 def _notes(

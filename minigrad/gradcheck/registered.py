@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array
-from minigrad.gradcheck.findings import Findings
+from minigrad.gradcheck.findings import Findings, close
 from minigrad.gradcheck.function import Function
 from minigrad.gradcheck.precision import every_part
 from minigrad.layers import Layer
@@ -39,6 +39,25 @@ def examine_registration(f: Function, x: Array, found: Findings) -> None:
             # an array that forward replaces each time is a cache
             if before.get(name) is array:
                 _examine_array(f, x, y, type(part).__name__, name, array, found)
+
+
+def examine_mixing(f: Function, x: Array, found: Findings) -> None:
+    """Warn if an example's output depends on the others, and no class says so."""
+    if f.model is None or f.is_loss or x.ndim < 2 or len(x) < 2:
+        return
+    if any(part.mixes_examples for part in every_part(f.model)):
+        return
+    y = f.value(x)
+    other = x.copy()
+    other[0] = 0.5 * other[0] + 0.25
+    moved = f.moved_value(other)
+    if moved is None or moved.shape != y.shape or len(y) != len(x) or close(moved[1:], y[1:]):
+        return
+    found.warnings.append(
+        "the output for one example depends on the other examples of the batch. Write "
+        "mixes_examples = True into the class, so that noise on activities, which needs examples "
+        "on their own, refuses it"
+    )
 
 
 def _examine_array(

@@ -25,8 +25,8 @@ class WeightPerturbation(Perturbation):
     (n + 1)/K for normal v, (n - 1)/K for Rademacher and sphere, n/K - 1 for orthonormal ones.
     Cost: a slope takes two forward passes by jvp, one or two by a finite difference.
     Stable on a quadratic for lr < 2 / (tr H/K + (1 + 1/K) λ), λ the largest curvature.
-    A layer whose class changes `backward` alone may be frozen. One backward pass of zeros in each
-    step shows it. A frozen layer does not move and gets no gradient.
+    A layer with a `backward` of your own may be frozen: it may empty `grads`. One backward pass of
+    zeros in each step shows it. A frozen layer does not move and gets no gradient.
     The original optimisers: ForwardSGD is this rule with SGD(momentum, nesterov, velocity="steps"),
     ForwardAdam with Adam(eps_inside=True), both with ExponentialLR(gamma=e^(-k), per="step").
     Source: Baydin et al. 2022, Alg. 1; Jabri, Flower 1992 for the name.
@@ -79,6 +79,7 @@ class WeightPerturbation(Perturbation):
         ask = may_be_frozen(model)
         with holding(model) if ask else nullcontext():
             still = frozen(model, x) if ask else set()
+            still |= {prefix for prefix, leaf in model.leaves() if leaf.frozen}
             moving = [(prefix, leaf) for prefix, leaf in model.leaves() if prefix not in still]
             params = {
                 prefix + name: p for prefix, leaf in moving for name, p in leaf.params.items()
