@@ -52,7 +52,7 @@ def list_lessons() -> int:
         print(f"  {lesson.title:{width}}  {lesson.time}")
     print(
         "\nminigrad run 03          runs a lesson (--help says its options)"
-        "\nminigrad run all --quick runs all of them, in seconds"
+        "\nminigrad run all --quick runs all of them, in about a minute"
         "\nminigrad exercise 03     copies a lesson's exercises to my_03.py, to be filled in"
         "\nminigrad check FILE:NAME --input 4,3   checks the gradients of your own layer"
         "\nminigrad data mnist      downloads MNIST"
