@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from minigrad.files import replacing
 
 # Lists that older files do not have
 LATER = ("validation_loss", "validation_accuracy", "validation_clean_accuracy")
@@ -69,17 +70,10 @@ class History:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write strict JSON to a temporary file, then rename it. NaN and infinities become strings."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(strict(content), file, indent=1, allow_nan=False)
-            file.write("\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write strict JSON, whole or not at all. NaN and infinities become strings."""
+    text = json.dumps(strict(content), indent=1, allow_nan=False)
+    with replacing(path) as file:
+        file.write(text.encode() + b"\n")
 
 
 def strict(value: Any) -> Any:

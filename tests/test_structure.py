@@ -15,7 +15,17 @@ PACKAGE = sorted((ROOT / "minigrad").rglob("*.py"))
 
 # Each row may import from the rows before it, and from its own.
 ROWS = [
-    {"backend", "checks", "moved", "printing", "resources", "settings", "siblings", "version"},
+    {
+        "backend",
+        "checks",
+        "files",
+        "moved",
+        "printing",
+        "resources",
+        "settings",
+        "siblings",
+        "version",
+    },
     {"threads", "kernels"},
     {"layers", "losses"},
     {"models", "optim", "interchange", "gradcheck"},
