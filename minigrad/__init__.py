@@ -22,6 +22,7 @@ from minigrad import (
     search,
     threads,
 )
+from minigrad.checkpoint import CheckpointError, load_weights, save_weights
 from minigrad.history import History
 from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
 from minigrad.layers import (
@@ -51,6 +52,7 @@ __all__ = [
     "BCELoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "CheckpointError",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
@@ -81,9 +83,11 @@ __all__ = [
     "functions",
     "gradcheck",
     "kernels",
+    "load_weights",
     "models",
     "optim",
     "rules",
+    "save_weights",
     "search",
     "threads",
     "to_torch_state_dict",

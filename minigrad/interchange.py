@@ -20,7 +20,7 @@ def to_torch_state_dict(model: Layer) -> dict[str, np.ndarray]:
     `{k: torch.from_numpy(v) for k, v in d.items()}`.
     """
     state = model.state_dict()
-    return {theirs: _turned(ours, state[ours]) for ours, theirs in _names(model)}
+    return {theirs: turned(ours, state[ours]) for ours, theirs in names_in_torch(model)}
 
 
 def from_torch_state_dict(model: Layer, d: Mapping[str, Any], by: str = "name") -> None:
@@ -31,7 +31,7 @@ def from_torch_state_dict(model: Layer, d: Mapping[str, Any], by: str = "name") 
     by     "name": "0.weight" goes to "0.W". "order": the n-th entry of `d` goes to the model's
            n-th array. Use it if the PyTorch layers have names of their own, as "conv1.weight"
     """
-    names = list(_names(model))
+    names = list(names_in_torch(model))
     if by == "name":
         pairs = names
         missing = [theirs for _, theirs in pairs if theirs not in d]
@@ -47,7 +47,7 @@ def from_torch_state_dict(model: Layer, d: Mapping[str, Any], by: str = "name") 
         pairs = [(ours, theirs) for (ours, _), theirs in zip(names, d, strict=True)]
     else:
         raise ValueError(f'by must be "name" or "order", got {by!r}')
-    model.load_state_dict({ours: _turned(ours, np.asarray(d[theirs])) for ours, theirs in pairs})
+    model.load_state_dict({ours: turned(ours, np.asarray(d[theirs])) for ours, theirs in pairs})
 
 
 def start_as_torch(model: Layer, seed: int) -> None:
@@ -65,24 +65,35 @@ def start_as_torch(model: Layer, seed: int) -> None:
             continue
         if not isinstance(layer, Linear | Conv2d) or layer.dtype != np.float32:
             raise TypeError(f"start_as_torch knows Linear and Conv2d in float32, got {layer!r}")
-        turned = {name: _turned(name, state[prefix + name]) for name in layer.params}
-        bound = np.float32(1 / np.sqrt(turned["W"][0].size))
-        for name, array in turned.items():
+        theirs = {name: turned(name, state[prefix + name]) for name in layer.params}
+        bound = np.float32(1 / np.sqrt(theirs["W"][0].size))
+        for name, array in theirs.items():
             # u/2^24, then 2a u/2^24 - a with a = bound
             u = (random.randint(0, 2**32, array.size, "uint32") & 0xFFFFFF) / 2.0**24
             drawn = (u * float(bound + bound) - float(bound)).astype(np.float32)
-            state[prefix + name] = _turned(name, drawn.reshape(array.shape))
+            state[prefix + name] = turned(name, drawn.reshape(array.shape))
     model.load_state_dict(state)
 
 
-def _names(model: Layer) -> Iterator[tuple[str, str]]:
-    """(our name, PyTorch's name) of each parameter and buffer, in order."""
+def names_in_torch(model: Layer) -> Iterator[tuple[str, str]]:
+    """(our name, PyTorch's name) of each parameter and buffer, in order.
+
+    A layer that has both "W" and "gamma" would have "weight" twice. It keeps its own names.
+    """
     for prefix, layer in model.leaves():
-        for name in layer.params | layer.buffers:
-            yield prefix + name, prefix + TORCH_NAMES.get(name, name)
+        names = list(layer.params | layer.buffers)
+        theirs = [TORCH_NAMES.get(name, name) for name in names]
+        if len(set(theirs)) < len(names):
+            theirs = names
+        for ours, other in zip(names, theirs, strict=True):
+            yield prefix + ours, prefix + other
 
 
-def _turned(name: str, array: np.ndarray) -> np.ndarray:
+def turned(name: str, array: np.ndarray) -> np.ndarray:
     """A Linear layer's W, transposed: (in, out) here, (out, in) in PyTorch. Others unchanged."""
-    turn = array.ndim == 2 and name.rpartition(".")[2] == "W"
-    return np.ascontiguousarray(array.T) if turn else array
+    return np.ascontiguousarray(array.T) if is_turned(name, array.ndim) else array
+
+
+def is_turned(name: str, ndim: int) -> bool:
+    """Whether PyTorch has the transpose of the parameter with this name of ours."""
+    return ndim == 2 and name.rpartition(".")[2] == "W"

@@ -30,7 +30,7 @@ ROWS = [
     {"layers", "losses"},
     {"models", "optim", "interchange", "gradcheck"},
     {"rules", "data", "history"},
-    {"arguments", "progress", "train"},
+    {"arguments", "checkpoint", "progress", "train"},
     {"search", "functions"},
     {"asynchronous"},
     {"lesson", "exercises", "plots"},

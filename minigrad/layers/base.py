@@ -231,8 +231,10 @@ class Layer(RandomStreams):
             for name, array in (layer.params | layer.buffers).items()
         }
         new = checked_state(own, state)
-        for key, array in own.items():
-            array[...] = backend.to_device(new[key], like=array)
+        # Everything that can fail for lack of memory comes before the first copy.
+        ready = [(array, backend.to_device(new[key], like=array)) for key, array in own.items()]
+        for array, value in ready:
+            array[...] = value
 
     def check_input(
         self, x: Array, shape: str = "(N, ...)", fits: bool = True, hint: str = ""
