@@ -90,7 +90,7 @@ def _suffix(function: str, path: str | Path, model: Layer) -> str:
     if suffix in (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt"):
         raise ValueError(
             f"{path}: files that end in {suffix} are pickles, and to read a pickle is to run the "
-            "program inside it: use .safetensors, which PyTorch reads and writes with safetensors.torch"
+            "program inside it: use .safetensors, which PyTorch has in safetensors.torch"
         )
     raise ValueError(f"{path}: the name of a file of weights must end in .npz or .safetensors")
 
