@@ -72,9 +72,9 @@ def load_weights(path: str | Path, model: Layer, *, by: str = "name", finite: bo
         arrays = safetensors.read(path)
     try:
         state = _fitting(model, arrays, by, finite)
-        model.load_state_dict(state)
     except ValueError as error:
         raise CheckpointError(f"{path} does not fit this model: {error}") from error
+    model.load_state_dict(state)
 
 
 def _suffix(function: str, path: str | Path, model: Layer) -> str:
@@ -120,7 +120,8 @@ def _fitting(
         for name, array in (layer.params | layer.buffers).items()
     }
     source = _by_order(model, arrays) if by == "order" else _by_name(model, own, arrays)
-    state = {}
+    state: dict[str, np.ndarray] = {}
+    first: dict[int, str] = {}  # the first name of each array
     for ours, theirs in source.items():
         array = arrays[theirs]
         expected = own[ours].shape
@@ -140,6 +141,12 @@ def _fitting(
             raise ValueError(
                 f"{theirs!r} has NaN or infinite numbers, so the training that gave it diverged; "
                 "load an older file, or with finite=False if you mean it"
+            )
+        other = first.setdefault(id(own[ours]), ours)
+        if not np.array_equal(value, state.get(other, value), equal_nan=value.dtype.kind == "f"):
+            raise ValueError(
+                f"{other} and {ours} are one array in this model, and two different ones in the "
+                "file; make the model that was saved, without the tie"
             )
         state[ours] = value
     return state
