@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota's number
 MINUTE = 60.0  # seconds
 DAY = 24 * 60 * MINUTE
 
@@ -38,11 +39,29 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            error.filename = str(path)  # the system names no file when a write fails
         with suppress(OSError):  # the first error says more
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def creating(path: str | Path) -> Iterator[BinaryIO]:
+    """A new file, open for writing bytes. FileExistsError if it is there: it stays as it is.
+
+    After an error there is no file.
+    """
+    file = open(path, "xb")  # noqa: SIM115
+    try:
+        with file:
+            yield file
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(path)
+        raise
 
 
 def sweep(path: str | Path) -> None:
@@ -97,6 +116,6 @@ def sync_folder(folder: str | Path) -> None:
 
 def cause(error: OSError) -> str:
     """Why a file could not be written, in words."""
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+    if error.errno in FULL:
         return "the disk is full"
     return (error.strerror or str(error)).lower()
