@@ -111,14 +111,20 @@ def run(which: str, options: list[str]) -> int:
         chosen = choose(which, everything=True)
     except ValueError as error:
         return _fail(str(error))
-    splitter = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    splitter.add_argument("--out")
-    out, rest = splitter.parse_known_args(options)
+    if len(chosen) > 1:
+        splitter = argparse.ArgumentParser(
+            f"minigrad run {which}", add_help=False, allow_abbrev=False
+        )
+        splitter.add_argument("--out")
+        found, rest = splitter.parse_known_args(options)
+        out = found.out
+    else:
+        out = None  # the lesson reads it
     rows = []
     worst = 0
     for i, lesson in enumerate(chosen):
-        if len(chosen) > 1 and out.out is not None:  # a folder in --out for each lesson
-            options = [*rest, "--out", str(Path(out.out) / lesson.path.stem)]
+        if out is not None:  # a folder in --out for each lesson
+            options = [*rest, "--out", str(Path(out) / lesson.path.stem)]
         if len(chosen) > 1:
             print(f"\n=== {lesson.title} ({i + 1} of {len(chosen)}) ===", flush=True)
         started = time.perf_counter()

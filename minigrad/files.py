@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota's number
+WRITING = (*FULL, errno.EFBIG, errno.EIO, errno.EROFS)  # they say that a file cannot be written
 MINUTE = 60.0  # seconds
 DAY = 24 * 60 * MINUTE
 
@@ -40,7 +41,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+        if isinstance(error, OSError) and error.errno in WRITING and error.filename is None:
             error.filename = str(path)  # the system names no file when a write fails
         with suppress(OSError):  # the first error says more
             temporary.unlink()
@@ -118,4 +119,6 @@ def cause(error: OSError) -> str:
     """Why a file could not be written, in words."""
     if error.errno in FULL:
         return "the disk is full"
+    if error.errno == errno.EEXIST:
+        return "a file of that name is there"
     return (error.strerror or str(error)).lower()

@@ -238,7 +238,7 @@ def start(
             print(f"{slug} works by hand, in NumPy: it stays on the CPU")
             backend.use("numpy")
     except (backend.BackendError, ValueError) as error:
-        parser.error(str(error))
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
     if not (options.show or notebook):
         import matplotlib
 

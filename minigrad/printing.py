@@ -21,13 +21,12 @@ import unicodedata
 from contextlib import suppress
 from typing import Any
 
-from minigrad.files import FULL, cause
+from minigrad.files import WRITING, cause
 
 HANDLER = "minigrad.plain"
 CLOSED = 141  # the exit status when the reader has gone: 128 + SIGPIPE, as of other tools
 NOT_WRITTEN = 2  # the exit status after any other error of writing
-UNWRITABLE = (*FULL, errno.EROFS)
-OUTPUT = (*FULL, errno.EPIPE, errno.EIO, errno.EFBIG, errno.EINVAL)  # the last: Windows' EPIPE
+OUTPUT = (*WRITING, errno.EPIPE, errno.EINVAL)  # the last is what Windows says for EPIPE
 STRICT = ("strict", "surrogateescape")  # Python's own choices; the second in the locale C
 PLAIN = {
     "≤": "<=",
@@ -127,7 +126,7 @@ def ended(error: BaseException, name: str) -> int | None:
             return CLOSED
         print(f"{name}: cannot write to the standard output: {cause(error)}", file=sys.stderr)
         return NOT_WRITTEN
-    if error.filename is not None and error.errno in UNWRITABLE:
+    if error.filename is not None and error.errno in WRITING:
         print(f"{name}: cannot write {error.filename}: {cause(error)}", file=sys.stderr)
         return NOT_WRITTEN
     return None
