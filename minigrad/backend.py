@@ -66,7 +66,11 @@ def current() -> ModuleType:
     """The array module in use (`numpy` or `cupy`); MINIGRAD_BACKEND sets the first one."""
     global _active
     if _active is None:
-        _active = _load(os.environ.get("MINIGRAD_BACKEND") or "numpy")
+        named = os.environ.get("MINIGRAD_BACKEND") or "numpy"
+        try:
+            _active = _load(named)
+        except ValueError as error:
+            raise ValueError(f"MINIGRAD_BACKEND names an {error}") from None
     return _active
 
 

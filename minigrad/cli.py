@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import minigrad
-from minigrad import backend, resources
+from minigrad import backend, printing, resources, threads
 from minigrad.data import mnist
+from minigrad.files import cause, creating
 from minigrad.gradcheck import command
 
 
@@ -71,12 +72,12 @@ def choose(which: str, everything: bool = False) -> list[LessonFile]:
         lesson
         for lesson in found
         if which in (lesson.number, lesson.path.stem, lesson.path.stem[3:])
-        or (which.isdecimal() and int(which) == int(lesson.number))
+        or (which.isdecimal() and which.lstrip("0") == lesson.number.lstrip("0"))
     ]
     if not chosen:
         names = ", ".join(lesson.path.stem for lesson in found)
         also = " and 'all'" if everything else ""
-        raise ValueError(f"no lesson {which!r}; there are {names}{also}")
+        raise ValueError(f"no lesson {which!r:.50}; there are {names}{also}")
     return chosen
 
 
@@ -86,19 +87,18 @@ def exercise(which: str, solution: bool = False) -> int:
         (lesson,) = choose(which)
         folder = "lessons/solutions" if solution else "lessons/exercises"
         text = resources.find(folder, lesson.path.name).read_text(encoding="utf-8")
-        copy = Path(f"{'solution' if solution else 'my'}_{lesson.number}.py")
-        with open(copy, "x", encoding="utf-8") as file:
-            file.write(text)
+    except (OSError, ValueError) as error:  # no such lesson; or of resources.find
+        return _fail(str(error))
+    copy = Path(f"{'solution' if solution else 'my'}_{lesson.number}.py")
+    try:
+        with creating(copy) as file:
+            file.write(text.encode())
     except FileExistsError:
         return _fail(f"{copy} is here already and stays as it is; rename it to get a fresh copy")
-    except FileNotFoundError as error:  # of resources.find: it says what is missing
-        return _fail(str(error))
     except OSError as error:
         return _fail(
-            f"cannot write {copy} ({error.strerror}): change to a folder that you may write to"
+            f"cannot write {copy} ({cause(error)}): change to a folder that you may write to"
         )
-    except ValueError as error:
-        return _fail(str(error))
     todo = "run it" if solution else "fill in what says TODO(you) and run it"
     print(f"{copy}: {'answers to the ' if solution else ''}exercises of lesson {lesson.title}")
     print(f"{todo}: python {copy}")
@@ -111,21 +111,27 @@ def run(which: str, options: list[str]) -> int:
         chosen = choose(which, everything=True)
     except ValueError as error:
         return _fail(str(error))
-    splitter = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    splitter.add_argument("--out")
-    out, rest = splitter.parse_known_args(options)
+    if len(chosen) > 1:
+        splitter = argparse.ArgumentParser(
+            f"minigrad run {which}", add_help=False, allow_abbrev=False
+        )
+        splitter.add_argument("--out")
+        found, rest = splitter.parse_known_args(options)
+        out = found.out
+    else:
+        out = None  # the lesson reads it
     rows = []
     worst = 0
     for i, lesson in enumerate(chosen):
-        if len(chosen) > 1 and out.out is not None:  # a folder in --out for each lesson
-            options = [*rest, "--out", str(Path(out.out) / lesson.path.stem)]
+        if out is not None:  # a folder in --out for each lesson
+            options = [*rest, "--out", str(Path(out) / lesson.path.stem)]
         if len(chosen) > 1:
             print(f"\n=== {lesson.title} ({i + 1} of {len(chosen)}) ===", flush=True)
         started = time.perf_counter()
         status = _run_script(lesson.path, options)
         rows.append((lesson.title, status, time.perf_counter() - started))
         worst = max(worst, status)
-        if status in (2, 130):  # a wrong option, or Ctrl-C: the next ones would end alike
+        if status in (2, 130, printing.CLOSED):  # a wrong option, Ctrl-C, `| head`: all end alike
             break
     if len(chosen) > 1:
         width = max(len(title) for title, _, _ in rows)
@@ -167,11 +173,11 @@ def get_data(name: str, root: str | None) -> int:
     try:
         folder = mnist.find() if root is None else None  # nothing to download if it is there
         folder = folder or mnist.download(root)
-        for split in ("train", "test"):
-            images, _ = mnist.load(folder, split)
-            print(f"MNIST, {split}: {len(images):,} images, checked, in {folder}")
+        found = {split: mnist.load(folder, split) for split in ("train", "test")}
     except (OSError, ValueError) as error:
         return _fail(str(error))
+    for split, (images, _) in found.items():
+        print(f"MNIST, {split}: {len(images):,} images, checked, in {folder}")
     return 0
 
 
@@ -231,8 +237,33 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status (0 well, 1 a failure, 2 wrong usage)."""
-    argv = sys.argv[1:] if argv is None else argv
+    """Run the command line; returns the exit status.
+
+    0 well, 1 a failure, 2 wrong usage or a file that cannot be written, 130 after Ctrl-C, 141 when
+    nobody reads the output any more: `minigrad list | head -1`.
+    """
+    try:
+        try:
+            return _main(sys.argv[1:] if argv is None else argv)
+        finally:
+            printing.flush()
+    except KeyboardInterrupt:
+        print("minigrad: interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:
+        status = printing.ended(error, "minigrad")
+        if status is None:
+            raise
+        return status
+
+
+def _main(argv: list[str]) -> int:
+    try:
+        threads.threads()  # MINIGRAD_THREADS may be no number
+        if argv[:1] == ["run"]:
+            _check_environment(argv)
+    except ValueError as error:
+        return _fail(str(error))
     if argv[:1] == ["run"] and argv[1:2] not in (["-h"], ["--help"]):
         if len(argv) == 1 or argv[1].startswith("-"):
             return _fail(f"name the lesson first, as in: minigrad run 03 {' '.join(argv[1:])}")
@@ -248,3 +279,11 @@ def main(argv: list[str] | None = None) -> int:
     except backend.BackendError as error:
         return _fail(str(error))
     return list_lessons()
+
+
+def _check_environment(options: list[str]) -> None:
+    """ValueError for variables that every lesson would stumble over."""
+    named = os.environ.get("MINIGRAD_BACKEND") or "numpy"
+    if named not in backend.NAMES and not any(o.startswith("--backend") for o in options):
+        backend.current()
+    mnist.folders()

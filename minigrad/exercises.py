@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from minigrad import resources
+from minigrad import printing, resources
 
 Check = Callable[[Any], str]
 
@@ -34,6 +34,7 @@ def grade(answers: Any, checks: Mapping[str, Check]) -> int:
     words for the student, where an answer is wrong. An error in an answer, or a sys.exit, is a
     verdict on this answer alone. Ctrl-C ends the grading.
     """
+    printing.guard()
     right = 0
     for name, check in checks.items():
         try:
@@ -50,7 +51,7 @@ def grade(answers: Any, checks: Mapping[str, Check]) -> int:
             verdict = "right"
             right += 1
         print(f"exercise {name}: {verdict}: {words}")
-    print(f"{right} of {len(checks)} exercises right")
+    print(f"{right} of {len(checks)} exercises right", flush=True)
     return 0 if right == len(checks) else 1
 
 
@@ -65,7 +66,12 @@ def checks_of(solution: str) -> Mapping[str, Check]:
     path = Path(solution).resolve().parent.parent / "exercises" / Path(solution).name
     if not path.is_file():  # a copy, made by `minigrad exercise 03 --solution`
         number = path.stem[-2:]
-        (path,) = (p for p in resources.files("lessons/exercises") if p.name.startswith(number))
+        found = [p for p in resources.files("lessons/exercises") if p.name.startswith(number)]
+        if len(number) < 2 or len(found) != 1:
+            raise ValueError(
+                f"{path.name}: its name must end in the lesson's number: solution_03.py"
+            )
+        (path,) = found
     spec = importlib.util.spec_from_file_location(f"exercise_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file: the exercises stand beside the solutions")

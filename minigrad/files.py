@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -12,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quota's number
+WRITING = (*FULL, errno.EFBIG, errno.EIO, errno.EROFS)  # they say that a file cannot be written
 MINUTE = 60.0  # seconds
 DAY = 24 * 60 * MINUTE
 
@@ -37,11 +40,29 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno in WRITING and error.filename is None:
+            error.filename = str(path)  # the system names no file when a write fails
         with suppress(OSError):  # the first error says more
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def creating(path: str | Path) -> Iterator[BinaryIO]:
+    """A new file, open for writing bytes. FileExistsError if it is there: it stays as it is.
+
+    After an error there is no file.
+    """
+    file = open(path, "xb")  # noqa: SIM115
+    try:
+        with file:
+            yield file
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(path)
+        raise
 
 
 def sweep(path: str | Path) -> None:
@@ -92,3 +113,12 @@ def sync_folder(folder: str | Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def cause(error: OSError) -> str:
+    """Why a file could not be written, in words."""
+    if error.errno in FULL:
+        return "the disk is full"
+    if error.errno == errno.EEXIST:
+        return "a file of that name is there"
+    return (error.strerror or str(error)).lower()

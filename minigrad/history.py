@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from minigrad.files import replacing
 
 # Lists that older files do not have
 LATER = ("validation_loss", "validation_accuracy", "validation_clean_accuracy")
+NOT_FINITE = ("nan", "inf", "-inf")  # how `save` writes such numbers
+DEEP = "lists or objects are nested too deeply"
+LARGEST = 2**53  # of an epoch's number
 
 
 @dataclass
@@ -47,26 +52,130 @@ class History:
 
     def save(self, path: str | Path) -> None:
         """Write the history as JSON. After an interrupt the old file is still there, if any."""
-        write_json(path, asdict(self))
+        write_json(path, self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields by name, ready for JSON: numbers that are not finite are text, "nan"."""
+        return {f.name: strict(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def load(cls, path: str | Path) -> History:
         """Read a file from `save`. ValueError, with the file's name, for any other file."""
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=float)
+            content = _parsed(Path(path).read_bytes())
         except ValueError as error:
-            raise ValueError(f"{path} is not a saved History: {error}") from error
-        names = {f.name for f in fields(cls)}
-        needed = names - set(LATER)
-        if not isinstance(content, dict) or not needed <= content.keys() <= names:
-            raise ValueError(f"{path} is not a saved History: it needs the keys {sorted(needed)}")
+            raise ValueError(f"{path} is not a saved History: {error}") from None
+        return cls.from_dict(content, str(path))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], name: str) -> History:
+        """The History of which `content` is the `as_dict()`. ValueError for any other content.
+
+        name  where the content is from, for the error's message
+        """
+        known = [f.name for f in fields(cls)]
+        needed = set(known) - set(LATER)
         try:
-            for name, value in content.items():
-                if isinstance(getattr(cls(), name), list):
-                    content[name] = [float(v) if isinstance(v, str) else v for v in value]
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path} is not a saved History: {name}: {error}") from error
-        return cls(**content)
+            if not isinstance(content, Mapping) or not needed <= content.keys() <= set(known):
+                raise ValueError(f"it needs the keys {sorted(needed)}")
+            values = {key: _checked(key, content[key]) for key in known if key in content}
+            history = cls(**values)
+            _check_lengths(history)
+        except RecursionError:
+            raise ValueError(f"{name} is not a saved History: {DEEP}") from None
+        except ValueError as error:
+            raise ValueError(f"{name} is not a saved History: {error}") from None
+        return history
+
+
+def _parsed(text: bytes) -> Any:
+    """The content of a JSON file. ValueError, in one sentence, if it is none."""
+    try:
+        return json.loads(
+            text.decode(), parse_float=_finite, parse_constant=float, object_pairs_hook=_once
+        )
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except RecursionError:
+        raise ValueError(DEEP) from None
+
+
+def _finite(digits: str) -> float:
+    """The number. ValueError for one such as 1e400, which `save` never writes."""
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits:.50} is too large a number")
+    return number
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object as a dict. ValueError if it has a key twice."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in result if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r:.50} is there twice")
+    return result
+
+
+def _checked(key: str, value: Any) -> Any:
+    """The value of a field. ValueError, with the field's name, if `save` cannot have written it."""
+    if key == "stopped":
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"stopped must be a text or null, got {value!r:.50}")
+        return value
+    if key == "settings":
+        if not isinstance(value, Mapping) or not all(isinstance(k, str) for k in value):
+            raise ValueError(f"settings must be an object with names, got {value!r:.50}")
+        return copy.deepcopy(dict(value))
+    if not isinstance(value, list):
+        raise ValueError(f"{key} must be a list, got {value!r:.50}")
+    if key == "epoch":
+        return _epochs(value)
+    numbers = [_number(key, i, entry) for i, entry in enumerate(value)]
+    for i, number in enumerate(numbers):
+        if key.endswith("accuracy") and not (0 <= number <= 1 or math.isnan(number)):
+            raise ValueError(f"{key}[{i}] must lie between 0 and 1, got {number}")
+        if key == "seconds" and not 0 <= number < math.inf:
+            raise ValueError(f"seconds[{i}] must be a number >= 0, got {number}")
+    return numbers
+
+
+def _epochs(value: list[Any]) -> list[int]:
+    """A list of increasing integers from 1 on."""
+    for i, entry in enumerate(value):
+        if type(entry) is not int or not 1 <= entry <= LARGEST:
+            raise ValueError(f"epoch[{i}] must be an integer >= 1, got {entry!r:.50}")
+        if i and entry <= value[i - 1]:
+            raise ValueError(f"epoch must increase, got {entry} after {value[i - 1]}")
+    return list(value)
+
+
+def _number(key: str, i: int, entry: Any) -> float:
+    if type(entry) is str and entry in NOT_FINITE:
+        return float(entry)
+    if type(entry) not in (int, float):
+        raise ValueError(f"{key}[{i}] must be a number, got {entry!r:.50}")
+    try:
+        return float(entry)
+    except OverflowError:
+        raise ValueError(f"{key}[{i}] is too large a number") from None
+
+
+def _check_lengths(history: History) -> None:
+    """ValueError unless each list has an entry for each evaluated epoch.
+
+    The three lists of a set that was not given are empty.
+    """
+    lists = {f.name: getattr(history, f.name) for f in fields(history)}
+    for name, value in lists.items():
+        if not isinstance(value, list) or name == "step_loss":
+            continue
+        kind = name.partition("_")[0]
+        given = any(lists[other] for other in lists if other.startswith(f"{kind}_"))
+        expected = len(history.epoch) if given or kind not in ("test", "validation") else 0
+        if len(value) != expected:
+            raise ValueError(f"{name} has {len(value)} entries instead of {expected}")
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import backend, data
+from minigrad import backend, data, printing
 from minigrad.checks import positive_int
+from minigrad.files import cause, replacing
 from minigrad.history import History, write_json
 from minigrad.train import fit
 
@@ -81,7 +82,7 @@ class Lesson:
     def interrupt(self) -> None:
         """Write what was measured so far, marked as interrupted, and say where."""
         self.write_results(interrupted=True)
-        print(f"\n{self.slug}: interrupted; what was measured is in {self.out}")
+        print(f"\n{self.slug}: interrupted; what was measured is in {self.out}", flush=True)
 
     def data(self, n_quick: int | None = None, **options: Any) -> tuple[data.Dataset, data.Dataset]:
         """(train, test) as --data asks; prints which. With --quick: the first `n_quick` of each."""
@@ -138,8 +139,8 @@ class Lesson:
     def save(self, figure: Any, name: str, keep: Any = None) -> Path:
         """Write a figure to --out as a PNG. keep: a slider or an animation that belongs to it."""
         path = self.out / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=110)
+        with replacing(path) as file:
+            figure.savefig(file, format="png", dpi=110)
         self.figures.append(path.name)
         self._kept.append((figure, keep))
         if self.notebook:
@@ -165,7 +166,7 @@ class Lesson:
         if self.options.show:
             _show()
         met = f"{len(self.expectations) - len(unmet)} of {len(self.expectations)} expectations met"
-        print(f"{self.slug}: {met} in {seconds:.1f} s; results in {self.out}")
+        print(f"{self.slug}: {met} in {seconds:.1f} s; results in {self.out}", flush=True)
         if unmet and not self.notebook:
             sys.exit(1)
 
@@ -227,6 +228,7 @@ def start(
     notebook = "ipykernel" in sys.modules
     if argv is None:
         argv = [] if notebook else sys.argv[1:]
+    printing.guard()
     parser = options_parser(slug, doc)
     options = parser.parse_args(argv)
     try:
@@ -236,7 +238,7 @@ def start(
             print(f"{slug} works by hand, in NumPy: it stays on the CPU")
             backend.use("numpy")
     except (backend.BackendError, ValueError) as error:
-        parser.error(str(error))
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
     if not (options.show or notebook):
         import matplotlib
 
@@ -245,7 +247,7 @@ def start(
     try:
         _claim(lesson.out, slug)
     except (OSError, ValueError) as error:
-        parser.error(f"argument --out: {error}")
+        parser.exit(2, f"{parser.prog}: error: argument --out: {error}\n")
     if not notebook:
         sys.excepthook = _interruptible(lesson)
     return lesson
@@ -259,20 +261,18 @@ def _claim(out: Path, slug: str) -> None:
             pass
     except OSError as error:
         raise OSError(
-            f"cannot write to the folder {out} ({error.strerror}); name one that you may write "
+            f"cannot write to the folder {out} ({cause(error)}); name one that you may write "
             f"to, as in --out {Path(tempfile.gettempdir()) / slug}"
         ) from error
     results = out / "results.json"
-    if not results.exists():
-        return
     try:
-        found = json.loads(results.read_text(encoding="utf-8")).get("lesson")
-    except (ValueError, AttributeError):
-        raise ValueError(
-            f"{results} is not the results of a lesson; choose another folder"
-        ) from None
+        found = str(json.loads(results.read_text(encoding="utf-8"))["lesson"])
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        raise ValueError(f"{results} is no lesson's; choose another folder") from None
     if found != slug:
-        raise ValueError(f"{out} holds the results of {found}; choose another folder")
+        raise ValueError(f"{out} holds the results of {found:.50}; choose another folder")
 
 
 def _show() -> None:
@@ -290,9 +290,11 @@ def _interruptible(lesson: Lesson) -> Any:
     """A sys.excepthook: after Ctrl-C it writes what was measured and prints no traceback."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        if issubclass(kind, KeyboardInterrupt):
+        if not issubclass(kind, KeyboardInterrupt):
+            return printing.hook(kind, error, trace)
+        try:
             lesson.interrupt()
-        else:
-            sys.__excepthook__(kind, error, trace)
+        except OSError as fault:  # Ctrl-C ends what the output is piped to, too
+            printing.hook(type(fault), fault, fault.__traceback__)
 
     return hook

@@ -17,10 +17,13 @@ from __future__ import annotations
 
 import contextvars
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 from minigrad.checks import positive_int
@@ -28,6 +31,7 @@ from minigrad.checks import positive_int
 T = TypeVar("T")
 
 LIMITS = ("MINIGRAD_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+MOST = 9999  # threads: no computer has more cores, and BLAS takes only small numbers
 
 
 class _Local(threading.local):
@@ -61,6 +65,8 @@ def set_threads(n: int | None) -> None:
     """
     global _threads, _pool
     n = None if n is None else positive_int("n", n)
+    if n is not None and n > MOST:
+        raise ValueError(f"n must be at most {MOST}, got {n}")
     with _lock:
         if _inside:
             raise RuntimeError(
@@ -77,12 +83,22 @@ def set_threads(n: int | None) -> None:
 
 def _limit(name: str) -> int | None:
     """The number in an environment variable. OMP_NUM_THREADS may be a list, "4,2"."""
-    text = os.environ.get(name, "").split(",")[0].strip()
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
+    text = os.environ.get(name, "").strip()
+    if name != LIMITS[0]:
+        text = text.split(",")[0].strip()
+    digits = text.lstrip("0") if text.isascii() and text.isdecimal() else ""
+    if digits and len(digits) <= len(str(MOST)):
+        return int(digits)
     if text and name == LIMITS[0]:
-        raise ValueError(f"{name} must be a number of threads, 1 or more; got {text!r}")
+        most = f", {MOST} at most" if digits else ""
+        raise ValueError(f"{name} must be a number of threads, 1 or more{most}; got {text!r:.50}")
     return None
+
+
+def _is_the_command() -> bool:
+    """Whether this process is the command `minigrad`. It says itself what is wrong."""
+    script = Path(sys.argv[0]).stem if getattr(sys, "argv", None) else ""
+    return script == "minigrad" or ("-m", "minigrad") in pairwise(sys.orig_argv)
 
 
 def _cores() -> int:
@@ -212,4 +228,8 @@ def _after_fork() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 if LIMITS[0] in os.environ:
-    set_threads(_limit(LIMITS[0]))
+    try:
+        set_threads(_limit(LIMITS[0]))
+    except ValueError:
+        if not _is_the_command():
+            raise

@@ -14,8 +14,11 @@ import gzip
 import zlib
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+
+from minigrad.files import replacing
 
 LARGEST = 2**30  # bytes that a header may ask for; MNIST's largest file has 47,040,000
 
@@ -29,20 +32,32 @@ def read(path: str | Path, axes: int, largest: int = LARGEST) -> np.ndarray:
     return parse(read_bytes(path, largest), axes, str(path), largest)
 
 
-def read_bytes(path: str | Path, largest: int = LARGEST) -> bytes:
-    """The file's content, unzipped if it is gzipped; at most a header and `largest` bytes."""
-    limit = largest + 1024
-    with open(path, "rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
+def read_bytes(source: str | Path | BinaryIO, largest: int = LARGEST) -> bytes:
+    """The file's content, unzipped if it is gzipped; at most a header and `largest` bytes.
+
+    source  a path, or a file that is open for reading bytes
+    """
+    if not isinstance(source, str | Path):
+        return _unzipped(source, largest)
     try:
-        with (gzip.open if zipped else open)(path, "rb") as file:
-            content = file.read(limit + 1)
+        with open(source, "rb") as file:
+            return _unzipped(file, largest)
+    except ValueError as error:
+        again = "; delete it and get it anew" if "damaged" in str(error) else ""
+        raise ValueError(f"{source}: {error}{again}") from error
+
+
+def _unzipped(file: BinaryIO, largest: int) -> bytes:
+    limit = largest + 1024
+    start = file.tell()
+    zipped = file.read(2) == b"\x1f\x8b"
+    file.seek(start)
+    try:
+        content = (gzip.GzipFile(fileobj=file) if zipped else file).read(limit + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(
-            f"{path}: damaged gzip file ({error}); delete it and get it anew"
-        ) from error
+        raise ValueError(f"damaged gzip file ({error})") from error
     if len(content) > limit:
-        raise ValueError(f"{path}: more than the {largest:,} bytes expected at most")
+        raise ValueError(f"more than the {largest:,} bytes expected at most")
     return content
 
 
@@ -77,5 +92,7 @@ def write(path: str | Path, array: np.ndarray) -> None:
         raise TypeError(f"an IDX file here holds uint8, got {array.dtype}")
     sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
     content = (0x0800 + array.ndim).to_bytes(4, "big") + sizes + array.tobytes()
-    with (gzip.open if str(path).endswith(".gz") else open)(path, "wb") as file:
+    if str(path).endswith(".gz"):
+        content = gzip.compress(content)
+    with replacing(path) as file:
         file.write(content)

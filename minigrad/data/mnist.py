@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from minigrad import resources
-from minigrad.data import idx
+from minigrad.data import downloads, idx
+from minigrad.files import cause, replacing
+
+SPACE = "55 MB"  # for the four files, unzipped
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -56,10 +60,17 @@ FILES = {
 
 
 def folders(root: str | Path | None = None) -> list[Path]:
-    """Where MNIST is looked for: `root` alone if given, else MINIGRAD_DATA, data/, the cache."""
+    """Where MNIST is looked for: `root` alone if given, else MINIGRAD_DATA, data/, the cache.
+
+    ValueError if MINIGRAD_DATA names a file.
+    """
     if root is not None:
         return [Path(root)]
     named = os.environ.get("MINIGRAD_DATA")
+    if named and os.path.exists(named) and not os.path.isdir(named):
+        raise ValueError(
+            f"MINIGRAD_DATA names {named}, a file: let it name the folder that has MNIST's files"
+        )
     places = [Path(named) if named else None, resources.folder("data"), cache_folder()]
     return [place for place in places if place is not None]
 
@@ -86,7 +97,9 @@ def why_none(root: str | Path | None = None) -> str:
         return "no MNIST on disk; `minigrad data mnist` downloads it"
     folder = Path(named)
     lacks = ", ".join(f"{file.name}[.gz]" for file in FILES.values() if not _path(folder, file))
-    what = f"lacks {lacks}" if folder.is_dir() else "is no folder"
+    if not os.path.isdir(folder) and os.path.exists(folder):
+        return f"{folder} is a file, not a folder; name the folder that has MNIST's files"
+    what = f"lacks {lacks}" if os.path.isdir(folder) else "is no folder"
     return f"{folder} {what}; `minigrad data mnist --root {folder}` downloads MNIST there"
 
 
@@ -101,7 +114,7 @@ def find(root: str | Path | None = None) -> Path | None:
 def _path(folder: Path, file: IdxFile) -> Path | None:
     """The file in `folder`, gzipped or not, or None."""
     for name in (file.name, file.name + ".gz"):
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):  # no: also where the folder may not be read
             return folder / name
     return None
 
@@ -118,7 +131,7 @@ def _read(folder: Path, file: IdxFile) -> np.ndarray:
     path = _path(folder, file)
     if path is None:
         raise FileNotFoundError(f"{folder} has no {file.name}[.gz]")
-    size = int(np.prod(file.shape))
+    size = prod(file.shape)
     content = idx.read_bytes(path, size)
     array = idx.parse(content, len(file.shape), str(path), size)
     if array.shape != file.shape:
@@ -136,63 +149,70 @@ def _read(folder: Path, file: IdxFile) -> np.ndarray:
 def download(root: str | Path | None = None) -> Path:
     """Get what is missing from the mirrors, unzipped and checked; returns the folder.
 
-    No partial file is left behind: a file gets its name only when its hash is right.
+    A file is written only when all of it is here and its hash is right. ConnectionError if no
+    mirror gives it, OSError if it cannot be written: each says what to do.
     """
-    import pooch
-
     folder = Path(root) if root is not None else cache_folder()
     if folder is None:
         raise FileNotFoundError(
             "there is no home folder to keep MNIST in (HOME is not set): name a folder, as in "
             "`minigrad data mnist --root FOLDER`, and let MINIGRAD_DATA name it too"
         )
-    for file in FILES.values():
-        if (folder / f"{file.name}.gz").is_file():
-            continue  # put there by hand; `load` checks it. An unzipped one is checked by pooch
-        failures = []
-        for mirror in MIRRORS:
-            try:
-                pooch.retrieve(
-                    mirror + file.name + ".gz",
-                    known_hash=f"sha256:{file.sha256}",
-                    fname=file.name,
-                    path=folder,
-                    downloader=_Unzipping(int(np.prod(file.shape))),
-                )
-                break
-            except (OSError, ValueError) as error:  # no network, HTTP error, cut short, bad hash
-                failures.append(f"  {mirror}{file.name}.gz: {error}")
-        else:
-            raise ConnectionError(by_hand(file, folder, failures))
+    try:
+        downloads.prepare(folder, [file.name for file in FILES.values()], own=root is None)
+        for file in FILES.values():
+            if not _is_here(folder, file):
+                content = _fetch(file, folder)
+                with replacing(folder / file.name) as written:
+                    written.write(content)
+    except downloads.NoMirror as error:
+        raise ConnectionError(str(error)) from error
+    except OSError as error:
+        raise OSError(
+            f"cannot write MNIST to the folder {folder}: {cause(error)}. It needs {SPACE}. To use "
+            "another folder: `minigrad data mnist --root FOLDER`, and let MINIGRAD_DATA name it too"
+        ) from error
     return folder
 
 
-def by_hand(file: IdxFile, folder: Path, failures: list[str]) -> str:
+def _is_here(folder: Path, file: IdxFile) -> bool:
+    """Whether the folder has the file. Unzipped, it must be right. `load` checks a zipped one."""
+    if os.path.isfile(folder / f"{file.name}.gz"):
+        return True
+    try:
+        content = idx.read_bytes(folder / file.name, prod(file.shape))
+    except (FileNotFoundError, ValueError):
+        return False
+    return hashlib.sha256(content).hexdigest() == file.sha256
+
+
+def _fetch(file: IdxFile, folder: Path) -> bytes:
+    """The unzipped content of the file from the first mirror that gives it."""
+    failures = []
+    for mirror in MIRRORS:
+        url = f"{mirror}{file.name}.gz"
+        print(f"downloading {url}", file=sys.stderr)
+        try:
+            content = idx.read_bytes(downloads.get(url, prod(file.shape)), prod(file.shape))
+        except (OSError, ValueError) as error:
+            failures.append((url, downloads.why(error)))
+            continue
+        if hashlib.sha256(content).hexdigest() == file.sha256:
+            return content
+        failures.append((url, "another content than MNIST's (its SHA-256 differs)"))
+    raise downloads.NoMirror(by_hand(file, folder, failures))
+
+
+def by_hand(file: IdxFile, folder: Path, failures: list[tuple[str, str]]) -> str:
     """What to do when no mirror gave the file."""
     names = ", ".join(f.name + ".gz" for f in FILES.values())
+    silent = all(why in downloads.SILENT for _, why in failures)
+    reached = "no mirror could be reached. Is there a network?" if silent else "no mirror gave it."
     return "\n".join(
         [
-            f"could not download {file.name}.gz:",
-            *failures,
+            f"could not download {file.name}.gz: {reached}",
+            *(f"  {url}: {why}" for url, why in failures),
             f"Without a network: put {names} (or the same files unzipped) into {folder}, or into "
             "any folder that MINIGRAD_DATA names. `--data digits` needs no download.",
         ]
     )
-
-
-class _Unzipping:
-    """A pooch downloader that stores the unzipped content. pooch then checks the hash of that."""
-
-    def __init__(self, size: int):
-        self.size = size
-
-    def __call__(self, url: str, output_file: str, _: Any, check_only: bool = False) -> None:
-        import pooch
-
-        zipped = Path(f"{output_file}.gz")
-        get = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)
-        try:
-            get(url, str(zipped), None)
-            Path(output_file).write_bytes(idx.read_bytes(zipped, self.size))
-        finally:
-            zipped.unlink(missing_ok=True)

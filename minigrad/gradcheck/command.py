@@ -13,12 +13,16 @@ import secrets
 import signal
 import subprocess
 import sys
+from math import inf, prod
 from typing import Any
 
 import numpy as np
 
 from minigrad import backend
 
+LARGEST = 10**7  # numbers in x: more are no help in a check
+AXES = 32  # of x, as many as NumPy has had for long
+LONGEST = 1e6  # seconds: 11 days
 BOOT = """\
 import sys
 sys.path[:] = {path!r}
@@ -84,8 +88,13 @@ def _check_options(arguments: argparse.Namespace) -> None:
         raise UsageError(str(error)) from error
     if arguments.seed < 0:
         raise UsageError(f"--seed must be at least 0, got {arguments.seed}")
-    if not arguments.time_limit > 0:
-        raise UsageError(f"--time-limit takes seconds above 0, got {arguments.time_limit}")
+    if not 0 < arguments.time_limit <= LONGEST:
+        raise UsageError(
+            f"--time-limit takes seconds above 0, {LONGEST:,.0f} at most, "
+            f"got {arguments.time_limit}"
+        )
+    if not 0 < arguments.rtol < 1:
+        raise UsageError(f"--rtol: rtol must lie between 0 and 1, got {arguments.rtol}")
     draw(arguments)
 
 
@@ -94,14 +103,19 @@ def draw(arguments: argparse.Namespace) -> np.ndarray:
     shape = _numbers(arguments.input, int)
     if not shape or min(shape) < 1:
         raise UsageError(
-            f"--input takes a shape such as 4,3 (batch first), got {arguments.input!r}"
+            f"--input takes a shape such as 4,3 (batch first), got {arguments.input!r:.80}"
+        )
+    if len(shape) > AXES or prod(shape) > LARGEST:
+        raise UsageError(
+            f"--input asks for too large an x: at most {LARGEST:,} numbers and {AXES} axes, "
+            f"got {arguments.input!r:.80}"
         )
     rng = np.random.default_rng(arguments.seed)
     if arguments.range is None:
         return rng.standard_normal(shape)
     limits = _numbers(arguments.range, float)
-    if len(limits) != 2 or not limits[0] < limits[1]:
-        raise UsageError(f"--range takes two numbers such as 0.1,0.9, got {arguments.range!r}")
+    if len(limits) != 2 or not 0 < limits[1] - limits[0] < inf:
+        raise UsageError(f"--range takes two numbers such as 0.1,0.9, got {arguments.range!r:.80}")
     return rng.uniform(*limits, shape)
 
 
