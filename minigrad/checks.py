@@ -40,6 +40,24 @@ def not_negative(name: str, value: Any) -> float:
     return float(value)
 
 
+def number(name: str, value: Any) -> int | float:
+    """`value` as a Python number, of an array without axes too. TypeError for anything else."""
+    plain = value.item() if getattr(value, "shape", None) == () else value
+    if isinstance(plain, bool) or not isinstance(plain, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r:.60}, a {type(value).__name__}")
+    return int(plain) if isinstance(plain, numbers.Integral) else float(plain)
+
+
+def count(name: str, value: Any) -> int:
+    """`value` as an int. TypeError or ValueError unless it is a whole number, 0 <= it < 2^63."""
+    plain = number(name, value)
+    if not isinstance(plain, int):
+        raise TypeError(f"{name} must be a whole number >= 0, got {value!r:.60}")
+    if not 0 <= plain < 2**63:
+        raise ValueError(f"{name} must be a whole number from 0 to 2^63 - 1, got {value!r:.60}")
+    return plain
+
+
 def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
     """(rows, columns) from one integer or from two."""
     values = value if isinstance(value, tuple | list) else (value, value)

@@ -12,9 +12,9 @@ from minigrad.backend import Array, Tangent
 from minigrad.checks import FLOATS, float_dtype
 from minigrad.layers.attributes import SEQUENCES, held, is_float_array
 from minigrad.layers.initial import initial_uniform as initial_uniform
-from minigrad.layers.random_streams import RandomStreams
 from minigrad.layers.state import checked_state
 from minigrad.siblings import prefer_own, prefer_plain
+from minigrad.streams import RandomStreams
 
 T = TypeVar("T")
 SIBLINGS = {"forward_jvp": ("forward", "jvp"), "backward_params": ("backward",)}

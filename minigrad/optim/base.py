@@ -17,11 +17,12 @@ from minigrad.checks import not_negative
 from minigrad.layers import Layer, Sequential
 from minigrad.layers.sharing import tied
 from minigrad.settings import Configured
+from minigrad.streams import StreamsOfParts
 
 Update = tuple[Array, Array, str]  # parameter, gradient, name
 
 
-class Optimizer(Configured):
+class Optimizer(Configured, StreamsOfParts):
     """`step()` updates every parameter that has a gradient.
 
     To write an optimiser: `__init__(self, model, lr, ...)` calls `super().__init__(model, lr)`.

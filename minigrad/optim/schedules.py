@@ -9,9 +9,10 @@ from typing import Any
 from minigrad.checks import not_negative, positive_int
 from minigrad.optim.base import Optimizer
 from minigrad.settings import Configured
+from minigrad.streams import StreamsOfParts
 
 
-class Schedule(Configured):
+class Schedule(Configured, StreamsOfParts):
     """lr(t) = lr(0) · factor(t). t counts epochs or steps. `step()` adds 1 to t.
 
     To write a schedule, write `factor(t)`. If it has settings, also write an
@@ -23,6 +24,8 @@ class Schedule(Configured):
 
     lr(0) is the optimiser's lr when the schedule is made. The lr is then set to lr(0) · factor(0).
     """
+
+    _not_searched = ("_given", "optimizer")  # the optimiser's streams are saved with it
 
     def __init__(self, optimizer: Optimizer, per: str = "epoch"):
         """
