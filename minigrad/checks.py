@@ -33,7 +33,8 @@ def positive_int(name: str, value: Any, least: int = 1) -> int:
 def not_negative(name: str, value: Any) -> float:
     """`value` as a float. TypeError if it is not a number, ValueError unless 0 <= value < ∞."""
     number = isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()
-    if not number or isinstance(value, bool | np.bool_):
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")
+    if not number or isinstance(value, bool) or kind not in "fiu":
         raise TypeError(f"{name} must be a number >= 0, got {value!r}, a {type(value).__name__}")
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} must be a number >= 0, got {value!r}")
