@@ -33,11 +33,30 @@ def positive_int(name: str, value: Any, least: int = 1) -> int:
 def not_negative(name: str, value: Any) -> float:
     """`value` as a float. TypeError if it is not a number, ValueError unless 0 <= value < ∞."""
     number = isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()
-    if not number or isinstance(value, bool | np.bool_):
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")
+    if not number or isinstance(value, bool) or kind not in "fiu":
         raise TypeError(f"{name} must be a number >= 0, got {value!r}, a {type(value).__name__}")
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} must be a number >= 0, got {value!r}")
     return float(value)
+
+
+def number(name: str, value: Any) -> int | float:
+    """`value` as a Python number, of an array without axes too. TypeError for anything else."""
+    plain = value.item() if getattr(value, "shape", None) == () else value
+    if isinstance(plain, bool) or not isinstance(plain, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r:.60}, a {type(value).__name__}")
+    return int(plain) if isinstance(plain, numbers.Integral) else float(plain)
+
+
+def count(name: str, value: Any) -> int:
+    """`value` as an int. TypeError or ValueError unless it is a whole number, 0 <= it < 2^63."""
+    plain = number(name, value)
+    if not isinstance(plain, int):
+        raise TypeError(f"{name} must be a whole number >= 0, got {value!r:.60}")
+    if not 0 <= plain < 2**63:
+        raise ValueError(f"{name} must be a whole number from 0 to 2^63 - 1, got {value!r:.60}")
+    return plain
 
 
 def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:

@@ -89,7 +89,8 @@ class Team:
                 for inner, outer in names.items()
                 for kind in optimizer.state_names
                 if f"{outer}.{kind}" in state
-            }
+            },
+            finite=False,
         )
         block.drop_grads()
         block.drop_cache()
@@ -248,7 +249,7 @@ class Team:
                     for kind in self.optimizer.state_names
                     if f"{inner}.{kind}" in result["optimizer"]
                 }
-        self.optimizer.load_state_dict(flat)
+        self.optimizer.load_state_dict(flat, finite=False)  # a run may have diverged
         if isinstance(self.rule, SyntheticGradients):
             net = self.rule.decoupled
             steps = len(results[-1]["losses"])

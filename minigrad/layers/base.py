@@ -12,9 +12,9 @@ from minigrad.backend import Array, Tangent
 from minigrad.checks import FLOATS, float_dtype
 from minigrad.layers.attributes import SEQUENCES, held, is_float_array
 from minigrad.layers.initial import initial_uniform as initial_uniform
-from minigrad.layers.random_streams import RandomStreams
 from minigrad.layers.state import checked_state
 from minigrad.siblings import prefer_own, prefer_plain
+from minigrad.streams import RandomStreams
 
 T = TypeVar("T")
 SIBLINGS = {"forward_jvp": ("forward", "jvp"), "backward_params": ("backward",)}
@@ -48,6 +48,7 @@ class Layer(RandomStreams):
     frozen = False  # True: no optimiser changes its parameters
     min_batch = 1  # the fewest examples that forward(x, train=True) can take
     is_chain = False  # True: only layers one after another
+    buffers_not_negative: tuple[str, ...] = ()  # a saved state has no number below 0 in these
     _own = OWN  # attributes that may hold arrays or layers
     _kept: dict[str, Any] | None = None  # what `once` has made so far within `holding`
 
@@ -219,18 +220,22 @@ class Layer(RandomStreams):
             for name, array in (layer.params | layer.buffers).items()
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], *, finite: bool = False) -> None:
         """Copy the arrays of `state` into the model. If one does not fit, none is copied.
 
         Raises KeyError for missing or unknown names, ValueError for a wrong shape, TypeError for
-        a wrong dtype, and ValueError if `state` has two values for one shared array.
+        a wrong dtype, and ValueError if `state` has two values for one shared array. finite=True:
+        also ValueError for numbers that are NaN or infinite.
         """
         own = {
             prefix + name: array
             for prefix, layer in self.leaves()
             for name, array in (layer.params | layer.buffers).items()
         }
-        new = checked_state(own, state)
+        no_less_than_0 = {
+            prefix + name for prefix, layer in self.leaves() for name in layer.buffers_not_negative
+        }
+        new = checked_state(own, state, finite, no_less_than_0)
         # Everything that can fail for lack of memory comes before the first copy.
         ready = [(array, backend.to_device(new[key], like=array)) for key, array in own.items()]
         for array, value in ready:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from minigrad.backend import Array, array_module, device_generator, host_generator
-from minigrad.checks import not_negative
+from minigrad.backend import Array, array_module, host_generator
+from minigrad.checks import count, not_negative, number
+from minigrad.generators import described, restored
+from minigrad.kernels.counter import uniform
 from minigrad.layers.base import Layer
+from minigrad.streams import Action
 
 
 class Dropout(Layer):
@@ -19,11 +22,13 @@ class Dropout(Layer):
     Backward:  dx    = dy ⊙ m           the m of the last forward
     Jvp:       y_dot = x_dot ⊙ m        the m of the last forward
     Each forward draws a new mask m, on the device of x. Within `holding(model)` all forwards use
-    one mask. Each layer has its own random numbers. `reseed` restarts them.
+    one mask. Each layer has its own random numbers. `reseed` restarts them. A copy, a pickle and
+    `rng_state` go on from where they were read.
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov 2014, §4 and §10.
     """
 
     monotone = True
+    _not_searched = ("generators",)  # they are in the state in a way of their own
 
     def __init__(
         self,
@@ -47,15 +52,8 @@ class Dropout(Layer):
 
     def reseed(self, seed: int) -> None:
         self._seed = seed
-        self.generators: dict[str, Any] = {}  # {name of the array module: generator}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What a copy or a pickle gets. NumPy's generator is copied in its present state.
-
-        CuPy's generators cannot be copied. A copy starts them again from the seed.
-        """
-        kept = {name: g for name, g in self.generators.items() if name == "numpy"}
-        return super().__getstate__() | {"generators": kept}
+        self.generators: dict[str, np.random.Generator] = {}  # "numpy": made by the first mask
+        self.drawn = 0  # how many random numbers were drawn on a GPU
 
     def forward(self, x: Array, train: bool = True) -> Array:
         array_module(x)
@@ -67,11 +65,50 @@ class Dropout(Layer):
         return x * m
 
     def _mask(self, x: Array) -> Array:
-        xp = array_module(x)
-        if xp.__name__ not in self.generators:  # x decides the device
-            self.generators[xp.__name__] = device_generator(self._seed, xp)
-        kept = self.generators[xp.__name__].random(x.shape, dtype=np.float32) >= self.p
+        kept = self._uniform(x) >= self.p
         return kept.astype(x.dtype) / (1 - self.p)
+
+    def _uniform(self, x: Array) -> Array:
+        """Random numbers in [0, 1) of x's shape, on the device of x."""
+        xp = array_module(x)
+        if xp is np:
+            if "numpy" not in self.generators:
+                self.generators["numpy"] = np.random.default_rng(self._seed)
+            drawn: Any = self.generators["numpy"].random(x.shape, dtype=np.float32)
+            return cast("Array", drawn)
+        # A counter: CuPy's own generators can be neither saved nor copied.
+        u = uniform(xp, self._seed, self.drawn, x.shape)
+        self.drawn += x.size
+        return u
+
+    def rng_state(self) -> dict[str, Any]:
+        """The seed, the host's generator once it is made, and the numbers drawn on a GPU."""
+        own = {"seed": int(self._seed), "drawn": self.drawn}
+        made = {name: described(generator) for name, generator in self.generators.items()}
+        return super().rng_state() | own | ({"generators": made} if made else {})
+
+    def _rng_actions(self, state: Mapping[str, Any]) -> list[Action]:
+        who = type(self).__name__
+        if not isinstance(state, Mapping) or not {"seed", "drawn"} <= state.keys():
+            raise KeyError(f"{who}: expected random streams with seed and drawn, got {state!r:.60}")
+        rest = dict(state)
+        seed = number(f"{who}: seed", rest.pop("seed"))
+        if not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"{who}: seed must be a whole number >= 0, got {seed!r}")
+        drawn = count(f"{who}: drawn", rest.pop("drawn"))
+        given = rest.pop("generators", {})
+        if not isinstance(given, Mapping) or given.keys() - {"numpy"}:
+            raise KeyError(f"{who}: expected a generator called numpy, got {given!r:.60}")
+        new = {name: restored(one, f"{who}: {name}") for name, one in given.items()}
+        if not all(isinstance(one, np.random.Generator) for one in new.values()):
+            raise ValueError(f"{who}: its generator must be a numpy.Generator")
+
+        def act() -> None:
+            self._seed = seed
+            self.drawn = drawn
+            self.generators = cast("dict[str, np.random.Generator]", new)
+
+        return [*super()._rng_actions(rest), (act, None)]
 
     def backward(self, dy: Array) -> Array:
         return dy * self.recall()

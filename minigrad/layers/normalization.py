@@ -31,6 +31,7 @@ class BatchNorm1d(Layer):
     ndim = 2
     mixes_examples = True
     min_batch = 2
+    buffers_not_negative = ("running_var", "num_batches_tracked")
 
     def __init__(
         self,

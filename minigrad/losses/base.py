@@ -8,11 +8,12 @@ import numpy as np
 
 from minigrad.backend import Array
 from minigrad.siblings import prefer_plain
+from minigrad.streams import StreamsOfParts
 
 SIBLINGS = {"each": ("forward",), "each_jvp": ("forward", "jvp")}
 
 
-class Loss:
+class Loss(StreamsOfParts):
     """L = 1/N Σ_n L_n, a mean over N examples.
 
     forward(output, target)  L, a float. loss(output, target) is the same

@@ -21,6 +21,9 @@ class Adam(Optimizer):
     """
 
     state_names = ("t", "m", "v")
+    array_names = ("m", "v")
+    count_names = ("t",)
+    not_negative_names = ("v",)
 
     def __init__(
         self,

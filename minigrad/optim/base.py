@@ -7,6 +7,7 @@ layer that is frozen, or whose `grads` is empty. Each parameter has a state of i
 from __future__ import annotations
 
 import copy
+import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,12 +17,14 @@ from minigrad.backend import Array
 from minigrad.checks import not_negative
 from minigrad.layers import Layer, Sequential
 from minigrad.layers.sharing import tied
+from minigrad.optim.loading import checked_kept, checked_lr, checked_schedule
 from minigrad.settings import Configured
+from minigrad.streams import StreamsOfParts
 
 Update = tuple[Array, Array, str]  # parameter, gradient, name
 
 
-class Optimizer(Configured):
+class Optimizer(Configured, StreamsOfParts):
     """`step()` updates every parameter that has a gradient.
 
     To write an optimiser: `__init__(self, model, lr, ...)` calls `super().__init__(model, lr)`.
@@ -40,7 +43,13 @@ class Optimizer(Configured):
     A shared array is one parameter. Its gradients are added up. It has one state and moves once.
     """
 
+    _not_searched = ("_given", "model", "state", "pending_schedule")  # no streams of its own
+
     state_names: tuple[str, ...] = ()  # the keys of each parameter's state
+    # Of these keys, for the check of a saved state:
+    array_names: tuple[str, ...] = ()  # always arrays of the parameter's shape
+    count_names: tuple[str, ...] = ()  # whole numbers >= 0
+    not_negative_names: tuple[str, ...] = ()  # no number below 0
 
     def __init__(self, model: Layer, lr: float):
         """
@@ -50,7 +59,7 @@ class Optimizer(Configured):
         if not isinstance(model, Layer):
             raise TypeError(f"{self._is_for()}, got {_kind(model)}: pass the model")
         self.model = model
-        self.lr = not_negative("lr", lr)
+        self.lr = lr
         self._leaves = list(model.leaves())
         nets = [net for net in model.modules() if isinstance(net, Sequential)]
         self._nets = [(net, net.layers) for net in nets]
@@ -58,6 +67,16 @@ class Optimizer(Configured):
         if not self._params:
             raise ValueError(f"{self._is_for()}, and this one has none{_unregistered(model)}")
         self.state: dict[str, dict[str, Any]] = defaultdict(dict)
+        self._schedule: weakref.ref[Any] | None = None
+        self.pending_schedule: dict[str, Any] | None = None  # see load_schedule_state
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A learning rate is checked when it is set. (To read it costs nothing more.)"""
+        object.__setattr__(self, name, not_negative("lr", value) if name == "lr" else value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies. A schedule that is copied with it finds it again."""
+        return vars(self) | {"_schedule": None}
 
     def _is_for(self) -> str:
         return f"{type(self).__name__}(model, lr) steps the parameters of a model"
@@ -169,39 +188,53 @@ class Optimizer(Configured):
                 flat[f"{key}.{name}"] = value if number else backend.to_host(value).copy()
         return flat
 
-    def load_state_dict(self, flat: Mapping[str, Any]) -> None:
-        """Load a state from `state_dict`. The next step then continues from there."""
-        params = self.model.params
-        state: dict[str, dict[str, Any]] = defaultdict(dict)
-        for full, value in flat.items():
-            if full == "lr":
-                continue
-            key, _, name = full.rpartition(".")
-            if key not in params:
-                raise KeyError(f"optimiser state {full!r} fits none of {sorted(params)}")
-            number = isinstance(value, int | float)
-            value = backend.to_host(value)
-            param = params[key]
-            key = self._tied.get(key, key)
-            if value.dtype.kind in "iu" and value.ndim == 0:  # a number of steps, such as Adam's t
-                state[key][name] = int(value)
-            elif value.ndim == 0 and (number or param.ndim):
-                state[key][name] = float(value)
-            elif value.shape != param.shape or value.dtype != param.dtype:
-                raise ValueError(
-                    f"{full}: expected {param.dtype} of shape {param.shape}, got {value.dtype} of "
-                    f"shape {value.shape}"
-                )
-            else:
-                state[key][name] = backend.to_device(value.copy(), like=param)
-        for key, entry in state.items():
-            if entry.keys() != set(self.state_names):
-                raise KeyError(
-                    f"{type(self).__name__} keeps {list(self.state_names)} for each parameter; "
-                    f"this state has {sorted(entry)} for {key}"
-                )
-        self.lr = float(flat["lr"])
-        self.state = state
+    def load_state_dict(self, flat: Mapping[str, Any], *, finite: bool = True) -> None:
+        """Load a state from `state_dict`. The next step then continues from there.
+
+        All is checked first. After an error the optimiser is as it was. finite=False: also take
+        moments that are NaN or infinite.
+        """
+        lr = checked_lr(flat, type(self).__name__)
+        kept = checked_kept(self, flat, finite)
+        self.lr = lr
+        self.state = kept
+
+    @property
+    def current_schedule(self) -> Any:
+        """The schedule that was made last for this optimiser, while it is in use; or None."""
+        return None if self._schedule is None else self._schedule()
+
+    def schedule_state(self) -> dict[str, Any] | None:
+        """The schedule's state, for a checkpoint, or None: {"said": its repr, "t": 3, "start": 0.1}
+
+        A state that waits for its schedule is handed on: save, load, save.
+        """
+        schedule = self.current_schedule
+        if schedule is None:
+            return None if self.pending_schedule is None else dict(self.pending_schedule)
+        return {**schedule.state_dict(), "said": schedule.said()}
+
+    def load_schedule_state(self, state: Mapping[str, Any] | None) -> None:
+        """Go on with a schedule from `schedule_state`, whether it is already made or not.
+
+        If it is made, its position is set. ValueError if it is another one. If there is none, the
+        next schedule made for this optimiser goes on from the state if its repr is the same. None
+        means that the saved run had no schedule: then none waits for one.
+        """
+        if state is None:
+            self.pending_schedule = None
+            return
+        state = checked_schedule(state)
+        schedule = self.current_schedule
+        if schedule is None:
+            self.pending_schedule = state
+            return
+        if state["said"] != schedule.said():
+            raise ValueError(
+                f"the saved schedule is {state['said']}, this optimiser has {schedule.said()}"
+            )
+        schedule.load_state_dict({k: v for k, v in state.items() if k != "said"})
+        self.pending_schedule = None
 
 
 def _kind(value: Any) -> str:

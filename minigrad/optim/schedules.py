@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import wraps
 from typing import Any
 
-from minigrad.checks import not_negative, positive_int
+from minigrad.checks import count, not_negative, number, positive_int
 from minigrad.optim.base import Optimizer
 from minigrad.settings import Configured
+from minigrad.streams import StreamsOfParts
 
 
-class Schedule(Configured):
+class Schedule(Configured, StreamsOfParts):
     """lr(t) = lr(0) · factor(t). t counts epochs or steps. `step()` adds 1 to t.
 
     To write a schedule, write `factor(t)`. If it has settings, also write an
@@ -23,6 +26,8 @@ class Schedule(Configured):
 
     lr(0) is the optimiser's lr when the schedule is made. The lr is then set to lr(0) · factor(0).
     """
+
+    _not_searched = ("_given", "optimizer")  # the optimiser's streams are saved with it
 
     def __init__(self, optimizer: Optimizer, per: str = "epoch"):
         """
@@ -51,13 +56,23 @@ class Schedule(Configured):
         def __init__(self: Schedule, *args: Any, **kwargs: Any) -> None:
             init(self, *args, **kwargs)
             if type(self) is cls:
-                self._set()
+                self._begin()
 
         cls.__init__ = __init__  # type: ignore[method-assign]
 
     def factor(self, t: int) -> float:
         """lr(t) / lr(0)."""
         raise NotImplementedError(f"{type(self).__name__} has no factor(t) yet: lr(t) / lr(0)")
+
+    def _begin(self) -> None:
+        """Set lr(0), or go on from a saved position if the optimiser has one of this schedule."""
+        saved = self.optimizer.pending_schedule
+        if saved is not None and saved["said"] == self.said():
+            self.load_state_dict({name: value for name, value in saved.items() if name != "said"})
+        else:
+            self._set()
+        self.optimizer.pending_schedule = None
+        self.optimizer._schedule = weakref.ref(self)
 
     def step(self) -> None:
         """Go on by one epoch, or by one step."""
@@ -67,18 +82,37 @@ class Schedule(Configured):
     def _set(self) -> None:
         self.optimizer.lr = self.start * self.factor(self.t)
 
+    def said(self) -> str:
+        """Its repr without a position or an address: the same in another process."""
+        return re.sub(r" at 0x[0-9a-fA-F]+", "", Configured.__repr__(self))
+
     def state_dict(self) -> dict[str, Any]:
-        """t and lr(0): {"t": 3, "start": 0.1}."""
+        """t and lr(0): {"t": 3, "start": 0.1}. A schedule that keeps more adds it."""
         return {"t": self.t, "start": self.start}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load a state from `state_dict`, and set the optimiser's lr to lr(t)."""
-        if state.keys() != {"t", "start"}:
-            raise KeyError(f"a schedule's state is t and start, this one has {sorted(state)}")
-        t = positive_int("t", int(state["t"]), least=0)
-        self.start = not_negative("start", state["start"])
+        """Load a state from `state_dict`, and set the optimiser's lr to lr(t).
+
+        After an error the schedule and the lr are as they were.
+        """
+        if not isinstance(state, Mapping) or state.keys() != {"t", "start"}:
+            got = sorted(map(str, state)) if isinstance(state, Mapping) else f"{state!r:.60}"
+            raise KeyError(f"a schedule's state is t and start, this one has {got}")
+        t = count("t", state["t"])
+        start = not_negative("start", number("start", state["start"]))
+        self.optimizer.lr = start * self.factor(t)  # may raise: before anything else is set
+        self.start = start
         self.t = t
-        self._set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_current": self.optimizer.current_schedule is self}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy, with its optimiser's copy, is the schedule of that one."""
+        current = state.pop("_current", False)
+        vars(self).update(state)
+        if current and self.optimizer.current_schedule is None:
+            self.optimizer._schedule = weakref.ref(self)
 
 
 class StepLR(Schedule):

@@ -24,6 +24,7 @@ class SGD(Optimizer):
     """
 
     state_names = ("velocity",)
+    array_names = ("velocity", "step")
 
     def __init__(
         self,

@@ -12,9 +12,10 @@ import numpy as np
 from minigrad.backend import Array
 from minigrad.layers import Layer
 from minigrad.losses import Loss
+from minigrad.streams import StreamsOfParts
 
 
-class Rule:
+class Rule(StreamsOfParts):
     """A way to get gradients: a rule estimates, an optimiser steps.
 
     To write a rule, derive from `Rule` and write `estimate`. It fills every layer's `grads` with an

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from minigrad.rules.synthetic.blocks import Block
 from minigrad.rules.synthetic.interfaces import InterfaceReport
 from minigrad.rules.synthetic.modules import InputModule, Module
 from minigrad.rules.synthetic.sweeps import DecoupledNetwork
+from minigrad.streams import RandomStreams
 
 Parts = dict[tuple[str, int], dict[str, Any]]  # a state by kind and number: {("module", 0): {...}}
 
@@ -82,6 +83,16 @@ class BlockRule(Rule):
         self.decoupled.steps += 1
         return self._estimate(loss, x, target)
 
+    def _parts_inside(self) -> Iterator[tuple[str, RandomStreams]]:
+        """The modules: their layers may draw, too. `state_dict` has the rule's own generator."""
+        yield from super()._parts_inside()
+        for kind, modules in self._kinds():
+            for i, module in enumerate(modules):
+                yield f"{kind}/{i}", module
+
+    def _kinds(self) -> list[tuple[str, list[Any]]]:
+        return [("module", self.modules), ("input", self.inputs)]
+
     def _estimate(self, loss: Loss, x: Array, target: Array) -> float:
         """Fill the blocks' `grads`. Returns the loss."""
         raise NotImplementedError(f"{type(self).__name__} has no _estimate(...) yet")
@@ -113,8 +124,7 @@ class BlockRule(Rule):
         state: dict[str, Any] = {"settings": self._settings(), "steps": net.steps}
         state |= {"updates": list(net.updates), "last_update": list(net.last_update)}
         state["rng"] = json.dumps(net.rng.bit_generator.state)
-        kinds: list[tuple[str, list[Any]]] = [("module", net.modules), ("input", net.inputs)]
-        for kind, modules in kinds:
+        for kind, modules in self._kinds():
             for i, module in enumerate(modules):
                 state |= {f"{kind}/{i}/{key}": v for key, v in module.state_dict().items()}
         return state
@@ -146,8 +156,7 @@ class BlockRule(Rule):
             if key:
                 parts.setdefault((kind, int(number)), {})[key] = value
         net = self.decoupled
-        kinds: list[tuple[str, list[Any]]] = [("module", net.modules), ("input", net.inputs)]
-        for kind, modules in kinds:
+        for kind, modules in self._kinds():
             for i, module in enumerate(modules):
                 module.load_state_dict(parts.get((kind, i), {}))
         self._load_parts(parts, state)

@@ -22,16 +22,19 @@ from minigrad.layers import (
     Sequential,
 )
 from minigrad.optim import Adam, Optimizer
+from minigrad.streams import StreamsOfParts
 
 Make = Callable[[Layer], Optimizer]
 
 
-class Module:
+class Module(StreamsOfParts):
     """Predicts the gradient at an interface. To make one of your own, write `predict` and `learn`.
 
     Also write `state_dict` and `load_state_dict`. Then what the module has learned can be
     saved, and sent to another process.
     """
+
+    _holds_layers = True
 
     def predict(self, h: Array, target: Array) -> Array:
         """dh_hat for activations h and labels."""

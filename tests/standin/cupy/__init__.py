@@ -134,8 +134,8 @@ def _operator(name):
 
 for _name in (
     "add radd iadd sub rsub isub mul rmul imul truediv rtruediv itruediv floordiv mod rmod "
-    "pow rpow ipow matmul rmatmul neg abs invert and rand iand or ror ior xor eq ne lt le gt "
-    "ge"
+    "pow rpow ipow matmul rmatmul neg abs invert and rand iand or ror ior xor ixor rshift eq ne "
+    "lt le gt ge"
 ).split():
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
 
