@@ -22,7 +22,15 @@ from minigrad import (
     search,
     threads,
 )
-from minigrad.checkpoint import CheckpointError, load_weights, save_weights
+from minigrad.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    load,
+    load_weights,
+    save,
+    save_weights,
+)
+from minigrad.evaluation import evaluate
 from minigrad.history import History
 from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
 from minigrad.layers import (
@@ -43,7 +51,7 @@ from minigrad.layers import (
 )
 from minigrad.losses import BCELoss, CrossEntropyLoss, Loss, MSELoss, NLLLoss
 from minigrad.optim import SGD, Adam, ExponentialLR, MultiStepLR, StepLR
-from minigrad.train import evaluate, fit
+from minigrad.train import fit
 from minigrad.version import __version__
 
 __all__ = [
@@ -52,6 +60,7 @@ __all__ = [
     "BCELoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Checkpoint",
     "CheckpointError",
     "Conv2d",
     "CrossEntropyLoss",
@@ -83,10 +92,12 @@ __all__ = [
     "functions",
     "gradcheck",
     "kernels",
+    "load",
     "load_weights",
     "models",
     "optim",
     "rules",
+    "save",
     "save_weights",
     "search",
     "threads",

@@ -11,11 +11,14 @@ from minigrad.history import History
 class Bar:
     """tqdm's progress bar with loss and speed. It is updated at most ten times a second."""
 
-    def __init__(self, steps: int, show: bool | None):
+    def __init__(self, steps: int, show: bool | None, done: int = 0):
+        """steps: of the whole run. done: steps of it that an earlier process has made."""
         from tqdm import tqdm
 
         hide = not (sys.stderr.isatty() if show is None else show)
-        self.bar = tqdm(total=steps, disable=hide, unit="step", dynamic_ncols=True, leave=False)
+        self.bar = tqdm(
+            total=steps, initial=done, disable=hide, unit="step", dynamic_ncols=True, leave=False
+        )
         self.hidden = hide
         self.tail = ""  # the result of the last evaluation, as text
         self.written = 0.0  # the time of the last update

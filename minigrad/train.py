@@ -1,29 +1,27 @@
-"""Training and evaluation. One loop serves every rule, optimiser and model."""
+"""Training: `fit`. One loop serves every rule, optimiser and model."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minigrad.arguments import (
-    a_parameter,
-    check,
     check_belongs,
     check_callable,
     check_flag,
     check_parts,
     checked,
     checked_set,
-    why_not_finite,
 )
+from minigrad.checkpoint.parts import Parts
+from minigrad.checkpoint.run import RunFile, fingerprint
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
+from minigrad.evaluation import evaluate, record
 from minigrad.history import History
 from minigrad.layers import Layer
+from minigrad.loop import Loop, Position, diverged, move, rescale
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
@@ -41,48 +39,6 @@ __all__ = [
     "record",
     "settings",
 ]
-
-
-def evaluate(
-    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
-) -> tuple[float, float]:
-    """(loss, accuracy), means over all examples of the set, in evaluation mode.
-
-    model       a layer or a network
-    loss        a Loss, such as CrossEntropyLoss()
-    dataset     a Dataset. It is copied to the model's device if necessary
-    batch_size  the number of examples in one forward, an integer >= 1. Each example counts the
-                same, also in a smaller last batch
-    """
-    check(Layer, "model", model, "mg.Sequential(*layers)")
-    check(Loss, "loss", loss, "mg.CrossEntropyLoss()", ("forward", "backward"))
-    check(Dataset, "dataset", dataset, "mg.data.Dataset(x, y)")
-    return _evaluate(model, loss, dataset, batch_size)[:2]
-
-
-def _evaluate(
-    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
-) -> tuple[float, float, float]:
-    """(loss, accuracy, accuracy with the labels before noise)."""
-    if len(dataset) == 0:
-        raise ValueError("cannot evaluate on an empty data set")
-    dataset = dataset.placed(a_parameter(model))
-    total = 0.0
-    correct = 0
-    clean = 0
-    at = 0
-    for x, y in dataset.batches(batch_size):
-        output = model.forward(x, train=False)
-        total += loss.forward(output, y) * len(y)
-        read = output.argmax(axis=1)
-        correct += int((read == y).sum())
-        if dataset.noisy:
-            clean += int((read == dataset.clean_y[at : at + len(y)]).sum())
-        at += len(y)
-    model.drop_cache()
-    loss.cache = None
-    clean = clean if dataset.noisy else correct
-    return total / len(dataset), correct / len(dataset), clean / len(dataset)
 
 
 def fit(
@@ -103,6 +59,10 @@ def fit(
     callback: Callable[[History], bool | None] | None = None,
     step_callback: Callable[[int, float], None] | None = None,
     history: History | None = None,
+    checkpoint: str | Path | None = None,
+    every: int | str | None = None,
+    keep: int = 1,
+    resume: bool = False,
     progress: bool | None = None,
 ) -> History:
     """Train for `epochs` epochs. Returns the History of the run.
@@ -126,90 +86,111 @@ def fit(
     step_callback   called with (step, loss) after each step
     history         the History of an earlier run, to continue it. That run must not have been
                     stopped within an epoch
+    checkpoint      a file, "run.npz". The whole training is saved there now and then, and at the
+                    end. See `minigrad.save`
+    every           how often: 5 (epochs), "100 steps", "2 epochs", "30 seconds" or "5 minutes".
+                    None: after each epoch, and each minute
+    keep            how many checkpoints are kept. The earlier ones have "earlier" in their names
+    resume          True: go on with the checkpoint if there is one, else begin. `epochs` counts
+                    from the beginning of the run. The result is that of an unbroken run, bit for
+                    bit, if versions, device and number of threads are the same
     progress        whether to show a bar. None: only if standard error is a terminal
 
-    Ctrl-C, or a loss that is not finite, ends the run. `history.stopped` then says why.
+    Ctrl-C, or a loss that is not finite, ends the run. `history.stopped` then says why. Any other
+    error is raised. It has the history in its attribute `history`. Ctrl-C waits until a step is
+    whole.
     """
     check_parts(model, loss, rule, optimizer, schedule, history)
     positive_int("epochs", epochs, least=0)
     positive_int("seed", seed, least=0)
     positive_int("evaluate_every", evaluate_every)
     check_flag("shuffle", shuffle)
+    check_flag("resume", resume)
     check_callable("callback", callback, "(history)")
     check_callable("step_callback", step_callback, "(step, loss)")
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
     history = history if history is not None else History()
-    if history.stopped is not None:
-        raise ValueError(
-            f"this history cannot be continued: the run was {history.stopped}. Its weights are "
-            "from the middle of an epoch"
-        )
-    history.settings = settings(
+    said = settings(
         loss, rule, optimizer, schedule, train, batch_size=batch_size, shuffle=shuffle, seed=seed
     )
-    first = history.epoch[-1] if history.epoch else 0
+    file = None
+    found = None
+    if checkpoint is not None:
+        file = RunFile(
+            checkpoint,
+            Parts(model, optimizer, schedule, rule, loss),
+            comparable(said, evaluate_every, train, test, validation),
+            every=every,
+            keep=keep,
+            resume=resume,
+        )
+        found = file.begin(history)
+    elif resume or every is not None or keep != 1:
+        raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
+    if found is not None:
+        at = Position(**found)
+    else:
+        if history.stopped is not None:
+            raise ValueError(
+                f"this history cannot be continued: the run was {history.stopped}. Its weights are "
+                "from the middle of an epoch. With checkpoint=FILE and resume=True such a run goes "
+                "on"
+            )
+        history.settings = said
+        first = history.epoch[-1] if history.epoch else 0
+        at = Position(first, first + 1)
+        if schedule is not None:
+            rescale(schedule, rule)
+    if at.epoch > at.first + epochs + 1:
+        raise ValueError(
+            f"{checkpoint} has {at.epoch - 1 - at.first} epochs done, this call asks for {epochs}"
+        )
     steps = -(-len(train) // batch_size)
-    bar = Bar(epochs * steps, progress)
-    per = schedule.per if schedule is not None else None
-    if schedule is not None:
-        _rescale(schedule, rule)
-    trained = 0.0  # seconds since the last evaluation
-    epoch = first
-    before = step = len(history.step_loss)
-    try:
-        # A diverging run overflows. The loss shows this below, so NumPy need not warn.
-        with np.errstate(over="ignore", invalid="ignore"):
-            for epoch in range(first + 1, first + epochs + 1):
-                started = time.perf_counter()
-                rng = np.random.default_rng((seed, epoch)) if shuffle else None
-                for x, y in train.batches(batch_size, rng):
-                    value = rule.estimate(model, loss, x, y)
-                    history.step_loss.append(value)
-                    if not math.isfinite(value):
-                        why = why_not_finite(model, x, first=step == before)
-                        history.stopped = diverged(value, step + 1, epoch, why)
-                        return history
-                    optimizer.step()
-                    step += 1
-                    if per == "step":
-                        move(schedule, rule)
-                    if step_callback is not None:
-                        step_callback(step, value)
-                    bar.update(value)
-                rule.end_epoch()
-                if per == "epoch":
-                    move(schedule, rule)
-                trained += time.perf_counter() - started
-                if (epoch - first) % evaluate_every == 0 or epoch == first + epochs:
-                    record(history, model, loss, epoch, train, test, trained, validation)
-                    trained = 0.0
-                    bar.evaluated(history)
-                    if not math.isfinite(history.train_loss[-1]):
-                        history.stopped = diverged(history.train_loss[-1], step, epoch)
-                        break
-                    if callback is not None and callback(history):
-                        break
-    except KeyboardInterrupt:
-        history.stopped = f"interrupted in epoch {epoch}, after step {step}"
-    finally:
-        bar.close(history.stopped)
-        model.drop_cache()
-        loss.cache = None
-    return history
+    done = (at.epoch - 1 - at.first) * steps + at.batch
+    loop = Loop(
+        model,
+        loss,
+        rule,
+        optimizer,
+        schedule,
+        train,
+        test,
+        validation,
+        batch_size,
+        bool(shuffle),
+        seed,
+        evaluate_every,
+        callback,
+        step_callback,
+        history,
+        at,
+        last=at.first + epochs,
+        bar=Bar(epochs * steps, progress, done),
+        file=file,
+    )
+    if found is None:
+        loop.save_first()
+    return loop.run()
 
 
-def move(schedule: Schedule | None, rule: Rule) -> None:
-    """Move the schedule on by one, if there is one. The rule's own learning rates follow."""
-    if schedule is not None:
-        schedule.step()
-        _rescale(schedule, rule)
+def comparable(
+    said: dict[str, Any],
+    evaluate_every: int,
+    train: Dataset,
+    test: Dataset | None,
+    validation: Dataset | None,
+) -> dict[str, Any]:
+    """The settings that must be the same when a run goes on. The parts are compared by themselves.
 
-
-def _rescale(schedule: Schedule, rule: Rule) -> None:
-    """Multiply the rule's own learning rates, if it has any, by the schedule's factor."""
-    if hasattr(rule, "rescale"):
-        rule.rescale(schedule.factor(schedule.t))
+    `said` are the settings of the history.
+    """
+    parts = ("rule", "loss", "optimizer", "schedule", "examples")
+    same = {name: value for name, value in said.items() if name not in parts}
+    same["evaluate_every"] = evaluate_every
+    for name, dataset in (("train", train), ("test", test), ("validation", validation)):
+        same[name] = fingerprint(dataset)
+    return same
 
 
 def settings(
@@ -228,37 +209,3 @@ def settings(
         "schedule": repr(schedule) if schedule is not None else None,
         "examples": len(train),
     }
-
-
-def diverged(value: float, step: int, epoch: int, why: str = "a smaller lr may help") -> str:
-    """The text of `history.stopped` for a loss that is not finite."""
-    return f"diverged: the loss was {value} at step {step}, epoch {epoch}; {why}"
-
-
-def record(
-    history: History,
-    model: Layer,
-    loss: Loss,
-    epoch: int,
-    train: Dataset,
-    test: Dataset | None,
-    seconds: float,
-    validation: Dataset | None = None,
-) -> None:
-    """Evaluate all sets, then extend all lists. After an interrupt they are still equally long."""
-    on_train = _evaluate(model, loss, train)
-    on_test = _evaluate(model, loss, test) if test is not None else None
-    on_validation = _evaluate(model, loss, validation) if validation is not None else None
-    history.epoch.append(epoch)
-    history.seconds.append(seconds)
-    history.train_loss.append(on_train[0])
-    history.train_accuracy.append(on_train[1])
-    history.train_clean_accuracy.append(on_train[2])
-    if on_test is not None:
-        history.test_loss.append(on_test[0])
-        history.test_accuracy.append(on_test[1])
-        history.test_clean_accuracy.append(on_test[2])
-    if on_validation is not None:
-        history.validation_loss.append(on_validation[0])
-        history.validation_accuracy.append(on_validation[1])
-        history.validation_clean_accuracy.append(on_validation[2])

@@ -258,7 +258,7 @@ def test_seconds_are_those_of_training_alone(data, monkeypatch):
         slept.append(time.sleep(0.1))
         return 1.0, 0.5, 0.5
 
-    monkeypatch.setattr("minigrad.train._evaluate", slow)
+    monkeypatch.setattr("minigrad.evaluation._evaluate", slow)
     history, _ = run(data, epochs=2, step_callback=lambda step, loss: time.sleep(0.004))
     assert len(slept) == 4
     assert all(0.02 <= seconds < 0.1 for seconds in history.seconds)

@@ -11,12 +11,13 @@ import numpy as np
 from minigrad import backend
 from minigrad.backend import Array, array_module
 from minigrad.checks import positive_int
+from minigrad.streams import RandomStreams
 
 AS_Y = cast(Array, None)  # __post_init__ puts an array in its place
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(RandomStreams):
     """Examples with labels, given out in batches.
 
     x        (N, ...), finite numbers, float32 as a rule

@@ -1,0 +1,142 @@
+"""The parts of a training, and the state of each: what a checkpoint contains."""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import array_module
+from minigrad.layers import Layer
+from minigrad.losses import Loss
+from minigrad.optim import Optimizer, Schedule
+from minigrad.rules import Rule
+
+NAMES = ("model", "optimizer", "schedule", "rule", "loss")
+
+
+@dataclass
+class Parts:
+    """A model, and what trains it. None: this part is not saved, and not loaded."""
+
+    model: Layer | None = None
+    optimizer: Optimizer | None = None
+    schedule: Schedule | None = None
+    rule: Rule | None = None
+    loss: Loss | None = None
+
+    def given(self) -> dict[str, Any]:
+        """{"model": the model, ...}, without those that are None."""
+        return {name: vars(self)[name] for name in NAMES if vars(self)[name] is not None}
+
+    def said(self) -> dict[str, str]:
+        """Each part in words. Optimisers without their learning rate: that is state, it changes."""
+        said = {name: repr(part) for name, part in self.given().items()}
+        for name, place in (("optimizer", r"^(\w+\(.*?)"), ("rule", r"(\boptimizer=\w+\()")):
+            if name in said:
+                said[name] = re.sub(place + r"\blr=[^,()]*(, )?", r"\1", said[name])
+        return said
+
+    def state(self) -> dict[str, Any]:
+        """All that changes in a training: plain data, and arrays on the host."""
+        parts = self.given()
+        state: dict[str, Any] = {
+            name: dict(part.state_dict())
+            for name, part in parts.items()
+            if hasattr(part, "state_dict")
+        }
+        if self.model is not None:
+            state["frozen"] = [i for i, layer in enumerate(self.model.modules()) if layer.frozen]
+        streams = {name: dict(part.rng_state()) for name, part in _drawing(parts)}
+        state["random"] = {name: stream for name, stream in streams.items() if stream}
+        return state
+
+    def load(self, state: Mapping[str, Any], finite: bool) -> None:
+        """Set every part to `state`. If that fails, every part is as before, and an error raised.
+
+        The state is first set to copies of the parts. What cannot be copied, such as a rule that
+        has a file open, is set back to its state from before.
+        """
+        try:
+            copies = copy.deepcopy(self)
+        except Exception:  # whatever the parts' own code raises
+            copies = None
+        if copies is not None:
+            copies.set(state, finite)
+        before = self.state()
+        try:
+            self.set(state, finite)
+        except BaseException:
+            self.set(before, finite=False)
+            raise
+
+    def set(self, state: Mapping[str, Any], finite: bool) -> None:
+        """Set every part to its state. finite: NaN and infinite numbers are refused."""
+        if finite:
+            self.check_finite(state)
+        if self.model is not None:
+            self.model.load_state_dict(state["model"])
+            _freeze(list(self.model.modules()), state["frozen"])
+        if self.rule is not None and self.model is not None:
+            self.rule.load_state_dict(self.model, state["rule"])
+        if self.optimizer is not None:
+            options = {} if finite else {"finite": False}  # an own method need not have it
+            self.optimizer.load_state_dict(state["optimizer"], **options)
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        streams = dict(state["random"])
+        for name, part in _drawing(self.given()):
+            if name in streams:
+                part.set_rng_state(streams.pop(name))
+            elif part.rng_state():
+                raise KeyError(f"the random numbers of {name} are missing")
+        if unknown := [name for name in streams if name.partition(" ")[0] in self.given()]:
+            raise KeyError(f"random numbers of {unknown}, which draw none here")
+
+    def check_finite(self, state: Mapping[str, Any]) -> None:
+        """ValueError if the model or the optimiser has NaN or infinite numbers in `state`."""
+        for part in ("model", "optimizer"):
+            for name, value in state[part].items() if part in self.given() else ():
+                array = np.asarray(value)
+                if array.dtype.kind == "f" and not np.isfinite(array).all():
+                    raise ValueError(f"{name} of the {part} has NaN or infinite numbers")
+
+    def warn_of_unsaved(self) -> None:
+        """A warning for each array of the model that `state` does not contain."""
+        names = [] if self.model is None else list(self.model.unregistered())
+        if names:
+            warnings.warn(
+                f"the model has arrays that are neither in params nor in buffers: {names}. A "
+                "checkpoint does not contain them. Write self.buffers['name'] = array",
+                stacklevel=4,
+            )
+
+    def device(self) -> str:
+        """Where the model's parameters are: "numpy" or "cupy"."""
+        arrays = list(self.model.params.values()) if self.model is not None else []
+        return array_module(*arrays[:1]).__name__
+
+
+def _drawing(parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(name, what may draw random numbers): every layer of the model, and each other part."""
+    for name, part in parts.items():
+        if isinstance(part, Layer):
+            layers = {id(layer): layer for layer in part.modules()}.values()
+            for i, layer in enumerate(layers):
+                yield f"{name} {i} {type(layer).__name__}", layer
+        elif hasattr(part, "rng_state"):
+            yield name, part
+
+
+def _freeze(layers: list[Layer], numbers: Any) -> None:
+    """Freeze the layers with these numbers, and no others."""
+    if not isinstance(numbers, list) or not set(numbers) <= set(range(len(layers))):
+        raise ValueError(f"frozen layers are a list of numbers below {len(layers)}")
+    for i, layer in enumerate(layers):
+        if layer.frozen != (i in numbers):
+            layer.frozen = i in numbers

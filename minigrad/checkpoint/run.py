@@ -1,0 +1,158 @@
+"""The checkpoint file of one run of `fit`: written now and then, and read to go on."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from minigrad.backend import to_host
+from minigrad.checkpoint.error import CheckpointError
+from minigrad.checkpoint.every import Every
+from minigrad.checkpoint.parts import Parts
+from minigrad.checkpoint.places import earlier
+from minigrad.checkpoint.saved import Checkpoint, put, read, versions, write
+from minigrad.checks import positive_int
+from minigrad.data import Dataset
+from minigrad.history import History
+
+SAMPLE = 256  # so many examples of a data set tell whether it is the same one
+
+
+class RunFile:
+    """The file of a run. It is the same run if all of its settings are the same."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        parts: Parts,
+        settings: Mapping[str, Any],
+        *,
+        every: Any = None,
+        keep: int = 1,
+        resume: bool = False,
+    ):
+        """
+        path      the file
+        parts     what is saved
+        settings  numbers and text that must be the same when the run goes on
+        every     how often to save, see `Every`
+        keep      how many files are kept
+        resume    go on with the file if it is there. False: FileExistsError if it is
+        """
+        self.path = Path(path)
+        self.parts = parts
+        self.every = Every(every)
+        self.keep = positive_int("keep", keep)
+        self.settings = dict(settings)
+        self.lr = _first_lr(parts)
+        self.resume = resume
+        self._written: Any = None  # the position in the file
+
+    def begin(self, history: History) -> dict[str, Any] | None:
+        """Set the parts and the history to those in the file. Returns the position in the run.
+
+        None if there is no file: the run begins. Nothing is changed after an error.
+        """
+        if not self.path.exists():
+            return None
+        if not self.resume:
+            raise FileExistsError(
+                f"{self.path} holds the checkpoint of a run: resume=True goes on with it. Delete "
+                "the file, or name another one, to begin anew"
+            )
+        try:
+            found, run = read(self.path)
+        except CheckpointError as error:
+            others = [file.name for _, file in sorted(earlier(self.path).items())]
+            if not others:
+                raise
+            raise CheckpointError(
+                f"{error}. Earlier checkpoints are beside it, {', '.join(others)}: rename the last "
+                f"one to {self.path.name} to go on from there"
+            ) from error
+        if run is None or found.history is None:
+            raise CheckpointError(
+                f"{self.path} was written by mg.save, not by fit: load it with mg.load, and go on "
+                "with fit(history=...)"
+            )
+        self._check_same(found, run)
+        put(found, self.parts)
+        vars(history).update(vars(found.history))
+        self.lr = float(run["lr"])
+        self._written = _key(run["position"])
+        return dict(run["position"])
+
+    def _check_same(self, found: Checkpoint, run: Mapping[str, Any]) -> None:
+        """ValueError if the file is of a run with other settings."""
+        before = dict(run["settings"])
+        for name, value in self.settings.items():
+            if name not in before or before[name] != value:
+                raise ValueError(
+                    f"{self.path} is of another run: {name} was {before.get(name)}, now it is "
+                    f"{value}. Make the same call to go on, or name another file to begin anew"
+                )
+        lr = _first_lr(self.parts)
+        reached = found.state["optimizer"].get("lr") if "optimizer" in found.state else None
+        if lr not in (run["lr"], reached):
+            raise ValueError(
+                f"{self.path} is of another run: lr was {run['lr']} at its start and is {reached} "
+                f"now, this call has {lr}. Make the same call to go on, or load the file with "
+                "mg.load and change lr then"
+            )
+        now = versions(self.parts)
+        other = [f"{k} {v}, now {now[k]}" for k, v in found.versions.items() if now.get(k) != v]
+        if other:
+            warnings.warn(
+                f"{self.path} was written with {'; '.join(other)}: the last digits of the results "
+                "may differ from those of an unbroken run",
+                stacklevel=4,
+            )
+
+    def save(self, history: History, position: Mapping[str, Any]) -> None:
+        """Write the file, if the run has moved on since it was written last.
+
+        If the disk is full, or a weight is NaN, a warning says so, and the last file stays.
+        """
+        if _key(position) == self._written:
+            return
+        try:
+            self.write(history, position)
+        except (OSError, ValueError) as error:
+            warnings.warn(
+                f"no checkpoint was written ({error}); the last one stays. The run goes on",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            self.every.saved()
+
+    def write(self, history: History, position: Mapping[str, Any]) -> None:
+        """Write the file. OSError if the disk is full, ValueError if a weight is NaN."""
+        run = {"position": dict(position), "settings": self.settings, "lr": self.lr}
+        write(self.path, self.parts, history, {}, keep=self.keep, run=run)
+        self._written = _key(position)
+        self.every.saved()
+
+
+def _key(position: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells two positions apart: not the seconds."""
+    return tuple(position.get(name) for name in ("epoch", "batch", "phase", "finished"))
+
+
+def fingerprint(dataset: Dataset | None) -> str | None:
+    """A short text that two data sets share if they are the same: of all labels, and a sample."""
+    if dataset is None:
+        return None
+    x = to_host(dataset.x[:: max(1, len(dataset) // SAMPLE)])
+    code = zlib.crc32(to_host(dataset.y).tobytes())
+    code = zlib.crc32(x.tobytes(), code)
+    return f"{len(dataset)} examples of {tuple(dataset.x.shape[1:])}, checksum {code:08x}"
+
+
+def _first_lr(parts: Parts) -> float | None:
+    """The learning rate at the start of the run."""
+    if parts.schedule is not None:
+        return parts.schedule.start
+    return parts.optimizer.lr if parts.optimizer is not None else None

@@ -1,0 +1,265 @@
+"""`save` and `load`: a whole training in one file."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad import threads
+from minigrad.checkpoint import archive
+from minigrad.checkpoint.error import CheckpointError
+from minigrad.checkpoint.packing import pack, unpack
+from minigrad.checkpoint.parts import Parts
+from minigrad.checkpoint.places import rotated
+from minigrad.history import History
+from minigrad.layers import Layer
+from minigrad.losses import Loss
+from minigrad.optim import Optimizer, Schedule
+from minigrad.rules import Rule
+from minigrad.version import __version__
+
+FORMAT = 1
+KIND = "minigrad checkpoint"
+
+
+@dataclass
+class Checkpoint:
+    """What `load` has read from a file, apart from what it has put into model and optimiser.
+
+    path      of the file
+    history   the History that was saved. None: there is none in the file
+    extra     what was saved as `extra`
+    said      the parts in words: {"model": "Sequential(...)", "optimizer": "Adam(...)", ...}
+    versions  of minigrad, NumPy and Python when it was written; device and number of threads
+    state     the state of each part in the file: {"model": {"0.W": array, ...}, ...}
+    """
+
+    path: Path
+    history: History | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+def save(
+    path: str | Path,
+    model: Layer | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    schedule: Schedule | None = None,
+    rule: Rule | None = None,
+    loss: Loss | None = None,
+    history: History | None = None,
+    extra: Mapping[str, Any] | None = None,
+    finite: bool = True,
+    keep: int = 1,
+) -> None:
+    """Write a training to one file. `load` sets it up again, and it goes on bit for bit.
+
+    path       the file, "run.npz". After a crash in mid-write the old file is still there
+    model      its parameters, its buffers, and the random numbers of its layers
+    optimizer  its learning rate, and its state for each parameter
+    schedule   its position, and its first learning rate
+    rule       what it has learned and measured, and its random numbers
+    loss       its random numbers, if it draws any
+    history    the measurements so far
+    extra      data of your own: numbers, text, arrays, and lists and dicts of these
+    finite     True: a model or an optimiser with NaN or infinite numbers is refused
+    keep       how many files are kept: this one, and the ones before under names with their number
+
+    The file is an .npz without pickle; see `minigrad.checkpoint.archive`.
+    TypeError for what cannot be saved. The file is then as it was before.
+    """
+    parts = Parts(model, optimizer, schedule, rule, loss)
+    parts.warn_of_unsaved()
+    write(path, parts, history, dict(extra or {}), finite=finite, keep=keep)
+
+
+def write(
+    path: str | Path,
+    parts: Parts,
+    history: History | None,
+    extra: Mapping[str, Any],
+    *,
+    finite: bool = True,
+    keep: int = 1,
+    run: Mapping[str, Any] | None = None,
+) -> None:
+    """`save`, for parts. run: the position of `fit` in its run."""
+    state = parts.state()
+    if finite:
+        try:
+            parts.check_finite(state)
+        except ValueError as error:
+            raise ValueError(
+                f"{path} was not written: {error}; save with finite=False if you mean it"
+            ) from None
+    arrays: dict[str, np.ndarray] = {}
+    meta: dict[str, Any] = {"kind": KIND, "format": FORMAT, "versions": versions(parts)}
+    meta["said"] = parts.said()
+    for name, value in state.items():
+        meta[name] = pack(value, name, arrays)
+    if history is not None:
+        meta["history"] = pack(_with_arrays(history.as_dict()), "history", arrays)
+    if run is not None:
+        meta["run"] = pack(run, "run", arrays)
+    meta["extra"] = pack(extra, "extra", arrays)
+    with rotated(path, keep):
+        archive.write(path, arrays, meta)
+
+
+def load(
+    path: str | Path,
+    model: Layer | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    schedule: Schedule | None = None,
+    rule: Rule | None = None,
+    loss: Loss | None = None,
+    history: History | None = None,
+    finite: bool = True,
+    strict: bool = True,
+) -> Checkpoint:
+    """Set a training up as it was when `save` wrote the file.
+
+    Each part that is given gets its state from the file. Make it as for the first run: the same
+    layers, the same settings. A schedule may also be made after loading the optimiser: it then goes
+    on from the file's position.
+
+    history  a History. It becomes the one in the file. (`load(...).history` is one, too.)
+    finite   True: NaN and infinite weights are refused
+    strict   True: a part that was made with other settings is refused. False: it is loaded if the
+             names and shapes of its arrays are the same
+
+    Everything is checked before anything changes. CheckpointError, with one sentence, if the file
+    is damaged, or does not fit. All parts are then as they were before. FileNotFoundError if there
+    is no such file.
+    """
+    if rule is not None and model is None:
+        raise TypeError("the state of a rule is loaded together with its model: give the model")
+    parts = Parts(model, optimizer, schedule, rule, loss)
+    found, _ = read(path)
+    put(found, parts, finite=finite, strict=strict)
+    if history is not None:
+        if found.history is None:
+            raise CheckpointError(f"{path} has no history")
+        vars(history).update(vars(found.history))
+    return found
+
+
+def read(path: str | Path) -> tuple[Checkpoint, dict[str, Any] | None]:
+    """What is in a file, and the position of `fit` in its run, if it is `fit`'s."""
+    meta, arrays = archive.read(path)
+    if meta.get("kind") != KIND:
+        raise CheckpointError(
+            f"{path} is no checkpoint of a training, but {meta.get('kind')!r}; for the weights of "
+            "a model alone call minigrad.load_weights"
+        )
+    if meta["format"] != FORMAT:
+        wrote = meta.get("versions")
+        raise CheckpointError(
+            f"{path} has format {meta['format']}, this minigrad {__version__} reads format "
+            f"{FORMAT}: use the version that wrote it ({wrote})"
+        )
+    try:
+        content = unpack(meta, arrays)
+        if arrays:
+            raise ValueError(f"the arrays {sorted(arrays)} belong to nothing")
+        history = content.pop("history", None)
+        if history is not None:
+            history = History.from_dict(_without_arrays(history), str(path))
+        run = content.pop("run", None)
+        for name in ("kind", "format"):
+            del content[name]
+        checkpoint = Checkpoint(
+            Path(path),
+            history,
+            _a_dict(content.pop("extra")),
+            _a_dict(content.pop("said")),
+            _a_dict(content.pop("versions")),
+            _a_dict(content),
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{path} is damaged: {_one_line(error)}") from error
+    return checkpoint, run
+
+
+def put(found: Checkpoint, parts: Parts, *, finite: bool = True, strict: bool = True) -> None:
+    """Set the parts to what was read. CheckpointError if it does not fit, and nothing changes."""
+    path = found.path
+    for name, part in parts.given().items():
+        if name not in found.said:
+            raise CheckpointError(f"{path} has no {name}: it was saved without one")
+        now = parts.said()[name]
+        if strict and found.said[name] != now:
+            then, now = _first_difference(str(found.said[name]), now)
+            raise CheckpointError(
+                f"{path} was written with another {name}: it has {then}, this one has {now}; make "
+                "it with the same settings, or load with strict=False"
+            )
+        if hasattr(part, "state_dict") and not isinstance(found.state.get(name), dict):
+            raise CheckpointError(f"{path} is damaged: the state of the {name} is missing")
+    try:
+        parts.load(found.state, finite)
+    except Exception as error:  # the parts' own code has refused it
+        raise CheckpointError(f"{path} does not fit: {_one_line(error)}") from error
+    if parts.optimizer is not None and parts.schedule is None and "schedule" in found.state:
+        parts.optimizer.load_schedule_state(
+            {**found.state["schedule"], "said": found.said["schedule"]}
+        )
+
+
+def versions(parts: Parts) -> dict[str, Any]:
+    """What bit for bit the same results depend on."""
+    return {
+        "minigrad": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": parts.device(),
+        "threads": threads.threads(),
+    }
+
+
+def _with_arrays(history: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists of floats as arrays: smaller and faster than text."""
+    return {
+        name: np.array(value, "float64") if isinstance(value, list) and name != "epoch" else value
+        for name, value in history.items()
+    }
+
+
+def _without_arrays(history: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in history.items()
+    }
+
+
+def _a_dict(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a dict, got {value!r:.50}")
+    return value
+
+
+def _first_difference(a: str, b: str) -> tuple[str, str]:
+    """The first line in which two texts differ, without spaces around it."""
+    for one, other in zip_longest(a.splitlines(), b.splitlines(), fillvalue="nothing"):
+        if one != other:
+            return one.strip(), other.strip()
+    return a, b
+
+
+def _one_line(error: Exception) -> str:
+    """The error's message in one line. A KeyError's has quotes around it."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return " ".join(text.split()) or type(error).__name__

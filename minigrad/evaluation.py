@@ -1,0 +1,93 @@
+"""The loss and the accuracy of a model on a data set, and the history that keeps them."""
+
+from __future__ import annotations
+
+from minigrad.arguments import a_parameter, check
+from minigrad.data import Dataset
+from minigrad.history import History
+from minigrad.layers import Layer
+from minigrad.losses import Loss
+
+
+def evaluate(
+    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
+) -> tuple[float, float]:
+    """(loss, accuracy), means over all examples of the set, in evaluation mode.
+
+    model       a layer or a network
+    loss        a Loss, such as CrossEntropyLoss()
+    dataset     a Dataset. It is copied to the model's device if necessary
+    batch_size  the number of examples in one forward, an integer >= 1. Each example counts the
+                same, also in a smaller last batch
+    """
+    check(Layer, "model", model, "mg.Sequential(*layers)")
+    check(Loss, "loss", loss, "mg.CrossEntropyLoss()", ("forward", "backward"))
+    check(Dataset, "dataset", dataset, "mg.data.Dataset(x, y)")
+    return _evaluate(model, loss, dataset, batch_size)[:2]
+
+
+def _evaluate(
+    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
+) -> tuple[float, float, float]:
+    """(loss, accuracy, accuracy with the labels before noise)."""
+    if len(dataset) == 0:
+        raise ValueError("cannot evaluate on an empty data set")
+    dataset = dataset.placed(a_parameter(model))
+    total = 0.0
+    correct = 0
+    clean = 0
+    at = 0
+    for x, y in dataset.batches(batch_size):
+        output = model.forward(x, train=False)
+        total += loss.forward(output, y) * len(y)
+        read = output.argmax(axis=1)
+        correct += int((read == y).sum())
+        if dataset.noisy:
+            clean += int((read == dataset.clean_y[at : at + len(y)]).sum())
+        at += len(y)
+    model.drop_cache()
+    loss.cache = None
+    clean = clean if dataset.noisy else correct
+    return total / len(dataset), correct / len(dataset), clean / len(dataset)
+
+
+SETS = ("train", "test", "validation")
+KINDS = ("loss", "accuracy", "clean_accuracy")
+
+
+def measure(
+    model: Layer,
+    loss: Loss,
+    train: Dataset,
+    test: Dataset | None,
+    validation: Dataset | None = None,
+) -> dict[str, float]:
+    """Evaluate all sets that are given: {"train_loss": ..., "train_accuracy": ..., ...}."""
+    row: dict[str, float] = {}
+    for name, dataset in zip(SETS, (train, test, validation), strict=True):
+        if dataset is not None:
+            values = _evaluate(model, loss, dataset)
+            row |= {f"{name}_{kind}": v for kind, v in zip(KINDS, values, strict=True)}
+    return row
+
+
+def extend(history: History, epoch: int, seconds: float, row: dict[str, float]) -> None:
+    """Add one entry to the lists of a history."""
+    history.epoch.append(epoch)
+    history.seconds.append(seconds)
+    for name, value in row.items():
+        getattr(history, name).append(value)
+
+
+def record(
+    history: History,
+    model: Layer,
+    loss: Loss,
+    epoch: int,
+    train: Dataset,
+    test: Dataset | None,
+    seconds: float,
+    validation: Dataset | None = None,
+) -> None:
+    """Evaluate all sets, then extend all lists."""
+    extend(history, epoch, seconds, measure(model, loss, train, test, validation))

@@ -1,0 +1,269 @@
+"""The training loop: steps, evaluations, and what happens if one of them fails."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from minigrad.arguments import why_not_finite
+from minigrad.backend import Array
+from minigrad.checkpoint.run import RunFile
+from minigrad.data import Dataset
+from minigrad.evaluation import extend, measure
+from minigrad.history import History
+from minigrad.interrupts import CtrlC
+from minigrad.layers import Layer
+from minigrad.losses import Loss
+from minigrad.optim import Optimizer, Schedule
+from minigrad.progress import Bar
+from minigrad.rules import Rule
+
+STEPS, ENDED, EVALUATED = range(3)
+
+
+@dataclass
+class Position:
+    """Where a run is. A checkpoint contains it.
+
+    first     how many epochs the model had been trained before the run
+    epoch     the epoch in which the run is, counted on from `first`
+    batch     how many of its batches are done
+    phase     STEPS: its steps are being made. ENDED: all are made. EVALUATED: and it is evaluated
+    trained   seconds of training since the last evaluation
+    finished  the callback has ended the run
+    data      the random numbers of the data set at the start of the epoch, if it draws any
+    """
+
+    first: int
+    epoch: int
+    batch: int = 0
+    phase: int = STEPS
+    trained: float = 0.0
+    finished: bool = False
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Loop:
+    """One run of `fit`. Its arguments are those of `fit`; `last` is the last epoch's number."""
+
+    model: Layer
+    loss: Loss
+    rule: Rule
+    optimizer: Optimizer
+    schedule: Schedule | None
+    train: Dataset
+    test: Dataset | None
+    validation: Dataset | None
+    batch_size: int
+    shuffle: bool
+    seed: int
+    evaluate_every: int
+    callback: Callable[[History], bool | None] | None
+    step_callback: Callable[[int, float], None] | None
+    history: History
+    position: Position
+    last: int
+    bar: Bar
+    file: RunFile | None
+
+    def __post_init__(self) -> None:
+        self.whole = True  # False: in the middle of a step. Such a state is never saved
+        self.step = len(self.history.step_loss)  # steps that are done
+        self._started: float | None = None  # the time when training went on after a pause
+
+    def run(self) -> History:
+        """Train to the last epoch, or until something stops the run. Returns the history.
+
+        Ctrl-C and a loss that is not finite return it. Any other error is raised, and has the
+        history in its attribute `history`.
+        """
+        history = self.history
+        with CtrlC() as self.ctrl_c:
+            error = self._attempt()  # from here on Ctrl-C waits
+            self._stop_clock()
+            if self.whole and history.stopped is None:
+                self._save()
+            if isinstance(error, KeyboardInterrupt):
+                # What stopped a run is no part of its checkpoint: the run goes on from there.
+                history.stopped = f"interrupted {self._where()}"
+            elif error is not None:
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                history.stopped = f"failed {self._where()}: {said}"
+                with suppress(AttributeError):
+                    error.history = history  # type: ignore[attr-defined]
+            elif self.ctrl_c.waiting and history.stopped is None:
+                history.stopped = f"interrupted {self._where()}"
+            self.bar.close(history.stopped)
+            self.model.drop_cache()
+            self.loss.cache = None
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            raise error
+        return history
+
+    def _attempt(self) -> BaseException | None:
+        """Train. Returns the error that ended the training, if there was one."""
+        try:
+            try:
+                # A diverging run overflows. The loss shows this, so NumPy need not warn.
+                with np.errstate(over="ignore", invalid="ignore"):
+                    self._epochs()
+            finally:
+                self.ctrl_c.ending = True
+        except BaseException as error:
+            return error
+        return None
+
+    def _epochs(self) -> None:
+        """All epochs, from the position on."""
+        at = self.position
+        while at.epoch <= self.last and not at.finished:
+            if at.phase == STEPS:
+                self._steps()
+                if self.history.stopped is not None:
+                    return
+                self._end_epoch()
+            due = (at.epoch - at.first) % self.evaluate_every == 0 or at.epoch == self.last
+            if at.phase == ENDED:
+                if due:
+                    self._evaluate()
+                    if self.history.stopped is not None:
+                        return
+                at.phase = EVALUATED
+            stop = due and self.callback is not None and self.callback(self.history)
+            self.ctrl_c.holding = True
+            at.finished = bool(stop)
+            at.epoch += 1
+            at.batch = 0
+            at.phase = STEPS
+            self.ctrl_c.release()
+            if self.file is not None and self.file.every.after_epoch(at.epoch - 1):
+                self._save()
+
+    def _steps(self) -> None:
+        """The steps of one epoch. `history.stopped` is set if the loss is not finite."""
+        at = self.position
+        ctrl_c = self.ctrl_c
+        losses = self.history.step_loss
+        per_step = self.schedule is not None and self.schedule.per == "step"
+        self._started = time.perf_counter()
+        for x, y in self._batches():
+            ctrl_c.ending = False
+            ctrl_c.holding = True
+            self.whole = False
+            value = self.rule.estimate(self.model, self.loss, x, y)
+            losses.append(value)
+            if not math.isfinite(value):
+                first = at.batch == 0 and at.epoch == at.first + 1
+                why = why_not_finite(self.model, x, first)
+                self.history.stopped = diverged(value, self.step + 1, at.epoch, why)
+                return
+            ctrl_c.updating = True  # the parameters move all, or none
+            self.optimizer.step()
+            if per_step:
+                move(self.schedule, self.rule)
+            self.step += 1
+            at.batch += 1
+            self.whole = True
+            ctrl_c.release()
+            if self.step_callback is not None:
+                self.step_callback(self.step, value)
+            self.bar.update(value)
+            if self.file is not None and self.file.every.after_step(self.step):
+                self._save()
+        self._stop_clock()
+
+    def _end_epoch(self) -> None:
+        """After the last step of an epoch: rules that keep statistics, and the schedule."""
+        self.whole = False
+        self.ctrl_c.holding = True
+        self.ctrl_c.updating = True
+        self.rule.end_epoch()
+        if self.schedule is not None and self.schedule.per == "epoch":
+            move(self.schedule, self.rule)
+        self.position.phase = ENDED
+        self.whole = True
+        self.ctrl_c.release()
+
+    def _evaluate(self) -> None:
+        """Extend the history by one entry. `history.stopped` is set if the loss is not finite."""
+        history = self.history
+        at = self.position
+        row = measure(self.model, self.loss, self.train, self.test, self.validation)
+        self.ctrl_c.holding = True  # all lists grow, or none
+        self.ctrl_c.updating = True
+        extend(history, at.epoch, at.trained, row)
+        at.trained = 0.0
+        at.phase = EVALUATED
+        self.ctrl_c.release()
+        self.bar.evaluated(history)
+        if not math.isfinite(history.train_loss[-1]):
+            history.stopped = diverged(history.train_loss[-1], len(history.step_loss), at.epoch)
+
+    def _batches(self) -> Iterator[tuple[Array, Array]]:
+        """The batches of this epoch that are left."""
+        at = self.position
+        if at.batch == 0:
+            at.data = self.train.rng_state()
+        elif at.data:  # a run goes on in mid-epoch: the batches before are drawn again, and skipped
+            self.train.set_rng_state(at.data)
+        rng = np.random.default_rng((self.seed, at.epoch)) if self.shuffle else None
+        return islice(self.train.batches(self.batch_size, rng), at.batch, None)
+
+    def _save(self) -> None:
+        """Write the checkpoint, if there is one to write. Its time is not training time."""
+        if self.file is None:
+            return
+        training = self._started is not None
+        self._stop_clock()
+        self.ctrl_c.holding = True
+        if self.position.batch == 0:
+            self.position.data = self.train.rng_state()
+        self.file.save(self.history, asdict(self.position))
+        self.ctrl_c.release()
+        if training:
+            self._started = time.perf_counter()
+
+    def save_first(self) -> None:
+        """Write a checkpoint before the first step. What cannot be saved is an error now."""
+        if self.file is not None:
+            self.position.data = self.train.rng_state()
+            self.file.write(self.history, asdict(self.position))
+
+    def _stop_clock(self) -> None:
+        """Add the seconds since the clock was started to those of training."""
+        if self._started is not None:
+            self.position.trained += time.perf_counter() - self._started
+            self._started = None
+
+    def _where(self) -> str:
+        """ "in epoch 3, after step 12", for `history.stopped`."""
+        at = self.position
+        if at.finished or at.epoch > self.last:
+            return f"after the last step, {self.step}"
+        return f"in epoch {at.epoch}, after step {self.step}" + ", within a step" * (not self.whole)
+
+
+def move(schedule: Schedule | None, rule: Rule) -> None:
+    """Move the schedule on by one, if there is one. The rule's own learning rates follow."""
+    if schedule is not None:
+        schedule.step()
+        rescale(schedule, rule)
+
+
+def rescale(schedule: Schedule, rule: Rule) -> None:
+    """Multiply the rule's own learning rates, if it has any, by the schedule's factor."""
+    if hasattr(rule, "rescale"):
+        rule.rescale(schedule.factor(schedule.t))
+
+
+def diverged(value: float, step: int, epoch: int, why: str = "a smaller lr may help") -> str:
+    """The text of `history.stopped` for a loss that is not finite."""
+    return f"diverged: the loss was {value} at step {step}, epoch {epoch}; {why}"

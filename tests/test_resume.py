@@ -1,0 +1,308 @@
+"""A run that is resumed from its checkpoint gives what the unbroken run gives, bit for bit."""
+
+import itertools
+import os
+
+import numpy as np
+import pytest
+from cases import OPTIMIZERS, RULES, SCHEDULES, layer_cases, rule_cases
+from trainings import Training, data, differences
+
+import minigrad as mg
+from minigrad.backend import to_device
+
+SCHEDULE_NAMES = [None, *(case.name for case in SCHEDULES)]
+OPTIMIZER_NAMES = [case.name for case in OPTIMIZERS]
+
+
+def check(path, step, options=None, **arguments):
+    """Run unbroken; run again, stop after `step`, resume with new objects: the same result."""
+    options = options or {}
+    unbroken = Training(**arguments).fit(**options)
+    how = {"checkpoint": path, "every": "1 step"} | options
+    Training(**arguments).stopped_at(step, **how)
+    resumed = Training(**arguments).fit(resume=True, **how)
+    assert differences(unbroken.state(), resumed.state()) == []
+    path.unlink()
+
+
+@pytest.mark.parametrize("case", **rule_cases)
+def test_every_rule_with_an_optimiser_and_a_schedule(case, tmp_path):
+    """Each rule has another pair. The step is in mid-epoch, and in a window of WellTempered."""
+    i = RULES.index(case)
+    optimizer = OPTIMIZER_NAMES[i % len(OPTIMIZER_NAMES)]
+    schedule = SCHEDULE_NAMES[i % len(SCHEDULE_NAMES)]
+    check(tmp_path / "a.npz", 5, rule=case.name, optimizer=optimizer, schedule=schedule)
+
+
+@pytest.mark.slow
+@pytest.mark.on_host
+@pytest.mark.parametrize("case", **rule_cases)
+def test_every_rule_with_every_optimiser_and_every_schedule(case, tmp_path):
+    """With MINIGRAD_SLOW=1 all 49 pairs, else 7 in which each of both is there once."""
+    pairs = list(itertools.product(range(7), range(7)))
+    if not os.environ.get("MINIGRAD_SLOW"):
+        shift = RULES.index(case)
+        pairs = [(i, j) for i, j in pairs if (i + j + shift) % 7 == 0]
+    steps = itertools.cycle([1, 4, 7, 12])  # after the first, at the ends of epochs, within one
+    for i, j in pairs:
+        check(
+            tmp_path / "a.npz",
+            next(steps),
+            rule=case.name,
+            optimizer=OPTIMIZER_NAMES[i],
+            schedule=SCHEDULE_NAMES[j],
+        )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
+@pytest.mark.parametrize("schedule", SCHEDULE_NAMES)
+def test_every_optimiser_with_every_schedule(optimizer, schedule, tmp_path):
+    check(tmp_path / "a.npz", 6, optimizer=optimizer, schedule=schedule)
+
+
+@pytest.mark.parametrize("case", **layer_cases)
+def test_every_layer(case, tmp_path):
+    def model():
+        layer = case.layer("float32")
+        out = layer.forward(to_device(np.ones((2, *case.shape[1:]), "float32")), train=False)
+        size = int(np.prod(out.shape[1:]))
+        return mg.Sequential(layer, mg.Flatten(), mg.Linear(size, 3, seed=1))
+
+    def train():
+        rng = np.random.default_rng(3)
+        x = rng.standard_normal((8, *case.shape[1:])).astype("float32")
+        return mg.data.Dataset(x, rng.integers(0, 3, 8), classes=3)
+
+    unbroken = Training(model=model, train=train)
+    how = {"checkpoint": tmp_path / "a.npz", "every": "1 step", "batch_size": 4}
+
+    def fit(training, **options):
+        training.history = mg.fit(
+            training.model,
+            training.loss,
+            training.rule,
+            training.optimizer,
+            training.train,
+            epochs=2,
+            **options,
+        )
+        return training
+
+    fit(unbroken, batch_size=4)
+
+    def stop(step, loss):
+        if step == 3:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fit(Training(model=model, train=train), step_callback=stop, **how)
+    resumed = fit(Training(model=model, train=train), resume=True, **how)
+    assert differences(unbroken.state(), resumed.state()) == []
+
+
+@pytest.mark.on_host
+@pytest.mark.parametrize("step", range(1, 13))
+def test_every_step(step, tmp_path):
+    unbroken = Training(schedule="ExponentialLR steps").fit(evaluate_every=2)
+    for every in (None, 1, "3 steps", "2 epochs"):
+        how = {"checkpoint": tmp_path / "a.npz", "every": every, "evaluate_every": 2}
+        Training(schedule="ExponentialLR steps").stopped_at(step, **how)
+        resumed = Training(schedule="ExponentialLR steps").fit(resume=True, **how)
+        assert differences(unbroken.state(), resumed.state()) == []
+        (tmp_path / "a.npz").unlink()
+
+
+def test_a_finished_run_is_given_back_without_training(tmp_path):
+    path = tmp_path / "a.npz"
+    first = Training("SyntheticGradients", schedule="StepLR").fit(checkpoint=path)
+    again = Training("SyntheticGradients", schedule="StepLR")
+    steps = []
+    again.fit(checkpoint=path, resume=True, step_callback=lambda step, loss: steps.append(step))
+    assert steps == []
+    assert differences(first.state(), again.state()) == []
+
+
+def test_a_finished_run_is_prolonged(tmp_path):
+    path = tmp_path / "a.npz"
+    Training().fit(checkpoint=path, epochs=2)
+    longer = Training().fit(checkpoint=path, epochs=4, resume=True)
+    assert longer.history.epoch == [1, 2, 3, 4]
+    assert differences(longer.state(), Training().fit(epochs=4).state()) == []
+    with pytest.raises(ValueError, match="has 4 epochs done, this call asks for 3"):
+        Training().fit(checkpoint=path, epochs=3, resume=True)
+
+
+def test_a_run_that_the_callback_ended_stays_ended(tmp_path):
+    how = {"checkpoint": tmp_path / "a.npz", "resume": True}
+    calls = []
+
+    def enough(history):
+        calls.append(len(history.epoch))
+        return len(history.epoch) == 2
+
+    first = Training().fit(callback=enough, **how)
+    again = Training().fit(callback=enough, **how)
+    assert first.history.epoch == again.history.epoch == [1, 2]
+    assert calls == [1, 2]
+
+
+def test_a_callback_that_failed_is_called_again(tmp_path):
+    how = {"checkpoint": tmp_path / "a.npz", "resume": True}
+    calls = []
+
+    def fails(history):
+        calls.append(history.epoch[-1])
+        if len(calls) == 2:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        Training().fit(callback=fails, **how)
+    resumed = Training().fit(callback=fails, **how)
+    assert calls == [1, 2, 2, 3]
+    assert differences(resumed.state(), Training().fit().state()) == []
+
+
+def test_resume_without_a_file_begins(tmp_path):
+    path = tmp_path / "new" / "a.npz"
+    resumed = Training().fit(checkpoint=str(path), resume=True)
+    assert differences(resumed.state(), Training().fit().state()) == []
+    assert path.exists()
+
+
+def test_a_file_is_not_overwritten_by_another_run(tmp_path):
+    path = tmp_path / "a.npz"
+    Training().fit(checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="resume=True goes on with it"):
+        Training().fit(checkpoint=path)
+    assert path.read_bytes() == before
+
+
+DIFFERENT = [
+    ("batch_size", {}, {"batch_size": 5}),
+    ("shuffle", {}, {"shuffle": False}),
+    ("seed", {}, {"seed": 1}),
+    ("evaluate_every", {}, {"evaluate_every": 3}),
+    ("another optimizer", {"optimizer": "Adam settings"}, {}),
+    ("another rule", {"rule": "WellTempered"}, {}),
+    ("another schedule", {"schedule": "ExponentialLR"}, {}),
+    ("another model", {"model": lambda: mg.Sequential(mg.Linear(4, 3), mg.Tanh())}, {}),
+    ("train was", {"train": lambda: data(7)}, {}),
+    ("train was", {"train": lambda: data(n=20)}, {}),
+]
+
+
+@pytest.mark.parametrize(("words", "parts", "options"), DIFFERENT)
+def test_another_run_is_refused(words, parts, options, tmp_path):
+    path = tmp_path / "a.npz"
+    Training(schedule="StepLR").stopped_at(5, checkpoint=path)
+    before = path.read_bytes()
+    other = Training(**{"schedule": "StepLR"} | parts)
+    state = other.state()
+    with pytest.raises(ValueError, match=words):
+        other.fit(checkpoint=path, resume=True, **options)
+    assert differences(state, other.state()) == []
+    assert path.read_bytes() == before
+
+
+def test_another_lr_is_refused_and_the_one_reached_is_not(tmp_path):
+    path = tmp_path / "a.npz"
+    run = Training()
+    run.stopped_at(5, checkpoint=path)
+    other = Training()
+    other.optimizer.lr = 0.001
+    with pytest.raises(ValueError, match="lr was 0.05 at its start"):
+        other.fit(checkpoint=path, resume=True)
+    run.fit(checkpoint=path, resume=True)  # the same objects go on, too
+    assert differences(run.state(), Training().fit().state()) == []
+
+
+def test_the_same_objects_go_on_after_an_error_with_a_schedule(tmp_path):
+    path = tmp_path / "a.npz"
+    run = Training("WellTempered", schedule="ExponentialLR steps").stopped_at(9, checkpoint=path)
+    run.fit(checkpoint=path, resume=True)
+    unbroken = Training("WellTempered", schedule="ExponentialLR steps").fit()
+    assert differences(run.state(), unbroken.state()) == []
+
+
+class Augmented(mg.data.Dataset):
+    """Its batches are noisy: it draws random numbers of its own."""
+
+    def batches(self, batch_size, rng=None):
+        for x, y in super().batches(batch_size, rng):
+            noise = self.noise.standard_normal(x.shape).astype(x.dtype)
+            yield x + to_device(noise, like=x), y
+
+
+@pytest.mark.parametrize("step", [3, 4, 6])
+def test_random_numbers_of_the_data_go_on(step, tmp_path):
+    def train():
+        plain = data()
+        noisy = Augmented(plain.x, plain.y, classes=3)
+        object.__setattr__(noisy, "noise", np.random.default_rng(4))
+        return noisy
+
+    if mg.backend.name() != "numpy":
+        pytest.skip("a data set that is moved to a device is made anew, without the attribute")
+    check(tmp_path / "a.npz", step, train=train)
+
+
+def test_frozen_layers_stay_frozen(tmp_path):
+    def freeze(history):
+        run.model.layers[0].frozen = True
+
+    path = tmp_path / "a.npz"
+    run = Training()
+    run.fit(callback=freeze)
+    unbroken = run
+    run = Training()
+
+    def freeze_and_stop(history):
+        freeze(history)
+        if history.epoch[-1] == 2:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run.fit(callback=freeze_and_stop, checkpoint=path)
+    run = Training()
+    run.fit(callback=freeze, checkpoint=path, resume=True)
+    assert run.model.layers[0].frozen
+    assert differences(unbroken.state(), run.state()) == []
+
+
+def test_the_last_files_are_kept(tmp_path):
+    path = tmp_path / "a.npz"
+    Training().fit(checkpoint=path, keep=3)
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert len(names) == 3
+    assert names[0].startswith("a.earlier-")
+    assert "a.npz" in names
+    earlier = tmp_path / names[0]
+    earlier.replace(path)
+    resumed = Training().fit(checkpoint=path, keep=3, resume=True)
+    assert differences(resumed.state(), Training().fit().state()) == []
+
+
+def test_arguments_without_a_checkpoint_are_refused():
+    for options in ({"resume": True}, {"every": 2}, {"keep": 2}):
+        with pytest.raises(ValueError, match="are for a checkpoint"):
+            Training().fit(**options)
+
+
+@pytest.mark.parametrize(
+    "every", [0, -1, 1.5, "", "often", "0 steps", "1.5 epochs", "steps 3", [1]]
+)
+def test_every_is_checked(every, tmp_path):
+    with pytest.raises(ValueError, match="every"):
+        Training().fit(checkpoint=tmp_path / "a.npz", every=every)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_an_error_before_the_first_step(tmp_path):
+    (tmp_path / "file").touch()
+    run = Training()
+    state = run.state()
+    with pytest.raises(OSError, match="file"):
+        run.fit(checkpoint=tmp_path / "file" / "a.npz")
+    assert differences(state, run.state()) == []
