@@ -121,6 +121,21 @@ def test_a_schedule_made_before_or_after_loading_gives_the_same_rates(case, path
         assert again == rates, when
 
 
+def test_a_schedule_that_was_not_given_is_saved_with_its_optimiser(path):
+    training = Training(schedule="ExponentialLR").fit()
+    mg.save(path, training.model, optimizer=training.optimizer)
+    new = Training(schedule="ExponentialLR")
+    mg.load(path, new.model, optimizer=new.optimizer)
+    assert (new.schedule.t, new.schedule.start) == (3, 0.05)
+    other = Training(schedule="StepLR")
+    state = other.state()
+    with pytest.raises(mg.CheckpointError, match="saved schedule is ExponentialLR"):
+        mg.load(path, other.model, optimizer=other.optimizer)
+    assert differences(state, other.state()) == []
+    mg.save(path, training.model, optimizer=mg.Adam(training.model, 0.1))
+    mg.load(path, new.model, optimizer=new.optimizer)
+
+
 def test_a_schedule_of_another_kind_begins_anew(path):
     training = Training(schedule="StepLR").fit()
     mg.save(path, training.model, optimizer=training.optimizer, schedule=training.schedule)

@@ -37,6 +37,7 @@ class Parts:
     def said(self) -> dict[str, str]:
         """Each part in words. Optimisers without their learning rate: that is state, it changes."""
         said = {name: repr(part) for name, part in self.given().items()}
+        said = {name: re.sub(r" at 0x[0-9a-fA-F]+", "", text) for name, text in said.items()}
         for name, place in (("optimizer", r"^(\w+\(.*?)"), ("rule", r"(\boptimizer=\w+\()")):
             if name in said:
                 said[name] = re.sub(place + r"\blr=[^,()]*(, )?", r"\1", said[name])
@@ -50,6 +51,9 @@ class Parts:
             for name, part in parts.items()
             if hasattr(part, "state_dict")
         }
+        if self.optimizer is not None and self.schedule is None:
+            # Its schedule goes on, too, whether it is made before the state is loaded or after.
+            state["schedule"] = self.optimizer.schedule_state()
         if self.model is not None:
             state["frozen"] = [i for i, layer in enumerate(self.model.modules()) if layer.frozen]
         streams = {name: dict(part.rng_state()) for name, part in _drawing(parts)}
@@ -89,6 +93,8 @@ class Parts:
             self.optimizer.load_state_dict(state["optimizer"], **options)
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
+        elif self.optimizer is not None:
+            self.optimizer.load_schedule_state(state["schedule"])
         streams = dict(state["random"])
         for name, part in _drawing(self.given()):
             if name in streams:

@@ -94,6 +94,9 @@ def write(
 ) -> None:
     """`save`, for parts. run: the position of `fit` in its run."""
     state = parts.state()
+    said = parts.said()
+    if isinstance(state.get("schedule"), dict):
+        said.setdefault("schedule", state["schedule"].pop("said", ""))
     if finite:
         try:
             parts.check_finite(state)
@@ -103,7 +106,7 @@ def write(
             ) from None
     arrays: dict[str, np.ndarray] = {}
     meta: dict[str, Any] = {"kind": KIND, "format": FORMAT, "versions": versions(parts)}
-    meta["said"] = parts.said()
+    meta["said"] = said
     for name, value in state.items():
         meta[name] = pack(value, name, arrays)
     if history is not None:
@@ -196,6 +199,10 @@ def read(path: str | Path) -> tuple[Checkpoint, dict[str, Any] | None]:
 def put(found: Checkpoint, parts: Parts, *, finite: bool = True, strict: bool = True) -> None:
     """Set the parts to what was read. CheckpointError if it does not fit, and nothing changes."""
     path = found.path
+    state = dict(found.state)
+    if parts.schedule is None:  # the optimiser must know whose state it is
+        said = found.said.get("schedule")
+        state["schedule"] = said and {**_a_dict(state.get("schedule")), "said": said}
     for name, part in parts.given().items():
         if name not in found.said:
             raise CheckpointError(f"{path} has no {name}: it was saved without one")
@@ -209,13 +216,9 @@ def put(found: Checkpoint, parts: Parts, *, finite: bool = True, strict: bool = 
         if hasattr(part, "state_dict") and not isinstance(found.state.get(name), dict):
             raise CheckpointError(f"{path} is damaged: the state of the {name} is missing")
     try:
-        parts.load(found.state, finite)
+        parts.load(state, finite)
     except Exception as error:  # the parts' own code has refused it
         raise CheckpointError(f"{path} does not fit: {_one_line(error)}") from error
-    if parts.optimizer is not None and parts.schedule is None and "schedule" in found.state:
-        parts.optimizer.load_schedule_state(
-            {**found.state["schedule"], "said": found.said["schedule"]}
-        )
 
 
 def versions(parts: Parts) -> dict[str, Any]:
