@@ -2,9 +2,9 @@
 
     python tests/benchmarks/checkpoints.py [--folder FOLDER] [--examples 20000] [--rounds 15]
 
-One save of LeNet with Adam's moments, in milliseconds, with and without the time that the disk needs
-(fsync). The file's size beside that of its arrays. Then LeNet learns for three epochs with the usual
-checkpoints (after each epoch, and each minute), and the seconds spent in saving are counted.
+One save of LeNet with Adam's moments, in milliseconds, with and without the time that the disk
+needs (fsync). The file's size beside that of its arrays. Then LeNet learns for three epochs with
+the usual checkpoints (after each epoch, and each minute), and the time of saving is counted.
 """
 
 import argparse
