@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from cases import layer_cases, optimizer_cases, schedule_cases
+from cases import layer_cases, optimizer_cases, rule_cases, schedule_cases
 from test_every_rule import batches, network, train, with_batch_norm
 
 import minigrad as mg
@@ -374,3 +374,130 @@ def test_numbers_that_are_not_finite_are_refused_if_one_says_so():
         wrong[f"1.{name}"] -= wrong[f"1.{name}"] + 1
         with pytest.raises(ValueError, match=f"1.{name} must not be negative"):
             net.load_state_dict(wrong)
+
+
+# ------------------------------------------------------------------ rules
+
+# What is taken although it was damaged, and why.
+MEANINGLESS = {
+    r"(guide/|rule/)*snr/.* with inf": "η = ∞: there is a signal and no noise",
+    r"(guide/|rule/)*mean/.* with -5": "a mean may be negative",
+    r"(guide/|rule/)*(weight|squares|batches)/.* of another dtype": "a number is a number",
+    r"(module|input)/\d+/(optimizer/)?lr of another dtype": "a number is a number",
+    r"(module|input)/\d+/(net|optimizer)/.*\.(W|b|gamma|beta|m|running_mean) with -5": (
+        "these may be negative"
+    ),
+    r"kept/.* with -5": "a gradient may be negative",
+    r"(updates|last_update) with 7": "a list of counts",
+    r"seed removed": "that of GuidedForwardGradient is always 0: it says nothing",
+    r"(updates|steps|last_update|.*num_batches_tracked|.*\.t) of another dtype": "whole numbers",
+}
+
+
+@pytest.mark.parametrize("case", **rule_cases)
+@pytest.mark.parametrize("make", [network, with_batch_norm])
+def test_a_rule_refuses_what_does_not_fit(case, make):
+    if make is with_batch_norm and not case.batch_norm:
+        pytest.skip("it refuses batch norm")
+    model = make()
+    rule = case.make(model)
+    train(rule, model, mg.SGD(model, 0.05), batches(5))
+    state = rule.state_dict()
+    legitimate = [*MEANINGLESS, *["empty"] * (not state)]
+    check_all(lambda given: rule.load_state_dict(model, given), rule.state_dict, state, legitimate)
+    for name in [name for name in state if name.split("/")[-1] == "rng"]:
+        for wrong in ("{}", "[]", "3", "{", str(state[name]).replace("PCG64", "PCG65"), NAN):
+            with pytest.raises((KeyError, ValueError)):
+                rule.load_state_dict(model, state | {name: wrong})
+            assert same(rule.state_dict(), state)
+    arrays = {key: np.asarray(value) for key, value in state.items()}
+    rule.load_state_dict(model, arrays)
+    assert same(rule.state_dict(), state)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("module/9/net/0.0.W", np.zeros((3, 3))),
+        ("module/x/net/0.0.W", np.zeros((3, 3))),
+        ("module/0", 1),
+        ("input/0/lr", 0.1),
+        ("kept/0/W", np.zeros((3, 3))),
+        ("frozen", [0]),
+        ("updates", [1, 2]),
+        ("updates", [1, 2, 3, 4]),
+        ("last_update", [1.0, 2.0, 3.0]),
+        ("last_update", [[1, 2, 3]]),
+    ],
+)
+def test_a_rule_in_blocks_knows_its_parts(name, wrong):
+    model = network()
+    rule = mg.rules.SyntheticGradients(model)
+    train(rule, model, mg.SGD(model, 0.05), batches(2))
+    state = rule.state_dict()
+    with pytest.raises((KeyError, ValueError), match=r"...."):
+        rule.load_state_dict(model, state | {name: wrong})
+    assert same(rule.state_dict(), state)
+
+
+def test_a_state_that_fits_the_wrapper_but_not_the_rule_inside_changes_neither():
+    model = network()
+    rule = mg.rules.GuidedForwardGradient(
+        mg.rules.WellTempered(mg.rules.SyntheticGradients(model), window=2)
+    )
+    train(rule, model, mg.SGD(model, 0.05), batches(3))
+    state = rule.state_dict()
+    other = mg.rules.GuidedForwardGradient(
+        mg.rules.WellTempered(mg.rules.SyntheticGradients(model), window=2)
+    )
+    fresh = other.state_dict()
+    last = [name for name in state if name.endswith(".v")][-1]
+    with pytest.raises(ValueError, match="must not be negative"):
+        other.load_state_dict(model, state | {last: state[last] - 1})
+    assert same(other.state_dict(), fresh)
+    other.load_state_dict(model, state)
+    assert same(other.state_dict(), state)
+
+
+def test_a_gate_that_raises_changes_nothing():
+    model = network()
+    rule = mg.rules.WellTempered(window=2)
+    train(rule, model, mg.SGD(model, 0.05), batches(3))
+
+    def broken(snr):
+        raise ArithmeticError("no gate")
+
+    other = mg.rules.WellTempered(gate=broken, window=2)
+    before = other.state_dict()
+    with pytest.raises(ArithmeticError):
+        other.load_state_dict(model, rule.state_dict())
+    assert same(other.state_dict(), before)
+
+
+def test_a_rule_that_diverged_goes_back_where_it_was():
+    """Its own state is not finite. It is as it was after an error, nevertheless."""
+    model = network()
+    rule = mg.rules.SyntheticGradients(model)
+    train(rule, model, mg.SGD(model, 0.05), batches(2))
+    good = rule.state_dict()
+    rule.modules[0].net.params["0.0.W"][0, 0] = NAN
+    before = rule.state_dict()
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        rule.load_state_dict(model, before)
+    assert same(rule.state_dict(), before)
+    rule.load_state_dict(model, good)
+    assert same(rule.state_dict(), good)
+    rule.modules[0].load_state_dict(
+        {k.removeprefix("module/0/"): v for k, v in before.items() if k.startswith("module/0/")}
+    )
+    assert same(rule.state_dict(), before)
+
+
+@pytest.mark.on_host
+def test_a_module_that_keeps_something_must_load_it():
+    class Half(mg.rules.Module):
+        def state_dict(self):
+            return {"mine": 3}
+
+    with pytest.raises(KeyError, match=r"Half has no load_state_dict\(state\) of its own"):
+        Half().load_state_dict({"mine": 3})

@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.backend import Array
 from minigrad.layers import Layer
 from minigrad.losses import Loss
+from minigrad.rules.loading import check_names
 from minigrad.streams import StreamsOfParts
 
 
@@ -45,9 +46,11 @@ class Rule(StreamsOfParts):
         return {}
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave. The next estimate is then the same."""
-        if state:
-            raise KeyError(f"{type(self).__name__} keeps nothing, this state has {sorted(state)}")
+        """Take over what `state_dict` gave. The next estimate is then the same.
+
+        After an error the rule must be as it was: check all of the state first.
+        """
+        check_names(self, state, (), ())
 
     def __repr__(self) -> str:
         """The call that makes such a rule, with every argument.

@@ -55,8 +55,10 @@ class Wrapper(Rule):
 
         A wrapper with a state of its own takes that out first, and gives the rest to `super()`.
         """
-        if unknown := sorted(name for name in state if not name.startswith(self.prefix)):
-            raise KeyError(f"{type(self).__name__} keeps nothing of its own, got {unknown}")
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a state is a dict from state_dict(), got {state!r:.60}")
+        if unknown := sorted(str(k) for k in state if not str(k).startswith(self.prefix)):
+            raise KeyError(f"{type(self).__name__} keeps nothing of its own, got {unknown[:5]}")
         inner = {name.removeprefix(self.prefix): value for name, value in state.items()}
         self.rule.load_state_dict(model, inner)
 

@@ -7,12 +7,13 @@ from contextlib import nullcontext
 from typing import Any
 
 from minigrad.backend import Array, array_module
-from minigrad.checks import not_negative, positive_int
+from minigrad.checks import count, not_negative, positive_int
 from minigrad.kernels.parts import WORTH_A_THREAD
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.base import Rule
 from minigrad.rules.forward.directions import DirectionSampler, StepDirections
+from minigrad.rules.loading import check_names
 from minigrad.rules.renamed import old_attribute
 from minigrad.threads import one_blas_thread
 
@@ -121,15 +122,14 @@ class Perturbation(ForwardRule):
 
         KeyError: the state is another rule's. ValueError: it is of another seed.
         """
-        if missing := {"seed", "steps"} - state.keys():
-            raise KeyError(
-                f"this is no state of a {type(self).__name__}: {sorted(missing)} missing"
-            )
-        if any(name.startswith("guide/") for name in state):
+        if isinstance(state, Mapping) and any(str(name).startswith("guide/") for name in state):
             raise KeyError("the state has a guide's part, this rule has no guide")
-        if int(state["seed"]) != self.seed:
-            raise ValueError(f"the state is of seed {int(state['seed'])}, this rule of {self.seed}")
-        self.steps = int(state["steps"])
+        check_names(self, state, ("seed", "steps"), ())
+        seed = count("seed", state["seed"])
+        steps = count("steps", state["steps"])
+        if seed != self.seed:
+            raise ValueError(f"the state is of seed {seed}, this rule of {self.seed}")
+        self.steps = steps
 
 
 def above_zero(name: str, value: float | None) -> float | None:

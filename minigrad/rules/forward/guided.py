@@ -7,11 +7,13 @@ from math import sqrt
 from typing import Any
 
 from minigrad.backend import Array, array_module
+from minigrad.checks import count
 from minigrad.layers import Layer, holding
 from minigrad.losses import Loss
 from minigrad.rules.base import Rule
 from minigrad.rules.forward.base import ForwardRule
 from minigrad.rules.forward.directions import squared_norm
+from minigrad.rules.loading import check_names
 from minigrad.rules.sharing import shared, summed
 from minigrad.rules.wrapper import Wrapper, a_rule
 
@@ -81,11 +83,15 @@ class GuidedForwardGradient(ForwardRule, Wrapper):
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave. KeyError for another rule's state."""
-        if "steps" not in state:
-            raise KeyError("this is no state of a GuidedForwardGradient: ['steps'] missing")
-        inner = {name: value for name, value in state.items() if name not in ("seed", "steps")}
-        super().load_state_dict(model, inner)
-        self.steps = int(state["steps"])
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a state is a dict from state_dict(), got {state!r:.60}")
+        own = {k: v for k, v in state.items() if not str(k).startswith(self.prefix)}
+        check_names(self, own, ("steps",), ("seed",))
+        if (seed := count("seed", own.get("seed", 0))) != 0:
+            raise ValueError(f"seed is always 0 in the state of this rule, got {seed}")
+        steps = count("steps", own["steps"])
+        super().load_state_dict(model, {k: v for k, v in state.items() if k not in own})
+        self.steps = steps
 
 
 def _tangent(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from minigrad.backend import Array
+from minigrad.checks import count
+from minigrad.generators import same_kind, set_to
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.base import Rule
+from minigrad.rules.loading import check_names, check_settings, counts, generator_from
 from minigrad.rules.renamed import old_attribute
 from minigrad.rules.synthetic.blocks import Block
 from minigrad.rules.synthetic.interfaces import InterfaceReport
-from minigrad.rules.synthetic.modules import InputModule, Module
+from minigrad.rules.synthetic.modules import InputModule, Module, Trained
 from minigrad.rules.synthetic.sweeps import DecoupledNetwork
 from minigrad.streams import RandomStreams
 
@@ -31,6 +34,7 @@ class BlockRule(Rule):
     """
 
     mode = ""
+    _own_names: tuple[str, ...] = ()  # names in the state of a class, beside those of all
 
     def __init__(
         self,
@@ -138,34 +142,57 @@ class BlockRule(Rule):
         self._check_model(model)
         before = self.state_dict()
         try:
-            self._load(state)
-        except Exception:
-            self._load(before)
+            self._load(state, finite=True)
+        except BaseException:
+            self._load(before, finite=False)
             raise
 
-    def _load(self, state: Mapping[str, Any]) -> None:
-        needed = {"settings", "steps", "updates", "last_update", "rng"}
-        if missing := needed - state.keys():
-            name = type(self).__name__
-            raise KeyError(f"this is no state of {name}: {sorted(missing)} missing")
-        if (settings := str(state["settings"])) != self._settings():
-            raise ValueError(f"the state was made with {settings}, not {self._settings()}")
-        parts: Parts = {}
-        for full, value in state.items():
-            kind, number, key = (*full.split("/", 2), "", "")[:3]
-            if key:
-                parts.setdefault((kind, int(number)), {})[key] = value
+    def _load(self, state: Mapping[str, Any], finite: bool) -> None:
+        needed = ("settings", "steps", "updates", "last_update", "rng")
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a state is a dict from state_dict(), got {state!r:.60}")
+        own = {k: v for k, v in state.items() if "/" not in str(k)}
+        check_names(self, own, needed, self._own_names)
+        check_settings(state["settings"], self._settings())
         net = self.decoupled
+        steps = count("steps", state["steps"])
+        updates = counts("updates", state["updates"], len(net.blocks))
+        last_update = counts("last_update", state["last_update"], len(net.blocks))
+        rng = generator_from("rng", state["rng"])
+        parts = self._parts_of(state)
+        self._load_parts(parts, state, finite)
         for kind, modules in self._kinds():
             for i, module in enumerate(modules):
-                module.load_state_dict(parts.get((kind, i), {}))
-        self._load_parts(parts, state)
-        net.steps = int(state["steps"])
-        net.updates = [int(n) for n in state["updates"]]
-        net.last_update = [int(n) for n in state["last_update"]]
-        net.rng.bit_generator.state = json.loads(str(state["rng"]))
+                part = parts.get((kind, i), {})
+                if isinstance(module, Trained):
+                    module.load_state_dict(part, finite=finite)
+                else:
+                    module.load_state_dict(part)
+        net.steps = steps
+        net.updates = updates
+        net.last_update = last_update
+        if same_kind(net.rng, rng):
+            set_to(net.rng, rng)
+        else:
+            net.rng = cast("np.random.Generator", rng)
 
-    def _load_parts(self, parts: Parts, state: Mapping[str, Any]) -> None:
+    def _parts_of(self, state: Mapping[str, Any]) -> Parts:
+        """The entries "module/0/name", by kind and number. KeyError for what is not here."""
+        sizes = {kind: len(modules) for kind, modules in self._kinds()} | self._more_parts()
+        parts: Parts = {}
+        for full, value in state.items():
+            if "/" in full:
+                kind, number, key = (*full.split("/", 2), "", "")[:3]
+                if not key or not number.isdecimal() or int(number) >= sizes.get(kind, 0):
+                    raise KeyError(f"{full!r} in the state fits no part of {type(self).__name__}")
+                parts.setdefault((kind, int(number)), {})[key] = value
+        return parts
+
+    def _more_parts(self) -> dict[str, int]:
+        """{kind: how many there are at most} of what a rule keeps beside its modules."""
+        return {}
+
+    def _load_parts(self, parts: Parts, state: Mapping[str, Any], finite: bool) -> None:
         """Take over what a rule keeps beside its modules."""
 
     def _settings(self) -> str:

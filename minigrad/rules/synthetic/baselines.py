@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from minigrad import backend
 from minigrad.backend import Array
 from minigrad.checks import positive_int
 from minigrad.layers import Layer
 from minigrad.losses import Loss
+from minigrad.rules.loading import check_finite, counts, fitting_array
 from minigrad.rules.synthetic.base import BlockRule, Parts
 from minigrad.rules.synthetic.blocks import split, split_or_whole
 
@@ -27,6 +26,7 @@ class StaleGradients(BlockRule):
     """
 
     mode = "stale"
+    _own_names = ("frozen",)
 
     def __init__(self, model: Layer, every: int = 10, interfaces: Sequence[int] | None = None):
         """
@@ -66,14 +66,24 @@ class StaleGradients(BlockRule):
             state["frozen"] = frozen  # layers whose backward leaves no gradient
         return state
 
-    def _load_parts(self, parts: Parts, state: Mapping[str, Any]) -> None:
-        self.kept = []
-        if int(state["steps"]):
-            frozen = {int(i) for i in state.get("frozen", [])}
-            self.kept = [
-                {} if i in frozen else _kept(parts.get(("kept", i), {}), leaf)
-                for i, leaf in enumerate(self._leaves())
-            ]
+    def _more_parts(self) -> dict[str, int]:
+        return {"kept": len(self._leaves())}
+
+    def _load_parts(self, parts: Parts, state: Mapping[str, Any], finite: bool) -> None:
+        leaves = self._leaves()
+        frozen = set(counts("frozen", state["frozen"])) if "frozen" in state else set()
+        given = {i for kind, i in parts if kind == "kept"}
+        if frozen & given or any(i >= len(leaves) or not leaves[i].params for i in frozen):
+            raise ValueError(f"frozen: {sorted(frozen)} are not layers without a kept gradient")
+        if not any(counts("last_update", state["last_update"])):  # none was computed so far
+            if frozen or given:
+                raise KeyError("the state has kept gradients, but no step in which they were made")
+            self.kept = []
+            return
+        self.kept = [
+            {} if i in frozen else _kept(parts.get(("kept", i), {}), leaf, finite)
+            for i, leaf in enumerate(leaves)
+        ]
 
     def _words(self) -> dict[str, Any]:
         return super()._words() | {"every": self.every}
@@ -111,16 +121,17 @@ class TopLayerOnly(BlockRule):
         return value
 
 
-def _kept(grads: Mapping[str, Any], leaf: Layer) -> dict[str, Array]:
+def _kept(grads: Mapping[str, Any], leaf: Layer, finite: bool) -> dict[str, Array]:
     """A layer's kept gradients, copied to where its parameters are."""
     if grads.keys() != leaf.params.keys():
         raise KeyError(
             f"{leaf!r} needs kept gradients of {sorted(leaf.params)}, the state has {sorted(grads)}"
         )
+    kept = {}
     for name, param in leaf.params.items():
-        if np.shape(grads[name]) != param.shape:
-            raise ValueError(
-                f"kept gradient of {name} of {leaf!r}: expected shape {param.shape}, got "
-                f"{np.shape(grads[name])}"
-            )
-    return {k: backend.to_device(np.array(v), leaf.params[k]) for k, v in grads.items()}
+        what = f"kept gradient of {name} of {leaf!r}"
+        array = fitting_array(what, grads[name], param.shape, param.dtype)
+        if finite:
+            check_finite(what, array)
+        kept[name] = backend.to_device(array.copy(), param)
+    return kept

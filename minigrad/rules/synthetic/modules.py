@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, array_module
-from minigrad.checks import positive_int
+from minigrad.checks import not_negative, number, positive_int
 from minigrad.layers import (
     BatchNorm1d,
     BatchNorm2d,
@@ -52,7 +52,12 @@ class Module(StreamsOfParts):
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Take over what `state_dict` gave. After an error the module must be as it was."""
+        if state:
+            raise KeyError(
+                f"{type(self).__name__} has no load_state_dict(state) of its own, and keeps "
+                f"nothing; this state has {sorted(map(str, state))[:5]}"
+            )
 
 
 class Trained(Module):
@@ -70,10 +75,25 @@ class Trained(Module):
         state = _prefixed("net/", self.net.state_dict())
         return state | _prefixed("optimizer/", self.optimizer.state_dict()) | {"lr": self.lr}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.net.load_state_dict(_below("net/", state))
-        self.optimizer.load_state_dict(_below("optimizer/", state))
-        self.lr = float(state["lr"])
+    def load_state_dict(self, state: Mapping[str, Any], *, finite: bool = False) -> None:
+        """Take over what `state_dict` gave. After an error the module is as it was.
+
+        finite=True: refuse numbers that are NaN or infinite.
+        """
+        known = ("net/", "optimizer/")
+        unknown = [name for name in state if name != "lr" and not str(name).startswith(known)]
+        if unknown or "lr" not in state:
+            what = f"no {unknown[:5]}" if unknown else "an lr, which is missing"
+            raise KeyError(f"this is no state of a {type(self).__name__}: it has {what}")
+        lr = not_negative("lr", number("lr", state["lr"]))
+        before = self.net.state_dict()
+        self.net.load_state_dict(_below("net/", state), finite=finite)
+        try:
+            self.optimizer.load_state_dict(_below("optimizer/", state), finite=finite)
+        except BaseException:
+            self.net.load_state_dict(before)
+            raise
+        self.lr = lr
 
 
 class GradientModule(Trained):

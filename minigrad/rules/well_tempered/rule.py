@@ -11,17 +11,18 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array, array_module
-from minigrad.checks import positive_int
+from minigrad.checks import count, positive_int
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
+from minigrad.rules.loading import check_settings
 from minigrad.rules.renamed import old_attribute, renamed
 from minigrad.rules.sharing import shared, summed
 from minigrad.rules.well_tempered.gates import GATES, Gate
 from minigrad.rules.well_tempered.moments import Moments
 from minigrad.rules.well_tempered.signal_to_noise import PER, SignalToNoise
-from minigrad.rules.well_tempered.state import STATE, fitting
+from minigrad.rules.well_tempered.state import parts_of
 from minigrad.rules.wrapper import Wrapper
 
 
@@ -194,18 +195,20 @@ class WellTempered(Wrapper):
 
     def _measure(self) -> None:
         if self.model is not None:
-            self._set(SignalToNoise.of(self.model, self._moments, self.per, self.unbiased))
+            measured = SignalToNoise.of(self.model, self._moments, self.per, self.unbiased)
+            self.measured = measured
+            self._gates = self._gates_of(measured)
 
-    def _set(self, measured: SignalToNoise) -> None:
+    def _gates_of(self, measured: SignalToNoise) -> dict[str, Array]:
         """Gates f(η), and 1 for dead weights."""
-        self.measured = measured
         gate = self.gate if callable(self.gate) else GATES[self.gate]
-        self._gates = {}
+        gates = {}
         for key, snr in measured.snr.items():
             xp = array_module(snr)
             with np.errstate(over="ignore"):  # η² may overflow where there is almost no noise
                 f = xp.where(measured.dead[key], 1.0, gate(snr))
-            self._gates[key] = f.astype(snr.dtype)
+            gates[key] = f.astype(snr.dtype)
+        return gates
 
     def _apply(self) -> None:
         """grads ← f(η) grads, where η is known."""
@@ -237,19 +240,14 @@ class WellTempered(Wrapper):
         All is checked before anything changes. KeyError: something is missing, or fits no parameter
         of the model. ValueError: another shape, or measured with other settings.
         """
-        if missing := {"settings", "steps", "examples"} - state.keys():
-            raise KeyError(f"this is no state of a WellTempered rule: {sorted(missing)} missing")
-        if (settings := str(state["settings"])) != self._settings():
-            raise ValueError(f"the state was measured with {settings}, not {self._settings()}")
-        params = model.params
-        parts: dict[str, dict[str, Any]] = {kind: {} for kind in STATE}
-        inner: dict[str, Any] = {}
-        for full, value in state.items():
-            kind, _, key = full.partition("/")
-            if kind == "rule":
-                inner[full] = value
-            elif key:
-                parts[kind][key] = fitting(full, value, params.get(key), kind in STATE[:4])
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a state is a dict from state_dict(), got {state!r:.60}")
+        inner = {k: v for k, v in state.items() if str(k).startswith(self.prefix)}
+        own = {k: v for k, v in state.items() if k not in inner}
+        parts = parts_of(self, own, model)
+        check_settings(own["settings"], self._settings())
+        steps = count("steps", own["steps"])
+        examples = count("examples", own["examples"])
         moments = {}
         for key, mean in parts["mean"].items():
             m = moments[key] = Moments(self.decay or 1.0)
@@ -257,14 +255,19 @@ class WellTempered(Wrapper):
             m.sum = parts["sum"][key]
             m.weight = parts["weight"][key]
             m.squares = parts["squares"][key]
+        measured = None
+        gates: dict[str, Array] = {}
+        if parts["snr"]:
+            snr, dead, batches = (parts[kind] for kind in ("snr", "dead", "batches"))
+            measured = SignalToNoise(snr, dead, batches, self.unbiased)
+            gates = self._gates_of(measured)  # a gate of one's own may raise
         super().load_state_dict(model, inner)
         self._begin(model)
         self._moments = moments
-        self._steps = int(state["steps"])
-        self._examples = int(state["examples"])
-        if parts["snr"]:
-            snr, dead, batches = (parts[kind] for kind in ("snr", "dead", "batches"))
-            self._set(SignalToNoise(snr, dead, batches, self.unbiased))
+        self._steps = steps
+        self._examples = examples
+        self.measured = measured
+        self._gates = gates
 
     @property
     def snr(self) -> dict[str, Array]:

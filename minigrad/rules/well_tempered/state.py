@@ -8,20 +8,52 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array
+from minigrad.checks import number
+from minigrad.layers import Layer
+from minigrad.rules.loading import check_finite, check_names, fitting_array
 
-STATE = ("snr", "dead", "mean", "sum", "batches", "weight", "squares")  # arrays first
+MEASURED = ("snr", "dead", "batches")  # of the last window
+SUMS = ("mean", "sum", "weight", "squares")  # of the present one
+NUMBERS = ("batches", "weight", "squares")  # the others are arrays
 
 
-def fitting(name: str, value: Any, like: Array | None, is_array: bool) -> Any:
-    """Check one value of a state: returns a number, or a copy of the array where `like` is."""
-    if like is None:
-        raise KeyError(f"{name!r} is of no parameter of the model")
-    if not is_array:
+def parts_of(owner: object, state: Any, model: Layer) -> dict[str, dict[str, Any]]:
+    """{kind: {parameter: array or number}}, each checked and copied to the parameter's device."""
+    plain = {name for name in state if str(name).partition("/")[0] not in (*MEASURED, *SUMS)}
+    check_names(owner, dict.fromkeys(plain, 0), ("settings", "steps", "examples"), ())
+    params = dict(model.params)
+    parts: dict[str, dict[str, Any]] = {kind: {} for kind in (*MEASURED, *SUMS)}
+    for full, value in state.items():
+        if full not in plain:
+            kind, _, key = full.partition("/")
+            if key not in params:
+                raise KeyError(f"{full!r} is of no parameter of the model")
+            parts[kind][key] = fitting(full, kind, value, params[key])
+    for kinds in (MEASURED, SUMS):
+        names = set().union(*(parts[kind] for kind in kinds))
+        for kind in kinds:
+            if missing := sorted(names - parts[kind].keys()):
+                raise KeyError(f"the state has no {kind}/{missing[0]}")
+    return parts
+
+
+def fitting(name: str, kind: str, value: Any, like: Array) -> Any:
+    """One value of a state, if it fits: a number, or a copy of the array where `like` is."""
+    if kind in NUMBERS:
+        value = number(name, value)
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{name} must be a number above 0, got {value!r}")
         return float(value)
-    value = np.array(value)
-    small = value.ndim == like.ndim and all(
-        a in (1, b) for a, b in zip(value.shape, like.shape, strict=True)
-    )
-    if not (value.shape == like.shape or (small and name.startswith("snr/"))):
-        raise ValueError(f"{name}: expected shape {like.shape}, got {value.shape}")
-    return backend.to_device(value, like)
+    array = backend.to_host(value)
+    shape = like.shape
+    if kind == "snr" and array.ndim == like.ndim:  # weights may share one η
+        shape = tuple(1 if a == 1 else b for a, b in zip(array.shape, like.shape, strict=True))
+    dtype = {"snr": like.dtype, "dead": "bool"}.get(kind, "float64")
+    array = fitting_array(name, array, shape, dtype)
+    if kind == "snr" and np.isnan(array).any():  # η = ∞: there is a signal and no noise
+        raise ValueError(f"{name} has numbers that are NaN: the training had diverged")
+    if kind != "snr":
+        check_finite(name, array)
+    if kind in ("snr", "sum") and (array < 0).any():
+        raise ValueError(f"{name} must not be negative, and has numbers below 0")
+    return backend.to_device(array.copy(), like)

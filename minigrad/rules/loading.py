@@ -1,0 +1,67 @@
+"""Checks of a rule's saved state. Each raises an error that says what does not fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad import backend
+from minigrad.generators import Known, restored
+
+
+def check_names(owner: object, state: Any, needed: Collection[str], known: Collection[str]) -> None:
+    """KeyError unless the state has all `needed` names, and no others than the `known`."""
+    who = type(owner).__name__
+    if not isinstance(state, Mapping):
+        raise TypeError(f"{who}: a state is a dict from state_dict(), got {state!r:.60}")
+    if missing := sorted(set(needed) - state.keys()):
+        raise KeyError(f"this is no state of a {who}: {missing} missing")
+    if unknown := sorted(map(str, state.keys() - set(needed) - set(known))):
+        raise KeyError(f"this is no state of a {who}, which has no {unknown[:5]}")
+
+
+def check_settings(given: Any, own: str) -> None:
+    """ValueError if a state was made with other settings."""
+    if (settings := str(given)) != own:
+        raise ValueError(f"the state was made with {settings:.300}, not {own}")
+
+
+def counts(name: str, values: Any, size: int | None = None) -> list[int]:
+    """Whole numbers >= 0 as a list. `size` is how many there must be; None: any number."""
+    array = np.asarray(values) if isinstance(values, list | tuple | np.ndarray) else None
+    if array is None or array.ndim != 1 or array.dtype.kind not in "iu" or (array < 0).any():
+        raise ValueError(f"{name} must be a list of whole numbers >= 0, got {values!r:.60}")
+    if size is not None and len(array) != size:
+        raise ValueError(f"{name} must have {size} numbers, got {len(array)}")
+    return [int(value) for value in array]
+
+
+def fitting_array(name: str, value: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array on the host. ValueError unless it has this shape and dtype."""
+    array = backend.to_host(value)
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    if array.dtype != np.dtype(dtype):
+        raise ValueError(f"{name}: expected {np.dtype(dtype)}, got {array.dtype}")
+    return array
+
+
+def check_finite(name: str, array: np.ndarray) -> None:
+    """ValueError if a number of the array is NaN or infinite."""
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has numbers that are NaN or infinite: the training had diverged")
+
+
+def generator_from(name: str, text: Any) -> Known:
+    """A NumPy generator from its state as JSON."""
+    text = text.item() if getattr(text, "shape", None) == () else text
+    try:
+        state = json.loads(text)
+    except (TypeError, ValueError):
+        state = None
+    if not isinstance(state, dict):
+        raise ValueError(f"{name} must be the state of a generator as JSON, got {text!r:.60}")
+    return restored({"kind": "numpy.Generator"} | state, name)
