@@ -355,6 +355,26 @@ def test_processes_of_blocks_inside_processes_of_runs(out, n_jobs):
     assert [row["results"] for row in results.rows] == [row["results"] for row in expected.rows]
 
 
+@POSIX
+@pytest.mark.slow
+def test_a_worker_of_a_cluster_that_dies_is_a_failure_of_its_run(out):
+    distributed = pytest.importorskip("distributed", reason='needs pip install "minigrad[cluster]"')
+
+    def run(seed, lr):
+        if seed == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if seed == 2:
+            sys.exit(3)
+        return {"validation_loss": lr}
+
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options) as local, distributed.Client(local):
+        results = search.grid(run, {"lr": [1.0]}, seeds=range(5), out=out, executor="dask")
+    assert [row["status"] for row in results.rows] == ["done", "failed", "failed", "done", "done"]
+    assert results.rows[1]["error"].startswith("WorkerDied: each of the workers")
+    assert len(lines(out)) == 5
+
+
 # Large arrays go to the processes in a file that they share.
 
 

@@ -124,6 +124,15 @@ def is_loky(executor: str | None) -> bool:
     return isinstance(_active(executor)[0], parallel.LokyBackend)
 
 
+def dask_client(executor: str | None) -> Any:
+    """The client of the Dask cluster that does the runs. None if something else does them."""
+    active = _active(executor)[0]
+    if type(active).__name__ != "DaskDistributedBackend":
+        return None
+    active.effective_n_jobs(-1)  # TimeoutError, with advice, if the cluster has no workers
+    return active.client
+
+
 def _active(executor: str | None) -> tuple[Any, int | None]:
     """joblib's object for this executor, and the n_jobs of joblib.parallel_config."""
     import joblib

@@ -11,12 +11,14 @@ from typing import Any
 
 from minigrad import backend
 from minigrad.checks import positive_int, renamed
+from minigrad.search import cluster, workers
 from minigrad.search.arguments import (
     check_file,
     check_run,
     checked_axes,
     checked_jobs,
     checked_seeds,
+    dask_client,
     is_loky,
 )
 from minigrad.search.fingerprint import Fingerprint
@@ -25,7 +27,6 @@ from minigrad.search.results import LOSS, Results, why_failed
 from minigrad.search.reuse import taken
 from minigrad.search.row import key
 from minigrad.search.task import carry_out, carry_out_in_a_worker, limited
-from minigrad.search.workers import carried_out
 
 
 @renamed(jobs="n_jobs", workers="executor", threads="threads_per_run")
@@ -124,7 +125,11 @@ def _carried_out(
             yield row
         return
     if n_jobs is not None and is_loky(executor):
-        yield from carried_out(run, todo, n_jobs, threads_per_run)
+        yield from workers.carried_out(run, todo, n_jobs, threads_per_run)
+        return
+    client = dask_client(executor)
+    if client is not None:
+        yield from cluster.carried_out(client, run, todo, threads_per_run)
         return
     import joblib
 

@@ -67,6 +67,12 @@ def ended(row: dict[str, Any], started: float) -> dict[str, Any]:
     }
 
 
+def died(task: dict[str, Any], why: str, started: float, number: int) -> dict[str, Any]:
+    """The row of a run that ended its process, which used this number of threads."""
+    row = {"settings": task["settings"], "seed": task["seed"], "status": "failed", "results": {}}
+    return ended(row | {"error": f"WorkerDied: {why}"}, started) | {"threads": number}
+
+
 def _said(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"

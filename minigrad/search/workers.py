@@ -16,7 +16,7 @@ from typing import Any
 
 from minigrad import backend
 from minigrad.search.parcel import Parcel, joblibs
-from minigrad.search.task import carry_out_in_a_worker, ended
+from minigrad.search.task import carry_out_in_a_worker, died
 
 # What other libraries read when a process starts: BLAS, OpenMP, Numba, ...
 LIMITS = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB", "NUMBA", "NUMEXPR")
@@ -71,16 +71,7 @@ def carried_out(
                             "a process for the runs ended before its first run; the runs that "
                             "ended are in the file: make the same call again, or take n_jobs=1"
                         ) from error
-                    row = ended(
-                        {
-                            "settings": task["settings"],
-                            "seed": task["seed"],
-                            "status": "failed",
-                            "results": {},
-                            "error": f"WorkerDied: {_why(error)}",
-                        },
-                        started,
-                    ) | {"threads": threads_per_run}
+                    row = died(task, _why(error), started, threads_per_run)
                     pools.remove(pool)
                     pool.shutdown(kill_workers=True)
                     if waiting:
