@@ -306,3 +306,18 @@ def test_a_place_that_cannot_be_written_is_an_error_before_the_first_step(tmp_pa
     with pytest.raises(OSError, match="file"):
         run.fit(checkpoint=tmp_path / "file" / "a.npz")
     assert differences(state, run.state()) == []
+
+
+@pytest.mark.on_host
+@pytest.mark.parametrize("name", ["test", "validation"])
+def test_a_history_goes_on_with_the_same_sets(name):
+    """Otherwise its lists are of different lengths, and cannot be loaded."""
+    run = Training()
+    arguments = run.model, run.loss, run.rule, run.optimizer, run.train
+    how = {"epochs": 1, "batch_size": 6}
+    history = mg.fit(*arguments, **how)
+    with pytest.raises(ValueError, match=f"go on without a {name} set"):
+        mg.fit(*arguments, history=history, **how, **{name: data(3)})
+    history = mg.fit(*arguments, **how, **{name: data(3)})
+    with pytest.raises(ValueError, match=f"go on with a {name} set"):
+        mg.fit(*arguments, history=history, **how)
