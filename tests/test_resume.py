@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import random
 
 import numpy as np
 import pytest
@@ -246,6 +247,23 @@ def test_random_numbers_of_the_data_go_on(step, tmp_path):
     if mg.backend.name() != "numpy":
         pytest.skip("a data set that is moved to a device is made anew, without the attribute")
     check(tmp_path / "a.npz", step, train=train)
+
+
+class CommonNoise(mg.ReLU):
+    """It draws from the generators that all of a program share."""
+
+    def forward(self, x, train=True):
+        noise = to_device(np.random.rand(*x.shape).astype(x.dtype), like=x)  # noqa: NPY002
+        return super().forward(x + random.random() * noise, train)
+
+
+def test_the_common_generators_go_on(tmp_path):
+    def model():
+        np.random.seed(3)  # noqa: NPY002
+        random.seed(4)
+        return mg.Sequential(mg.Linear(4, 5, seed=0), CommonNoise(), mg.Linear(5, 3, seed=1))
+
+    check(tmp_path / "a.npz", 6, model=model)
 
 
 def test_frozen_layers_stay_frozen(tmp_path):
