@@ -49,7 +49,19 @@ from minigrad.layers import (
     Softmax,
     Tanh,
 )
-from minigrad.losses import BCELoss, CrossEntropyLoss, Loss, MSELoss, NLLLoss
+from minigrad.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    Loss,
+    MSELoss,
+    MultiMarginLoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 from minigrad.optim import SGD, Adam, ExponentialLR, MultiStepLR, StepLR
 from minigrad.train import fit
 from minigrad.version import __version__
@@ -58,6 +70,7 @@ __all__ = [
     "SGD",
     "Adam",
     "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "Checkpoint",
@@ -68,17 +81,22 @@ __all__ = [
     "ExponentialLR",
     "Flatten",
     "History",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
     "Layer",
     "Linear",
     "LogSoftmax",
     "Loss",
     "MSELoss",
     "MaxPool2d",
+    "MultiMarginLoss",
     "MultiStepLR",
     "NLLLoss",
     "ReLU",
     "Sequential",
     "Sigmoid",
+    "SmoothL1Loss",
     "Softmax",
     "StepLR",
     "Tanh",

@@ -14,6 +14,8 @@ def evaluate(
 ) -> tuple[float, float]:
     """(loss, accuracy), means over all examples of the set, in evaluation mode.
 
+    A loss with reduction="sum" is a sum over all examples.
+
     model       a layer or a network
     loss        a Loss, such as CrossEntropyLoss()
     dataset     a Dataset. It is copied to the model's device if necessary
@@ -34,12 +36,16 @@ def _evaluate(
         raise ValueError("cannot evaluate on an empty data set")
     dataset = dataset.placed(a_parameter(model))
     total = 0.0
+    sizes: float = 0
+    size = getattr(loss, "size", len)  # a loss of another kind may have none
     correct = 0
     clean = 0
     at = 0
     for x, y in dataset.batches(batch_size):
         output = model.forward(x, train=False)
-        total += loss.forward(output, y) * len(y)
+        weight = size(y)
+        total += loss.forward(output, y) * weight
+        sizes += weight
         read = output.argmax(axis=1)
         correct += int((read == y).sum())
         if dataset.noisy:
@@ -48,7 +54,8 @@ def _evaluate(
     model.drop_cache()
     loss.cache = None
     clean = clean if dataset.noisy else correct
-    return total / len(dataset), correct / len(dataset), clean / len(dataset)
+    value = total if getattr(loss, "reduction", "mean") == "sum" else total / sizes
+    return value, correct / len(dataset), clean / len(dataset)
 
 
 SETS = ("train", "test", "validation")

@@ -5,7 +5,7 @@ while it has none. `twin` is the same function in PyTorch, given the layer after
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -256,12 +256,20 @@ rule_cases = {"argvalues": RULES, "ids": lambda case: case.name.replace(" ", "-"
 
 @dataclass(frozen=True)
 class LossCase:
-    """How to make a loss, its output and target, and PyTorch's loss of the same name."""
+    """How to make a loss, its output and target, and PyTorch's loss of the same name.
+
+    curved   whether the gradient changes with the output
+    """
 
     name: str
-    make: Callable[[], mg.Loss]
+    kind: type[mg.Loss]
     output: Callable[..., np.ndarray]
     target: Callable[..., np.ndarray]
+    options: dict[str, object] = field(default_factory=dict)
+    curved: bool = True
+
+    def make(self):
+        return self.kind(**self.options)
 
     def batch(self, rng, dtype="float64", n=4):
         output, target = self.output(rng, n).astype(dtype), self.target(rng, n)
@@ -269,41 +277,128 @@ class LossCase:
             target = target.astype(dtype)
         return mg.backend.to_device(output), mg.backend.to_device(target)
 
-    def twin(self):
-        from torch import nn
+    def twin(self, **options):
+        import torch
 
-        return getattr(nn, type(self.make()).__name__)()
+        given = {
+            name: torch.tensor(value, dtype=torch.float64) if isinstance(value, list) else value
+            for name, value in (self.options | options).items()
+        }
+        return getattr(torch.nn, self.kind.__name__)(**given)
 
 
-def _log_softmax(rng, n):
-    z = rng.standard_normal((n, 3))
+def _log_softmax(rng, n, *places):
+    z = rng.standard_normal((n, 3, *places))
     return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+def _numbers(rng, n):
+    return rng.standard_normal((n, 3))
+
+
+def _logits(rng, n):
+    return 3 * rng.standard_normal((n, 3))
 
 
 def _labels(rng, n):
     return rng.integers(0, 3, n)
 
 
+def _some_labels(rng, n):
+    """Labels of which 2 does not count. The first one does."""
+    return np.arange(n) % 3
+
+
+def _probabilities(rng, n):
+    return np.exp(_log_softmax(rng, n))
+
+
+def _inside(rng, n):
+    return rng.uniform(0.1, 0.9, (n, 3))
+
+
 def _targets(rng, n):
     return rng.random((n, 3))
 
 
+def _images(rng, n):
+    return rng.standard_normal((n, 3, 2, 2))
+
+
+def _labels_of_places(rng, n):
+    """Labels of which 1 does not count, (n, 2, 2). The first one does."""
+    labels = rng.integers(0, 3, (n, 2, 2))
+    labels[:, 0, 0] = 2
+    return labels
+
+
+W = [0.5, 2.0, 1.25]
+CE, NLL = mg.CrossEntropyLoss, mg.NLLLoss
 LOSSES = [
+    LossCase("CrossEntropyLoss", CE, _numbers, _labels),
+    LossCase("CrossEntropyLoss sum", CE, _numbers, _labels, {"reduction": "sum"}),
+    LossCase("CrossEntropyLoss weight", CE, _numbers, _labels, {"weight": W}),
+    LossCase("CrossEntropyLoss ignore", CE, _numbers, _some_labels, {"ignore_index": 2}),
+    LossCase("CrossEntropyLoss smoothing", CE, _numbers, _labels, {"label_smoothing": 0.2}),
+    LossCase("CrossEntropyLoss probabilities", CE, _numbers, _probabilities),
     LossCase(
-        "CrossEntropyLoss", mg.CrossEntropyLoss, lambda r, n: r.standard_normal((n, 3)), _labels
+        "CrossEntropyLoss places",
+        CE,
+        _images,
+        _labels_of_places,
+        {"weight": W, "ignore_index": 1, "label_smoothing": 0.1},
     ),
-    LossCase("NLLLoss", mg.NLLLoss, _log_softmax, _labels),
+    LossCase("NLLLoss", NLL, _log_softmax, _labels, curved=False),
     LossCase(
-        "BCELoss",
-        mg.BCELoss,
-        lambda r, n: r.uniform(0.1, 0.9, (n, 3)),
-        lambda r, n: r.random((n, 3)),
+        "NLLLoss weight ignore",
+        NLL,
+        _log_softmax,
+        _some_labels,
+        {"weight": W, "ignore_index": 2},
+        curved=False,
     ),
     LossCase(
-        "MSELoss",
-        mg.MSELoss,
-        lambda r, n: r.standard_normal((n, 3)),
-        lambda r, n: r.standard_normal((n, 3)),
+        "NLLLoss places",
+        NLL,
+        lambda r, n: _log_softmax(r, n, 2, 2),
+        _labels_of_places,
+        {"reduction": "sum"},
+        curved=False,
+    ),
+    LossCase("MultiMarginLoss", mg.MultiMarginLoss, _numbers, _labels, curved=False),
+    LossCase(
+        "MultiMarginLoss squared",
+        mg.MultiMarginLoss,
+        _numbers,
+        _labels,
+        {"p": 2, "margin": 3.0, "weight": W},
+    ),
+    LossCase("BCELoss", mg.BCELoss, _inside, _targets),
+    LossCase(
+        "BCELoss weight sum", mg.BCELoss, _inside, _targets, {"weight": W, "reduction": "sum"}
+    ),
+    LossCase("BCEWithLogitsLoss", mg.BCEWithLogitsLoss, _logits, _targets),
+    LossCase(
+        "BCEWithLogitsLoss weights",
+        mg.BCEWithLogitsLoss,
+        _logits,
+        _targets,
+        {"weight": W, "pos_weight": [3.0, 1.0, 0.5]},
+    ),
+    LossCase("MSELoss", mg.MSELoss, _numbers, _numbers),
+    LossCase("MSELoss sum", mg.MSELoss, _numbers, _numbers, {"reduction": "sum"}),
+    LossCase("L1Loss", mg.L1Loss, _numbers, _numbers, curved=False),
+    LossCase("HuberLoss", mg.HuberLoss, _numbers, _numbers),
+    LossCase("HuberLoss delta", mg.HuberLoss, _logits, _logits, {"delta": 1.7}),
+    LossCase("SmoothL1Loss", mg.SmoothL1Loss, _logits, _logits, {"beta": 2.5}),
+    LossCase("KLDivLoss", mg.KLDivLoss, _log_softmax, _probabilities, curved=False),
+    LossCase(
+        "KLDivLoss batchmean",
+        mg.KLDivLoss,
+        _log_softmax,
+        _log_softmax,
+        {"reduction": "batchmean", "log_target": True},
+        curved=False,
     ),
 ]
 
@@ -355,6 +450,6 @@ SCHEDULES = [
 ]
 
 layer_cases = {"argvalues": LAYERS, "ids": lambda case: case.name.replace(" ", "-")}
-loss_cases = {"argvalues": LOSSES, "ids": lambda case: case.name}
+loss_cases = {"argvalues": LOSSES, "ids": lambda case: case.name.replace(" ", "-")}
 optimizer_cases = {"argvalues": OPTIMIZERS, "ids": lambda case: case.name.replace(" ", "-")}
 schedule_cases = {"argvalues": SCHEDULES, "ids": lambda case: case.name.replace(" ", "-")}

@@ -909,9 +909,16 @@ for change in ("factor 2", "0.1 % off", "missing 1/N", "wrong sign", "all zero",
         )
 
 
+def right_of(faulty):
+    """The right loss with the same options."""
+    right = object.__new__(type(faulty).__mro__[1])
+    vars(right).update(vars(faulty))
+    return right
+
+
 def plain_forward(self, output, target):
     """The right loss, by the base class of the faulty one: its forward may call `each`."""
-    right = type(self).__mro__[1]()
+    right = right_of(self)
     value = right.forward(output, target)
     self.cache = right.cache
     return value
@@ -926,7 +933,7 @@ def with_right_forward(plant):
         cls.forward = plain_forward
 
         def jvp(self, output_dot):
-            right = type(self).__mro__[1]()
+            right = right_of(self)
             right.cache = self.cache
             return right.jvp(output_dot)
 
@@ -949,14 +956,14 @@ LOSS_FAULTS["each_jvp: of another shape"] = with_right_forward(
 @loss_fault("each leaves another cache")
 def each_keeps_another_cache(loss, case):
     def each(self, output, target):
-        right = type(self).__mro__[1]()
+        right = right_of(self)
         values = right.each(output, target)
         right.each(0.9 * output, target)
         self.cache = right.cache
         return values
 
     faulty = with_right_forward(lambda loss, case: derive(loss, each=each))(loss, case)
-    return faulty if case.name != "NLLLoss" else None  # its gradient is the same at any output
+    return faulty if case.curved else None  # else its gradient is the same at any output
 
 
 @loss_fault("forward changes the output")
@@ -990,7 +997,7 @@ def loss_moves_alone(loss, case):
 
 @loss_fault("a cache from the first forward")
 def loss_first_cache(loss, case):
-    if case.name == "NLLLoss":
+    if not case.curved:
         return None  # its derivative does not depend on the output
 
     def forward(self, output, target):
@@ -1005,7 +1012,7 @@ def loss_first_cache(loss, case):
 
 @loss_fault("the gradient is overwritten by the next call")
 def loss_buffer(loss, case):
-    if case.name == "NLLLoss":
+    if not case.curved:
         return None  # its next gradient is the same
 
     loss.buffer = {}

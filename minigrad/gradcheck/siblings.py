@@ -92,10 +92,23 @@ def _one_by_one(loss: Loss, output: Array, target: Array) -> np.ndarray:
     return np.array(values)
 
 
+def _among_others(loss: Loss, output: Array, target: Array) -> np.ndarray:
+    """L_n of each example, with the other examples' outputs exchanged. It must be the same."""
+    values = []
+    for n in range(len(output)):
+        other = backend.to_host(output).copy()
+        others = [i for i in range(len(output)) if i != n]
+        other[others] = other[others[1:] + others[:1]]
+        moved = loss.each(backend.to_device(other, like=output), target)
+        values.append(backend.to_host(moved)[n])
+    return np.array(values)
+
+
 def _each(
     f: Function, loss: Loss, output: Array, found: Findings, rng: np.random.Generator
 ) -> None:
     target = f.target_like(output)
+    mixes = loss.mixes_examples  # then a factor of L_n depends on the batch
     value = loss.forward(output, target)
     gradient = backend.to_host(loss.backward()).copy()
     output_dot = backend.to_device(np.asarray(rng.standard_normal(output.shape)), like=output)
@@ -108,7 +121,7 @@ def _each(
             found.fault("each", f"shape {values.shape} instead of ({len(output)},)")
         elif not abs(float(values.mean()) - value) <= 1e-9 * size:  # also where it is NaN
             found.fault("each", f"its mean is {values.mean():.9g}, the loss {value:.9g}")
-        elif not close(values, _one_by_one(loss, output, target)):
+        elif not close(values, (_among_others if mixes else _one_by_one)(loss, output, target)):
             found.fault("each", "it is not each example's own loss")
         loss.each(output, target)
         if not close(backend.to_host(loss.backward()), gradient):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array
+from minigrad.backend import Array, to_host
 from minigrad.siblings import prefer_plain
 from minigrad.streams import StreamsOfParts
 
@@ -14,7 +15,7 @@ SIBLINGS = {"each": ("forward",), "each_jvp": ("forward", "jvp")}
 
 
 class Loss(StreamsOfParts):
-    """L = 1/N Σ_n L_n, a mean over N examples.
+    """L = 1/N Σ_n L_n, a mean over N examples. With reduction="sum" it is their sum.
 
     forward(output, target)  L, a float. loss(output, target) is the same
     backward()               dL/doutput at the last forward, an array of output's shape
@@ -22,12 +23,24 @@ class Loss(StreamsOfParts):
     For rules that need the loss of each example:
     each(output, target)     L_n, (N,), on the device of output. It replaces a forward
     each_jvp(output_dot)     the tangents of L_n, (N,). Their mean is L_dot
+    The mean of L_n is always L: with reduction="sum", L_n is N times the example's own loss.
     A class that changes `forward` or `jvp` does not inherit `each` and `each_jvp`: they would
     compute the old loss.
     """
 
-    def __init__(self) -> None:
+    reductions: tuple[str, ...] = ("mean", "sum")  # those that the class has
+    reduction = "mean"  # also of a loss whose __init__ does not call this one
+
+    def __init__(self, reduction: str = "mean") -> None:
         self.cache: Any = None
+        if reduction not in self.reductions:
+            known = " or ".join(repr(name) for name in self.reductions)
+            hint = "; loss.each(output, target) gives the loss of each example"
+            raise ValueError(
+                f"{type(self).__name__}: reduction must be {known}, got {reduction!r}"
+                + (hint if reduction == "none" else "")
+            )
+        self.reduction = reduction
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -63,6 +76,15 @@ class Loss(StreamsOfParts):
             "example's loss, which some rules need"
         )
 
+    @property
+    def mixes_examples(self) -> bool:
+        """Whether the other examples change an example's L_n, if only by a factor."""
+        return self.reduction == "sum"
+
+    def size(self, target: Array) -> float:
+        """How much a batch counts in the mean over several: N. 1 with reduction="sum"."""
+        return 1 if self.reduction == "sum" else len(target)
+
     def recall(self) -> Any:
         """What `forward` kept. RuntimeError if it has not been called."""
         if self.cache is None:
@@ -72,7 +94,27 @@ class Loss(StreamsOfParts):
         return self.cache
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        """The arguments that are not the defaults."""
+        said = []
+        for name, parameter in inspect.signature(type(self).__init__).parameters.items():
+            value = vars(self).get(name, parameter.default)
+            value = value.tolist() if hasattr(value, "tolist") else value
+            if parameter.default is not parameter.empty and value != parameter.default:
+                said.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
+def as_weight(name: str, value: Any) -> Any:
+    """`value` as an array on the host, or None. Raises unless all of it are finite numbers."""
+    if value is None:
+        return None
+    try:
+        weight = to_host(value).astype(np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be an array of numbers, got {value!r:.60}") from None
+    if not np.isfinite(weight).all():
+        raise ValueError(f"{name} must be finite numbers, got {value!r:.60}")
+    return weight
 
 
 def total(terms: Array) -> float:

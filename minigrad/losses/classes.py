@@ -7,129 +7,193 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, array_module
+from minigrad.checks import not_negative, number
 from minigrad.kernels.elementwise import row_max
-from minigrad.losses.base import Loss, total
+from minigrad.losses.base import total
+from minigrad.losses.labels import LabelLoss, by_example, checked_labels, pick, times
 
 
-class CrossEntropyLoss(Loss):
+class CrossEntropyLoss(LabelLoss):
     r"""L = -1/N Σ_n ln p[n, t_n], p = softmax(z): cross-entropy from logits.
 
-    Shapes: logits z (N, C), target t (N,) integer labels in [0, C).
+    Shapes: logits z (N, C), target t (N,) integer labels in [0, C), or probabilities q (N, C).
+            Also z (N, C, ...) with t (N, ...): a label for each place.
     Forward:   ln p = z - ln Σ_k e^(z_k). Each row's largest logit is subtracted first: stable
     Backward:  dz = (p - onehot(t)) / N
     Jvp:       L_dot = 1/N Σ_n (Σ_c p[n, c] z_dot[n, c] - z_dot[n, t_n])
+    In general L = -1/D Σ v ln p, v = w_c ((1 - ε) q + ε/C), with class `weight` w, ε =
+    `label_smoothing`, q = onehot(t); D = Σ_n w_(t_n) for labels, N for probabilities; v = 0 for the
+    label `ignore_index` (None here, -100 in PyTorch).
     It takes logits. After a Softmax layer it is a double softmax, and L >= 1.4612 for C = 10.
     Source: Bridle 1990; Goodfellow, Bengio, Courville 2016, §6.2.2.3.  Taught in: 03_first_network.
     """
 
-    def forward(self, logits: Array, target: Array) -> float:
-        return _mean(self.each(logits, target), target, logits.shape[1])
+    takes_probabilities = True
+
+    def __init__(
+        self,
+        weight: Any = None,
+        *,
+        ignore_index: int | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(weight, ignore_index, reduction)
+        self.label_smoothing = not_negative("label_smoothing", label_smoothing)
+        if self.label_smoothing > 1:
+            raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing!r}")
 
     def each(self, logits: Array, target: Array) -> Array:
-        xp, target = _checked_classes(self, logits, target)
-        z = logits - row_max(logits)
+        xp, target = checked_labels(self, logits, target)
+        z = logits - (row_max(logits) if logits.ndim == 2 else logits.max(axis=1, keepdims=True))
         e = xp.exp(z)
-        total = e.sum(axis=1)
-        values = xp.log(total) - _pick(z, target)
-        e /= total[:, None]
-        self.cache = e, target
-        return values
+        sums = e.sum(axis=1)
+        if self.is_plain(logits, target):
+            # L_n = -ln p[n, t_n]
+            values = xp.log(sums) - pick(z, target)
+            e /= sums[:, None]
+            self.cache = e, target, None
+            return values
+        # L_n = -N/D Σ_c v ln p
+        z -= xp.log(sums)[:, None]
+        e /= sums[:, None]
+        v, D = self.shares(logits, target)
+        self.cache = e, v, D
+        return by_example(-times(v, z), D)
 
     def backward(self) -> Array:
-        p, target = self.recall()
+        p, v, D = self.recall()
+        if D is not None:
+            # dz = (p Σ_k v_k - v) / D
+            return (p * v.sum(axis=1, keepdims=True) - v) / D
         N = len(p)
+        # dz = (p - onehot(t)) / N
         dlogits = p / N
-        dlogits[array_module(p).arange(N), target] -= 1 / N
+        dlogits[array_module(p).arange(N), v] -= 1 / N
         return dlogits
 
     def jvp(self, output_dot: Array | None) -> float:
-        p, _ = self.recall()
+        p, _, _ = self.recall()
         return 0.0 if output_dot is None else total(self.each_jvp(output_dot)) / len(p)
 
     def each_jvp(self, output_dot: Array) -> Array:
-        p, target = self.recall()
-        right = output_dot[array_module(p).arange(len(p)), target]
+        p, v, D = self.recall()
+        if D is not None:
+            # (ln p)_dot = z_dot - Σ_k p_k z_dot_k
+            log_p_dot = output_dot - (p * output_dot).sum(axis=1, keepdims=True)
+            return by_example(-v * log_p_dot, D)
+        right = output_dot[array_module(p).arange(len(p)), v]
+        # L_n_dot = Σ_c p[n, c] z_dot[n, c] - z_dot[n, t_n]
         return (p * output_dot).sum(axis=1) - right
 
 
-class NLLLoss(Loss):
+class NLLLoss(LabelLoss):
     r"""L = -1/N Σ_n x[n, t_n], x = ln p: the negative log-likelihood.
 
     Shapes: log-probabilities x (N, C), target t (N,) integer labels in [0, C).
+            Also x (N, C, ...) with t (N, ...): a label for each place.
     Backward:  dx = -onehot(t) / N
     Jvp:       L_dot = -1/N Σ_n x_dot[n, t_n]
+    With class `weight` w: L = -Σ_n w_(t_n) x[n, t_n] / Σ_n w_(t_n). Labels `ignore_index` are left
+    out of both sums.
     LogSoftmax, then NLLLoss, is the same loss as CrossEntropyLoss of the logits.
     Source: WTB notebook, `F.nll_loss`.
     """
 
-    def forward(self, log_p: Array, target: Array) -> float:
-        return _mean(self.each(log_p, target), target, log_p.shape[1])
+    def __init__(
+        self, weight: Any = None, *, ignore_index: int | None = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(weight, ignore_index, reduction)
 
     def each(self, log_p: Array, target: Array) -> Array:
-        _, target = _checked_classes(self, log_p, target)
-        self.cache = log_p, target
-        return -_pick(log_p, target)
+        _, target = checked_labels(self, log_p, target)
+        if self.is_plain(log_p, target):
+            self.cache = log_p, target, None
+            # L_n = -x[n, t_n]
+            return -pick(log_p, target)
+        v, D = self.shares(log_p, target)
+        self.cache = log_p, v, D
+        # L_n = -N/D Σ_c v x
+        return by_example(-times(v, log_p), D)
 
     def backward(self) -> Array:
-        log_p, target = self.recall()
+        log_p, v, D = self.recall()
+        if D is not None:
+            # dx = -v / D
+            return -v / D
         xp = array_module(log_p)
         N = len(log_p)
+        # dx = -onehot(t) / N
         dx = xp.zeros_like(log_p)
-        dx[xp.arange(N), target] = -1 / N
+        dx[xp.arange(N), v] = -1 / N
         return dx
 
     def jvp(self, output_dot: Array | None) -> float:
-        log_p, _ = self.recall()
+        log_p, _, _ = self.recall()
         return 0.0 if output_dot is None else total(self.each_jvp(output_dot)) / len(log_p)
 
     def each_jvp(self, output_dot: Array) -> Array:
-        log_p, target = self.recall()
-        return -output_dot[array_module(log_p).arange(len(log_p)), target]
+        log_p, v, D = self.recall()
+        if D is not None:
+            return by_example(-v * output_dot, D)
+        # L_n_dot = -x_dot[n, t_n]
+        return -output_dot[array_module(log_p).arange(len(log_p)), v]
 
 
-def _pick(rows: Array, target: Array) -> Array:
-    """rows[n, target_n] (N,). It is NaN where target_n is not a class.
+class MultiMarginLoss(LabelLoss):
+    r"""L = 1/(N C) Σ_n Σ_{c≠t} m^p, m = max(0, margin - x[n, t] + x[n, c]): the SVM's hinge loss.
 
-    A wrong label thus makes the loss NaN. The loss is copied to the host anyway. To check the
-    labels themselves would need another copy. (CuPy accepts indices that are out of range.)
+    Shapes: scores x (N, C), target t (N,) integer labels in [0, C), called t for t_n here.
+    Backward:  dx[n, c] = p m^(p-1) [m > 0] / (N C), dx[n, t] = -Σ_{c≠t} dx[n, c]
+    Jvp:       L_dot = Σ dx x_dot
+    It divides by C, as PyTorch does. The multi-class SVM loss of CS231n has no 1/C: it is C times
+    this one. p is 1 or 2 (squared hinge). With class `weight` w, L_n is multiplied by w_(t_n), and
+    L is still divided by N.
+    Source: Weston, Watkins 1999; Crammer, Singer 2001; CS231n, "Linear classification".
     """
-    xp = array_module(rows)
-    N, C = rows.shape
-    inside = target % C
-    return xp.where(inside == target, rows[xp.arange(N), inside], np.nan)
 
+    def __init__(
+        self, p: int = 1, margin: float = 1.0, weight: Any = None, *, reduction: str = "mean"
+    ) -> None:
+        super().__init__(weight, None, reduction)
+        if p not in (1, 2) or isinstance(p, bool):
+            raise ValueError(f"p must be 1 or 2, got {p!r:.60}")
+        self.p = p
+        self.margin = number("margin", margin)
+        if not np.isfinite(self.margin):
+            raise ValueError(f"margin must be a finite number, got {margin!r}")
 
-def _mean(per_example: Array, target: Array, C: int) -> float:
-    """The mean in float64, on the host. ValueError if a wrong label has made it NaN."""
-    value = total(per_example) / len(per_example)
-    if value != value:
-        low = int(target.min())
-        high = int(target.max())
-        if low < 0 or high >= C:
-            raise ValueError(f"labels must be in [0, {C}), got {low} to {high}")
-    return value
+    def _counts_all(self) -> bool:
+        return True  # the mean is over N, with weights too
 
+    def each(self, x: Array, target: Array) -> Array:
+        xp, target = checked_labels(self, x, target)
+        if x.ndim != 2:
+            raise ValueError(f"MultiMarginLoss expected outputs (N, C), got {tuple(x.shape)}")
+        N, C = x.shape
+        rows = xp.arange(N)
+        t = target % C
+        # m = max(0, margin - x_t + x_c), 0 for c = t
+        m = xp.maximum(x + (self.margin - pick(x, target))[:, None], 0)
+        wrong = target != t
+        m[rows, t] = xp.where(wrong, np.nan, 0)
+        w = xp.full(N, 1 / C, x.dtype) if self.weight is None else self.class_weights(x)[t] / C
+        slopes = (m > 0) * w[:, None] if self.p == 1 else 2 * m * w[:, None]
+        # dx_t = -Σ_c dx_c
+        slopes[rows, t] = -slopes.sum(axis=1)
+        self.cache = slopes
+        values = w * (m if self.p == 1 else m * m).sum(axis=1)
+        return values if self.reduction == "mean" else values * N
 
-def _checked_classes(loss: Loss, output: Array, target: Array) -> tuple[Any, Array]:
-    """(the array module, the labels). Raises unless output is (N, C) and target (N,) integers."""
-    name = type(loss).__name__
-    if not hasattr(target, "dtype"):
-        raise TypeError(
-            f"{name} takes an array of integer labels, got {type(target).__name__}; convert it "
-            "with numpy.asarray(target, dtype='int64')"
-        )
-    xp = array_module(output, target)
-    if output.ndim != 2 or len(output) == 0:
-        raise ValueError(f"{name} expected outputs of shape (N, C), got {tuple(output.shape)}")
-    if target.shape != output.shape[:1]:
-        raise ValueError(
-            f"{name} expected labels of shape ({len(output)},), one for each row of "
-            f"{tuple(output.shape)}, got {tuple(target.shape)}"
-        )
-    if target.dtype.kind not in "iu":
-        raise TypeError(
-            f"{name} takes integer labels, got {target.dtype}; cast with target.astype('int64')"
-        )
-    if target.dtype.itemsize < 4:  # C may be too large for int8
-        target = target.astype(np.int64)
-    return xp, target
+    def backward(self) -> Array:
+        slopes = self.recall()
+        return slopes / (len(slopes) if self.reduction == "mean" else 1)
+
+    def jvp(self, output_dot: Array | None) -> float:
+        slopes = self.recall()
+        return 0.0 if output_dot is None else total(self.each_jvp(output_dot)) / len(slopes)
+
+    def each_jvp(self, output_dot: Array) -> Array:
+        slopes = self.recall()
+        values = (slopes * output_dot).sum(axis=1)
+        return values if self.reduction == "mean" else values * len(slopes)

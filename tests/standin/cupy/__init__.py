@@ -146,8 +146,8 @@ for _name in (
     setattr(ndarray, _name, _on_device(getattr(_np.ndarray, _name)))
 
 for _name in (
-    "exp log sqrt tanh abs sign negative reciprocal square isfinite isnan maximum minimum add "
-    "subtract multiply divide matmul dot where clip empty_like zeros_like ones_like full_like "
+    "exp log log1p sqrt tanh abs sign negative reciprocal square isfinite isnan maximum minimum "
+    "add subtract multiply divide matmul dot where clip empty_like zeros_like ones_like full_like "
     "ascontiguousarray concatenate stack sum mean copyto take_along_axis expand_dims einsum "
     "array_equal transpose moveaxis broadcast_to outer shares_memory"
 ).split():
