@@ -59,6 +59,17 @@ def to_torch(array):
     return torch.from_numpy(mg.backend.to_host(array))
 
 
+def torch_jvp(function, at, along):
+    """PyTorch's tangent by forward mode, or by the Jacobian where it has no forward mode."""
+    import torch
+
+    try:
+        return torch.func.jvp(function, (at,), (along,))[1]
+    except NotImplementedError:
+        jacobian = torch.autograd.functional.jacobian(function, at)
+        return (jacobian * along).flatten(jacobian.ndim - at.ndim).sum(dim=-1)
+
+
 def Times(mask):
     """A module that multiplies by a constant."""
     from torch import nn

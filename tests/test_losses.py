@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import loss_cases
+from cases import loss_cases, torch_jvp
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
@@ -17,16 +17,6 @@ def test_differences_and_transpose(case, seed):
     output, target = case.batch(np.random.default_rng(seed))
     report = mg.gradcheck.check(case.make(), output, target, seed=seed)
     assert report, report
-
-
-def torch_jvp(function, at, along):
-    """PyTorch's tangent by forward mode, or by the Jacobian where it has no forward mode."""
-    torch = pytest.importorskip("torch")
-    try:
-        return torch.func.jvp(function, (at,), (along,))[1]
-    except NotImplementedError:
-        jacobian = torch.autograd.functional.jacobian(function, at)
-        return (jacobian * along).flatten(jacobian.ndim - at.ndim).sum(dim=-1)
 
 
 @torch_kl_warns

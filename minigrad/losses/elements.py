@@ -144,9 +144,15 @@ class MSELoss(ElementLoss):
         # dx = 2 (x - t) / n
         return difference * (2 / self.divisor(difference))
 
-    def slopes(self) -> Array:
-        # ∂f/∂x = 2 (x - t)
-        return 2 * self.recall()
+    def jvp(self, output_dot: Array | None) -> float:
+        difference = self.recall()
+        if output_dot is None:
+            return 0.0
+        # L_dot = 2/n Σ (x - t) x_dot
+        return 2 * total(difference * output_dot) / self.divisor(difference)
+
+    def each_jvp(self, output_dot: Array) -> Array:
+        return 2 * self._by_example(self.recall() * output_dot)
 
 
 def weighted(loss: Any, terms: Array, name: str = "weight") -> Array:

@@ -179,6 +179,11 @@ def checked_labels(loss: LabelLoss, output: Array, target: Array) -> tuple[Any, 
                 f"{name} expected output and target of one dtype, got {output.dtype} and "
                 f"{target.dtype}; cast with target.astype('{output.dtype}')"
             )
+        if loss.ignore_index is not None:
+            raise ValueError(
+                f"{name}: ignore_index={loss.ignore_index} is a label, but this target has "
+                "probabilities; leave ignore_index out"
+            )
         return xp, target
     places = output.shape[:1] + output.shape[2:]
     if target.shape != places:
