@@ -44,7 +44,8 @@ def _evaluate(
     for x, y in dataset.batches(batch_size):
         output = model.forward(x, train=False)
         weight = size(y)
-        total += loss.forward(output, y) * weight
+        if weight:  # else all labels of this batch are ignored
+            total += loss.forward(output, y) * weight
         sizes += weight
         read = output.argmax(axis=1)
         correct += int((read == y).sum())
