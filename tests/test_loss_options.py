@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from cases import LOSSES, loss_cases
+from cases import LOSSES, loss_cases, rule_cases
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
@@ -69,6 +69,24 @@ def test_a_rule_estimates_the_gradient_of_the_sum(perturb, rng):
         estimates.append([to_host(g) for _, leaf in net.leaves() for g in leaf.grads.values()])
     for mean, whole in zip(*estimates, strict=True):
         np.testing.assert_allclose(whole, 4 * mean, rtol=1e-10)
+
+
+@pytest.mark.parametrize("rule", **rule_cases)
+def test_every_rule_takes_a_step_with_every_loss(rule, rng):
+    for case in LOSSES:
+        _, target = case.batch(rng)
+        if target.ndim > 2 or case.kind in (mg.BCELoss, mg.NLLLoss, mg.KLDivLoss):
+            continue  # the network has neither places nor probabilities as its output
+        if target.dtype.kind == "f" and rule.name.startswith("Synthetic"):
+            continue  # its modules are told labels
+        net = mg.models.mlp((5, 4, 3), activation="tanh", seed=0, dtype="float64")
+        made = rule.make(net)
+        x = to_device(rng.standard_normal((4, 5)))
+        for _ in range(2):
+            value = made.estimate(net, case.make(), x, target)
+        grads = [to_host(g) for _, leaf in net.leaves() for g in leaf.grads.values()]
+        assert np.isfinite(value), case.name
+        assert all(np.isfinite(g).all() for g in grads), case.name
 
 
 @pytest.mark.parametrize(
@@ -291,6 +309,43 @@ def test_at_the_target_the_slope_is_zero(kind):
     value, gradient = both(kind(), Z, Z)
     assert value == 0
     np.testing.assert_array_equal(gradient, 0)
+
+
+class LogCosh(mg.losses.ElementLoss):
+    """f = ln cosh(x - t): two methods are a whole loss."""
+
+    def terms(self, x, target):
+        xp = mg.backend.array_module(x, target)
+        e = x - target
+        self.cache = xp.tanh(e)
+        return xp.log((xp.exp(e) + xp.exp(-e)) / 2)
+
+    def slopes(self):
+        return self.recall()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_loss_of_two_methods_is_whole(reduction, rng):
+    x, t = (to_device(rng.standard_normal((4, 3, 2))) for _ in range(2))
+    report = mg.gradcheck.check(LogCosh(reduction), x, t)
+    assert report, report
+
+
+@pytest.mark.on_host
+def test_a_loss_of_one_method_says_what_it_lacks():
+    with pytest.raises(NotImplementedError, match=r"ElementLoss has no terms\(x, target\) yet"):
+        mg.losses.ElementLoss()(Z, Z)
+    with pytest.raises(NotImplementedError, match=r"ElementLoss has no slopes\(\) yet"):
+        mg.losses.ElementLoss().backward()
+
+
+@pytest.mark.parametrize("options", [{"weight": [1, 0, 1]}, {"ignore_index": 1}])
+def test_a_set_in_which_no_label_counts_cannot_be_evaluated(options):
+    data = mg.data.Dataset(
+        to_device(np.ones((4, 2), "float32")), to_device(np.ones(4, int)), classes=3
+    )
+    with pytest.raises(ValueError, match="no label of this batch counts"):
+        mg.evaluate(mg.Linear(2, 3, seed=0), mg.CrossEntropyLoss(**options), data)
 
 
 # ------------------------------------------------------------------ wrong arguments, copies, repr

@@ -9,13 +9,14 @@ The sum is taken in float64. Only the result is copied to the host.
 from minigrad.losses.base import Loss, total
 from minigrad.losses.classes import CrossEntropyLoss, MultiMarginLoss, NLLLoss
 from minigrad.losses.distances import HuberLoss, L1Loss, SmoothL1Loss
-from minigrad.losses.elements import BCELoss, MSELoss
+from minigrad.losses.elements import BCELoss, ElementLoss, MSELoss
 from minigrad.losses.probabilities import BCEWithLogitsLoss, KLDivLoss
 
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "ElementLoss",
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",

@@ -117,7 +117,8 @@ class LabelLoss(Loss):
             if not bool((target >= 0).all()) or not bool((abs(sums - 1) <= TOLERANCE).all()):
                 raise ValueError(
                     f"{name} takes probabilities as target: none below 0, and their sum over the "
-                    f"classes is 1; got {range_of(target)} with sums {range_of(sums)}"
+                    f"classes is 1; got {range_of(target)} with sums {range_of(sums)}. Or give "
+                    f"integer labels of shape {tuple(sums.shape)}"
                 )
             return
         labels = to_host(target)
