@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from cases import LOSSES, loss_cases, rule_cases
+from test_textbook import methods
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
@@ -415,3 +416,15 @@ def test_options_bring_only_the_loss_to_the_host(device, rng):
         loss(output, target)
         loss.backward()
         assert cupy.transfers - before == 1, case.name
+
+
+@pytest.mark.on_host
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loss_is_short(kind):
+    """Its mathematics, in the order in which one reads it."""
+    order = ["forward", "each", "terms", "backward", "slopes", "jvp", "each_jvp"]
+    found = methods(kind)
+    own = [name for name in found if name in order]
+    assert sum(len(found[name]) for name in own) <= 31
+    assert sum(len(code) for name, code in found.items() if name != "__init__") <= 46
+    assert own == [name for name in order if name in found]

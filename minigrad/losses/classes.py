@@ -9,7 +9,6 @@ import numpy as np
 from minigrad.backend import Array, array_module
 from minigrad.checks import not_negative, number
 from minigrad.kernels.elementwise import row_max
-from minigrad.losses.base import total
 from minigrad.losses.labels import LabelLoss, by_example, checked_labels, pick, times
 
 
@@ -72,10 +71,6 @@ class CrossEntropyLoss(LabelLoss):
         dlogits[array_module(p).arange(N), v] -= 1 / N
         return dlogits
 
-    def jvp(self, output_dot: Array | None) -> float:
-        p, _, _ = self.recall()
-        return 0.0 if output_dot is None else total(self.each_jvp(output_dot)) / len(p)
-
     def each_jvp(self, output_dot: Array) -> Array:
         p, v, D = self.recall()
         if D is not None:
@@ -127,10 +122,6 @@ class NLLLoss(LabelLoss):
         dx = xp.zeros_like(log_p)
         dx[xp.arange(N), v] = -1 / N
         return dx
-
-    def jvp(self, output_dot: Array | None) -> float:
-        log_p, _, _ = self.recall()
-        return 0.0 if output_dot is None else total(self.each_jvp(output_dot)) / len(log_p)
 
     def each_jvp(self, output_dot: Array) -> Array:
         log_p, v, D = self.recall()
@@ -188,10 +179,6 @@ class MultiMarginLoss(LabelLoss):
     def backward(self) -> Array:
         slopes = self.recall()
         return slopes / (len(slopes) if self.reduction == "mean" else 1)
-
-    def jvp(self, output_dot: Array | None) -> float:
-        slopes = self.recall()
-        return 0.0 if output_dot is None else total(self.each_jvp(output_dot)) / len(slopes)
 
     def each_jvp(self, output_dot: Array) -> Array:
         slopes = self.recall()

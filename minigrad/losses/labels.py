@@ -44,6 +44,11 @@ class LabelLoss(Loss):
             self._explain(output, target)
         return value
 
+    def jvp(self, output_dot: Array | None) -> float:
+        self.recall()
+        # L_dot = 1/N Σ_n L_n_dot
+        return 0.0 if output_dot is None else total(self.each_jvp(output_dot)) / len(output_dot)
+
     @property
     def mixes_examples(self) -> bool:
         return self.reduction == "sum" or not self._counts_all()
@@ -77,7 +82,7 @@ class LabelLoss(Loss):
             right = (target >= 0) & (target < C)
             if not self._counts_all():
                 D = self._weights_of(target, output.dtype).sum()
-                D = xp.where(D == 0, np.nan, D)
+                D = xp.where(D == 0, np.nan, D).astype(output.dtype)
         # q = (1 - ε) q + ε / C
         v = (1 - self.label_smoothing) * q + self.label_smoothing / C
         if self.weight is not None:
