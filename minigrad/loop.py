@@ -172,9 +172,10 @@ class Loop:
             self.step += 1
             at.batch += 1
             self.whole = True
-            ctrl_c.release()
-            if self.step_callback is not None:
+            ctrl_c.updating = False
+            if self.step_callback is not None:  # it belongs to the step: Ctrl-C waits for it, too
                 self.step_callback(self.step, value)
+            ctrl_c.release()
             self.bar.update(value)
             if self.file is not None and self.file.every.after_step(self.step):
                 self._save()
