@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from conftest import ROOT, WARNINGS_ARE_ERRORS
 
 import minigrad as mg
-from minigrad.lesson import options_parser, start
+from minigrad.lesson import start
 from minigrad.lesson.folder import Folder
 from minigrad.lesson.kept import Kept
 from minigrad.lesson.notes import Notes
@@ -27,7 +28,7 @@ KILL_AT=n kills it at the n-th moment at which it looks, counted over the whole 
 import os, signal, sys
 import numpy as np
 import minigrad as mg
-from minigrad.lesson import options_parser, start
+from minigrad.lesson import Lesson, options_parser, start
 
 moments = 0
 
@@ -160,10 +161,11 @@ def test_ctrl_c_and_sigterm_say_how_to_go_on(small, unbroken, name, moment):
     assert done.returncode in ((130, -signal.SIGINT) if name == "SIGINT" else (-signal.SIGTERM,))
     *_, told, last = done.stdout.strip().splitlines()
     assert told == f"98_small: interrupted; what was measured is in {small.out}"
-    assert last == f"minigrad run 98 --data digits --out {small.out} --resume   goes on"
+    command = f"python {small.script} --data digits --out {small.out} --resume"
+    assert last == f"{command}   goes on"
     assert "Traceback" not in done.stderr
     assert json.loads((small.out / "results.json").read_text())["interrupted"] is True
-    assert small("--resume").returncode == 0
+    assert run(*shlex.split(command)[1:]).returncode == 0
     assert results(small.out) == unbroken
 
 
@@ -219,10 +221,13 @@ def test_another_run_is_refused(small, unbroken):
 
 
 def test_without_resume_a_lesson_begins_anew(small, unbroken):
+    removed = "98_small: begins anew, the interrupted run that was here is removed"
     assert small("--seed", "3", KILL_AT="20").returncode == -signal.SIGKILL
+    done = small(KILL_AT="12")
+    assert f"{removed} (--seed was 3, now it is 0)" in done.stdout
     done = small()
     assert done.returncode == 0, done.stderr
-    assert "98_small: begins anew; --resume would have gone on with the" in done.stdout
+    assert f"{removed} (--resume would have gone on with it)" in done.stdout
     assert f"MOMENTS {MOMENTS}" in done.stdout
     assert results(small.out) == unbroken
 
@@ -237,6 +242,13 @@ def test_a_lesson_that_is_done_is_not_done_again(small, least):
     for options in (["--seed", "1"], ["--quick"]):
         assert small("--resume", *options, KILL_AT="1").returncode == -signal.SIGKILL
         Folder(small.out, {}).remove()
+
+
+def test_the_command_that_goes_on_has_the_options(tmp_path):
+    options = ["--data", "digits", "--seed", "3", "--full", "--out", str(tmp_path / "a b")]
+    lesson = Lesson("03_first_network", options_parser("03_x", None).parse_args(options))
+    words = ["--data", "digits", "--seed", "3", "--out", str(tmp_path / "a b"), "--full"]
+    assert shlex.split(lesson.command()) == ["minigrad", "run", "03", *words, "--resume"]
 
 
 def test_every_lesson_takes_resume():

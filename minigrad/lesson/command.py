@@ -12,10 +12,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from minigrad import backend, data, printing
+from minigrad import backend, data, printing, resources
 from minigrad.checks import positive_int
 from minigrad.files import cause
-from minigrad.lesson.folder import AnotherRunError, Folder, identity
+from minigrad.lesson.folder import AnotherRunError, Folder, differences, identity
 from minigrad.lesson.lesson import Lesson
 
 
@@ -80,7 +80,8 @@ def start(
         _claim(out, slug)
     except (OSError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: error: argument --out: {error}\n")
-    run = identity(slug, options, sys._getframe(1).f_code.co_filename)
+    file = Path(sys._getframe(1).f_code.co_filename)  # the caller's
+    run = identity(slug, options, file)
     folder = None
     if not notebook and (options.resume or not options.quick):
         folder = Folder(out, run)
@@ -89,6 +90,8 @@ def start(
         except (OSError, AnotherRunError) as error:
             parser.exit(2, f"{parser.prog}: error: {error}\n")
     lesson = Lesson(slug, options, notebook, run, folder)
+    if file.parent.resolve() != resources.folder("lessons").resolve():  # a lesson of your own
+        lesson.program = ["python", str(file)]
     if not notebook:
         sys.excepthook = _interruptible(lesson)
         if script:
@@ -99,8 +102,11 @@ def start(
 def _begin(folder: Folder, options: argparse.Namespace, slug: str) -> None:
     """Go on with the run in the folder, or begin one. With --resume, exit if it is done already."""
     if not options.resume:
-        if folder.begin():
-            print(f"{slug}: begins anew; --resume would have gone on with the interrupted run")
+        before = folder.begin()
+        if before is not None:
+            other = differences(before, folder.run)
+            why = "; ".join(other) if other else "--resume would have gone on with it"
+            print(f"{slug}: begins anew, the interrupted run that was here is removed ({why})")
         return
     if folder.go_on():
         print(f"{slug}: goes on with the interrupted run in {folder.out}")

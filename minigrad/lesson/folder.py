@@ -85,12 +85,12 @@ class Folder:
         self.run = before
         return True
 
-    def begin(self) -> bool:
-        """Begin a run. What an earlier one has left is removed. True: there was one."""
-        there = self.found() is not None
+    def begin(self) -> dict[str, Any] | None:
+        """Begin a run. An interrupted one is removed. Returns its run.json, if there was one."""
+        before = self.found()
         self.remove()
         write_json(self.path / RUN, self.run)
-        return there
+        return before
 
     def uses(self, source: str) -> None:
         """The run uses these data. AnotherRunError if it used others before it was interrupted."""

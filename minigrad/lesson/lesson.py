@@ -62,6 +62,7 @@ class Lesson:
         self.source = ""
         self.run = run
         self.folder = folder
+        self.program = ["minigrad", "run", slug[:2]]  # what starts this lesson
         self.terminated = False  # by SIGTERM
         path = folder.path if folder is not None else None
         self._done = Kept(path, QUICK_SECONDS if self.quick else SECONDS)
@@ -122,7 +123,7 @@ class Lesson:
     def command(self) -> str:
         """The command that goes on with this run."""
         usual = {"data": "auto", "backend": None, "seed": 0, "epochs": None, "out": None}
-        words = ["minigrad", "run", self.slug[:2]]
+        words = list(self.program)
         for name, default in usual.items():
             value = getattr(self.options, name)
             if value != default:
