@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT, WARNINGS_ARE_ERRORS
 
 import minigrad as mg
-from minigrad.lesson import start
+from minigrad.lesson import Lesson, options_parser, start
 from minigrad.lesson.folder import Folder
 from minigrad.lesson.kept import Kept
 from minigrad.lesson.notes import Notes
@@ -28,7 +28,7 @@ KILL_AT=n kills it at the n-th moment at which it looks, counted over the whole 
 import os, signal, sys
 import numpy as np
 import minigrad as mg
-from minigrad.lesson import Lesson, options_parser, start
+from minigrad.lesson import start
 
 moments = 0
 
