@@ -31,6 +31,7 @@ import minigrad as mg
 from minigrad.lesson import start
 
 moments = 0
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
 
 def moment():
     global moments
@@ -308,6 +309,9 @@ class TestKept:
             kept.result(train)
 
 
+BOTH = {"step_callback": len, "callback": len}
+
+
 class TestNotes:
     def history(self, steps, epochs):
         return mg.History(epoch=list(range(1, epochs + 1)), step_loss=[0.0] * steps)
@@ -315,7 +319,7 @@ class TestNotes:
     def called(self, path, steps=4):
         items = []
         notes = Notes(path, [items])
-        assert notes.restore(None, True)
+        assert notes.restore(None, BOTH)
         step = notes.after_step(lambda step, value: items.append((step, np.float32(value))))
         evaluated = notes.after_evaluation(lambda history: items.append("evaluated"))
         for n in range(1, steps + 1):
@@ -329,15 +333,27 @@ class TestNotes:
         for steps, length in ((4, 6), (3, 4), (2, 3), (1, 1), (0, 0)):
             items = []
             notes = Notes(tmp_path / "a", [items])
-            assert notes.restore(self.history(steps, steps // 2), True)
+            assert notes.restore(self.history(steps, steps // 2), BOTH)
             assert [tuple(i) if i != "evaluated" else i for i in items] == all_items[:length]
         assert (tmp_path / "a").read_bytes() == b""  # later lines are gone
+
+    @pytest.mark.parametrize("name", ["step_callback", "callback"])
+    def test_one_callback_is_enough(self, name, tmp_path):
+        items = []
+        for found in ([], [1, 2, 3]):
+            del items[:]
+            notes = Notes(tmp_path / "a", [items])
+            assert notes.restore(self.history(3, 3) if found else None, {name: len})
+            assert items == found
+            callback = notes.callbacks({name: lambda *a: items.append(len(items) + 1)})[name]
+            for n in (1, 2, 3):
+                callback(*((self.history(n, n),) if name == "callback" else (n, 0.0)))
 
     def test_a_callback_that_has_answered_is_not_asked_again(self, tmp_path):
         items = []
         for _ in range(2):
             notes = Notes(tmp_path / "a", [items])
-            notes.restore(self.history(5, 1) if items else None, False)
+            notes.restore(self.history(5, 1) if items else None, {"callback": len})
             del items[1:]
             evaluated = notes.after_evaluation(lambda history: items.append(1) or True)
             assert evaluated(self.history(5, 1)) is True
@@ -349,7 +365,7 @@ class TestNotes:
         for lost in (1, len(content.splitlines()[-1]) + 2, len(content)):
             (tmp_path / "a").write_bytes(content[: len(content) - lost])
             items = []
-            whole = Notes(tmp_path / "a", [items]).restore(self.history(4, 2), True)
+            whole = Notes(tmp_path / "a", [items]).restore(self.history(4, 2), BOTH)
             assert whole == (lost == 1)  # the last evaluation's callback is called again
             assert bool(items) == whole
 

@@ -81,7 +81,7 @@ class Kept:
         history = found.history if found is not None else None
         if collects:
             notes = Notes(path.with_suffix(".jsonl"), collects)
-            if not notes.restore(history, options.get("step_callback") is not None):
+            if not notes.restore(history, options):
                 path.unlink()
                 history = None
             options = options | notes.callbacks(options)

@@ -30,20 +30,24 @@ class Notes:
         self.lists = lists
         self.told: dict[tuple[int, int], Any] = {}  # {(step, kind): what the callback returned}
 
-    def restore(self, history: History | None, step_callback: bool) -> bool:
+    def restore(self, history: History | None, options: dict[str, Any]) -> bool:
         """Fill the lists as they were at the end of `history`; later lines are removed.
 
-        None: the training begins. False: lines are missing, as the machine has lost them, not the
-        process alone. The lists then stay empty, and the training must begin anew.
+        history  None: the training begins
+        options  those of `fit`: they have one callback, or both
+        False: lines are missing, as the machine has lost them, not the process alone. The lists
+        then stay empty, and the training must begin anew.
         """
         steps = 0 if history is None else len(history.step_loss)
         lines = [line for line in self._lines() if line[0] <= steps] if history else []
         counts = [sum(line[1] == kind for line in lines) for kind in (STEP, EVALUATION)]
         whole = True
         if history is not None:
-            # fit calls the callback again if the run ended between an evaluation and its callback
-            whole = counts[EVALUATION] >= len(history.epoch) - 1
-            whole &= not step_callback or counts[STEP] == steps
+            if options.get("step_callback") is not None:
+                whole = counts[STEP] == steps
+            if options.get("callback") is not None:
+                # fit calls it again if the run ended between an evaluation and the callback
+                whole &= counts[EVALUATION] >= len(history.epoch) - 1
         if not whole:
             lines = []
         with replacing(self.path) as file:
