@@ -191,7 +191,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="minigrad",
         description="See how networks learn: run lessons, do their exercises, check your layers.",
-        epilog="`minigrad COMMAND --help` says more about a command.",
+        epilog="`minigrad COMMAND --help` says more about a command. Exit status: 0 well, 1 a "
+        "lesson or a check failed, 2 wrong usage, or a file cannot be written, 130 Ctrl-C, 141 "
+        "nobody reads the output any more (as after `| head`).",
     )
     top.add_argument("--version", action="version", version=f"minigrad {minigrad.__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
@@ -242,6 +244,7 @@ def main(argv: list[str] | None = None) -> int:
     0 well, 1 a failure, 2 wrong usage or a file that cannot be written, 130 after Ctrl-C, 141 when
     nobody reads the output any more: `minigrad list | head -1`.
     """
+    printing.show_names()
     try:
         try:
             return _main(sys.argv[1:] if argv is None else argv)

@@ -121,4 +121,4 @@ def cause(error: OSError) -> str:
         return "the disk is full"
     if error.errno == errno.EEXIST:
         return "a file of that name is there"
-    return (error.strerror or str(error)).lower()
+    return error.strerror or str(error)

@@ -27,6 +27,12 @@ LARGEST = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "has_gauss": 1, "uinteg
 PYTHON = 3  # the version of the state of Python's own generator
 WORDS = 625  # its length: 624 words and a position
 
+# The generators behind np.random.rand() and random.random(), which all of a program share.
+COMMON: dict[str, Known] = {
+    "numpy": vars(np.random)["rand"].__self__,
+    "python": vars(random)["random"].__self__,
+}
+
 
 def is_known(value: Any) -> bool:
     """Whether this is a generator whose state can be read here."""

@@ -96,16 +96,26 @@ def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
 def degrade() -> None:
     """Let sys.stdout write plain letters for what it cannot encode.
 
-    `import minigrad` calls it, so a student's script need not. A stream that writes UTF shows all
-    characters; a file's name that is not UTF comes out as it is. A stream that never raises stays
-    as it is.
+    `import minigrad` calls it, so a student's script need not. A stream that writes UTF, or that
+    never raises, stays as it is.
     """
     codecs.register_error(HANDLER, _replace)
     stream = sys.stdout
     if not isinstance(stream, io.TextIOWrapper) or stream.errors not in STRICT:
         return
-    utf = codecs.lookup(stream.encoding).name.startswith("utf")
-    stream.reconfigure(errors="surrogateescape" if utf else HANDLER)
+    if not _is_utf(stream):
+        stream.reconfigure(errors=HANDLER)
+
+
+def _is_utf(stream: io.TextIOWrapper) -> bool:
+    return codecs.lookup(stream.encoding).name.startswith("utf")
+
+
+def show_names() -> None:
+    """Let sys.stdout write the names of files that are no UTF as they are, byte by byte."""
+    stream = sys.stdout
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict" and _is_utf(stream):
+        stream.reconfigure(errors="surrogateescape")
 
 
 def flush() -> None:
@@ -165,6 +175,7 @@ def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
 def guard() -> None:
     """Let this script end without a traceback if its output, or a file, cannot be written."""
     if sys.excepthook is sys.__excepthook__:  # not in IPython, which has its own
+        show_names()
         sys.excepthook = hook
         atexit.register(_flush_at_the_end)
 

@@ -11,6 +11,7 @@ from minigrad.arguments import (
     check_callable,
     check_flag,
     check_parts,
+    check_same_sets,
     checked,
     checked_set,
 )
@@ -137,6 +138,7 @@ def fit(
                 "from the middle of an epoch. With checkpoint=FILE and resume=True such a run goes "
                 "on"
             )
+        check_same_sets(history, test, validation)
         history.settings = said
         first = history.epoch[-1] if history.epoch else 0
         at = Position(first, first + 1)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from cases import rule_cases, schedule_cases
+from damaged import damaged
 from trainings import Training, differences, network
 
 import minigrad as mg
@@ -325,3 +326,38 @@ def test_a_rule_that_cannot_be_copied_is_loaded_or_left_alone(path, tmp_path):
         mg.load(path, model, rule=rule, optimizer=optimizer)
     assert not to_host(model.params["0.W"]).any()
     rule.file.close()
+
+
+def why_refused(path, training):
+    """The error's sentence, or None if the file was loaded."""
+    try:
+        mg.load(path, **training.parts())
+    except mg.CheckpointError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.on_host
+@pytest.mark.timeout(600)
+def test_no_damaged_file_changes_a_training(path):
+    """A thousand damaged files: refused, with nothing changed, or loaded with the same contents."""
+    Training("SyntheticGradients", schedule="StepLR").stopped_at(5, checkpoint=path)
+    good = path.read_bytes()
+    new = Training("SyntheticGradients", schedule="StepLR")
+    mg.load(path, **new.parts())
+    right = new.state()
+    new = Training("SyntheticGradients", schedule="StepLR")
+    state = new.state()
+    refused = 0
+    for name, content in damaged(good):
+        path.unlink()
+        path.write_bytes(content)
+        sentence = why_refused(path, new)
+        if sentence is None:
+            assert differences(right, new.state()) == [], name
+            new = Training("SyntheticGradients", schedule="StepLR")
+        else:
+            refused += 1
+            assert "\n" not in sentence
+            assert differences(state, new.state()) == [], name
+    assert refused > 300

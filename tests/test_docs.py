@@ -244,6 +244,23 @@ def test_warm_up(example):
     assert schedule.factor(0) == pytest.approx(0.1)
 
 
+def test_noisy(example, tmp_path):
+    module = example("noisy.py")
+
+    def fit(epochs, **options):
+        net = mg.models.mlp((8, 12, 10), activation="tanh", seed=0)
+        rule = module.NoisyBackprop(seed=3)
+        rng = np.random.default_rng(1)
+        data = mg.data.Dataset(rng.random((40, 8), dtype="float32"), rng.integers(0, 10, 40))
+        loss = mg.CrossEntropyLoss()
+        optimizer = mg.SGD(net, 0.1)
+        return mg.fit(net, loss, rule, optimizer, data, epochs=epochs, batch_size=8, **options)
+
+    path = tmp_path / "run.npz"
+    fit(2, checkpoint=path)
+    assert fit(4, checkpoint=path, resume=True).step_loss == fit(4).step_loss
+
+
 def test_label_mean(example):
     module = example("label_mean.py")
     net = mg.models.mlp((8, 12, 10), activation="tanh", seed=0)

@@ -33,8 +33,8 @@ CANNOT = "cannot write MNIST to the folder {}: "
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (errno.EACCES, "permission denied"),
-        (errno.EROFS, "read-only file system"),
+        (errno.EACCES, "Permission denied"),
+        (errno.EROFS, "Read-only file system"),
         (errno.ENOSPC, "the disk is full"),
     ],
 )
@@ -242,5 +242,5 @@ def test_an_idx_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch, name)
 
 def test_the_cause_of_a_failed_write_in_words():
     assert files.cause(OSError(errno.ENOSPC, "No space left on device")) == "the disk is full"
-    assert files.cause(PermissionError(errno.EACCES, "Permission denied")) == "permission denied"
+    assert files.cause(PermissionError(errno.EACCES, "Permission denied")) == "Permission denied"
     assert re.fullmatch("it broke", files.cause(OSError("it broke")))

@@ -204,7 +204,7 @@ def test_a_figure_on_a_full_disk(tmp_path):
     """
     status, error = in_a_small_place(code, tmp_path)
     assert status == 2, error
-    assert error.endswith("cannot write out/loss.png: file too large\n")
+    assert error.endswith("cannot write out/loss.png: File too large\n")
     assert "Traceback" not in error
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -218,7 +218,7 @@ def test_results_on_a_full_disk(tmp_path):
     """
     status, error = in_a_small_place(code, tmp_path)
     assert status == 2, error
-    assert error.endswith("cannot write out/results.json: file too large\n")
+    assert error.endswith("cannot write out/results.json: File too large\n")
     assert "Traceback" not in error
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -228,7 +228,7 @@ def test_an_exercise_on_a_full_disk(tmp_path):
     status, error = in_a_small_place(code, tmp_path)
     assert status == 2
     assert error == (
-        "minigrad: cannot write my_03.py (file too large): "
+        "minigrad: cannot write my_03.py (File too large): "
         "change to a folder that you may write to\n"
     )
     assert list(tmp_path.iterdir()) == []

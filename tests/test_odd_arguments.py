@@ -151,6 +151,16 @@ def test_check_refuses_nonsense_at_once(option, value, capfd, monkeypatch):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("name", ["x" * 400, "\udce9", "folder", ""])
+def test_check_of_a_file_that_is_none(name, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.py").mkdir()
+    assert cli.main(["check", f"{name}.py:B", "--input", "4,3"]) == 2
+    err = capfd.readouterr().err
+    assert err.startswith("minigrad check: there is no file")
+    assert err.count("\n") == 1
+
+
 ODD = [
     *("", " ", "0", "-1", "1.5", "nan", "inf", "1e400", "³", "٣", "all", "03", "3", "\0", "\udce9"),
     *("9" * 5000, "x" * 5000, "4,3", "a.py:B", "mnist", "digits", "--", "-", "---", "=", "/", ".."),

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import random
 
 import numpy as np
 import pytest
@@ -248,6 +249,23 @@ def test_random_numbers_of_the_data_go_on(step, tmp_path):
     check(tmp_path / "a.npz", step, train=train)
 
 
+class CommonNoise(mg.ReLU):
+    """It draws from the generators that all of a program share."""
+
+    def forward(self, x, train=True):
+        noise = to_device(np.random.rand(*x.shape).astype(x.dtype), like=x)  # noqa: NPY002
+        return super().forward(x + random.random() * noise, train)
+
+
+def test_the_common_generators_go_on(tmp_path):
+    def model():
+        np.random.seed(3)  # noqa: NPY002
+        random.seed(4)
+        return mg.Sequential(mg.Linear(4, 5, seed=0), CommonNoise(), mg.Linear(5, 3, seed=1))
+
+    check(tmp_path / "a.npz", 6, model=model)
+
+
 def test_frozen_layers_stay_frozen(tmp_path):
     def freeze(history):
         run.model.layers[0].frozen = True
@@ -306,3 +324,18 @@ def test_a_place_that_cannot_be_written_is_an_error_before_the_first_step(tmp_pa
     with pytest.raises(OSError, match="file"):
         run.fit(checkpoint=tmp_path / "file" / "a.npz")
     assert differences(state, run.state()) == []
+
+
+@pytest.mark.on_host
+@pytest.mark.parametrize("name", ["test", "validation"])
+def test_a_history_goes_on_with_the_same_sets(name):
+    """Otherwise its lists are of different lengths, and cannot be loaded."""
+    run = Training()
+    arguments = run.model, run.loss, run.rule, run.optimizer, run.train
+    how = {"epochs": 1, "batch_size": 6}
+    history = mg.fit(*arguments, **how)
+    with pytest.raises(ValueError, match=f"go on without a {name} set"):
+        mg.fit(*arguments, history=history, **how, **{name: data(3)})
+    history = mg.fit(*arguments, **how, **{name: data(3)})
+    with pytest.raises(ValueError, match=f"go on with a {name} set"):
+        mg.fit(*arguments, history=history, **how)

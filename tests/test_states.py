@@ -388,17 +388,15 @@ MEANINGLESS = {
         "these may be negative"
     ),
     r"kept/.* with -5": "a gradient may be negative",
-    r"(updates|last_update) with 7": "a list of counts",
     r"seed removed": "that of GuidedForwardGradient is always 0: it says nothing",
-    r"(updates|steps|last_update|.*num_batches_tracked|.*\.t) of another dtype": "whole numbers",
 }
 
 
 @pytest.mark.parametrize("case", **rule_cases)
 @pytest.mark.parametrize("make", [network, with_batch_norm])
-def test_a_rule_refuses_what_does_not_fit(case, make):
-    if make is with_batch_norm and not case.batch_norm:
-        pytest.skip("it refuses batch norm")
+def test_a_rule_refuses_what_does_not_fit(case, make, device):
+    if make is with_batch_norm and (not case.batch_norm or device != "numpy"):
+        pytest.skip("it refuses batch norm" if device == "numpy" else "once is enough")
     model = make()
     rule = case.make(model)
     train(rule, model, mg.SGD(model, 0.05), batches(5))

@@ -187,6 +187,36 @@ def test_tied_weights_from_pytorch_which_saves_them_once(tmp_path):
     assert model[2].params["W"] is model[0].params["W"]
 
 
+class Turned(mg.Layer):
+    """A square parameter that is not transposed for PyTorch."""
+
+    def __init__(self, array):
+        super().__init__()
+        self.params["V"] = array
+
+
+def test_an_array_under_two_names_is_not_guessed_from_its_transpose(tmp_path):
+    """ "W" is transposed in a file, and "V" is not: one cannot stand for the other."""
+    path = tmp_path / "net.npz"
+    model = mg.Sequential(mg.Linear(3, 3, bias=False, seed=0))
+    model = mg.Sequential(*model.layers, Turned(model[0].params["W"]))
+    mg.save_weights(path, model)
+    mg.load_weights(path, model)
+    arrays = mg.to_torch_state_dict(model)
+    meta = {"format": 1, "kind": "weights"}
+    archive.write(path, {"0.weight": arrays["0.weight"]}, meta)
+    refused(path, model, "it lacks '1.V'")
+
+
+@pytest.mark.on_host
+def test_a_name_that_safetensors_keeps_for_itself(tmp_path):
+    layer = mg.Linear(3, 2)
+    layer.params["__metadata__"] = np.ones(2, "f4")
+    with pytest.raises(ValueError, match="no parameter can have the name '__metadata__'"):
+        mg.save_weights(tmp_path / "net.safetensors", layer)
+    assert not os.listdir(tmp_path)
+
+
 class Both(mg.Layer):
     """A layer with two parameters that would both be "weight" in PyTorch."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import pickle
 import signal
 import sys
@@ -51,12 +52,18 @@ def without_main() -> Iterator[None]:
 
     The start method `spawn` imports the script in each new process, to find what it defines. A
     lesson would then begin anew in each of them.
+
+    Each new process is also told this process's default start method. That of a process of joblib
+    is "loky", which the new process does not know: within it, the default is "spawn".
     """
     original = sys.modules["__main__"]
+    method = multiprocessing.get_start_method(allow_none=True)
     empty = types.ModuleType("__main__")
     empty.__spec__ = None
     sys.modules["__main__"] = empty
+    multiprocessing.set_start_method("spawn", force=True)
     try:
         yield
     finally:
+        multiprocessing.set_start_method(method, force=True)
         sys.modules["__main__"] = original

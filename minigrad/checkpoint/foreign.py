@@ -24,8 +24,8 @@ def what_is(file: BinaryIO) -> str | None:
     if head[:4] in (b"PK\3\4", b"PK\5\6"):
         length = int.from_bytes(head[26:28], "little")
         name = head[30 : 30 + length]
-        if name == FIRST.encode():
-            return None
+        if name == FIRST.encode() or (size < 30 + len(FIRST) and head[:4] == b"PK\3\4"):
+            return None  # it may be one, perhaps cut
         file.seek(max(0, size - TAIL))
         if name.endswith(b"/data.pkl") or b"/data.pkl" in file.read(TAIL):
             return f"is a PyTorch file, {PYTORCH}"

@@ -16,6 +16,7 @@ from minigrad.checkpoint.places import earlier
 from minigrad.checkpoint.saved import Checkpoint, put, read, versions, write
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
+from minigrad.generators import COMMON, described, restored, set_to
 from minigrad.history import History
 
 SAMPLE = 256  # so many examples of a data set tell whether it is the same one
@@ -79,11 +80,19 @@ class RunFile:
                 "with fit(history=...)"
             )
         self._check_same(found, run)
+        common = self._common(run)
         put(found, self.parts)
+        for name, generator in common.items():
+            set_to(COMMON[name], generator)
         vars(history).update(vars(found.history))
         self.lr = float(run["lr"])
         self._written = _key(run["position"])
         return dict(run["position"])
+
+    def _common(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """The generators in the file that all of a program share: np.random's and random's."""
+        state = run["random"]
+        return {name: restored(state[name], f"{self.path}: {name}") for name in COMMON}
 
     def _check_same(self, found: Checkpoint, run: Mapping[str, Any]) -> None:
         """ValueError if the file is of a run with other settings."""
@@ -131,6 +140,7 @@ class RunFile:
     def write(self, history: History, position: Mapping[str, Any]) -> None:
         """Write the file. OSError if the disk is full, ValueError if a weight is NaN."""
         run = {"position": dict(position), "settings": self.settings, "lr": self.lr}
+        run["random"] = {name: described(generator) for name, generator in COMMON.items()}
         write(self.path, self.parts, history, {}, keep=self.keep, run=run)
         self._written = _key(position)
         self.every.saved()

@@ -29,13 +29,16 @@ from minigrad.files import replacing
 # Size of a number of each type that a model here can have, in bytes
 BYTES = {"F64": 8, "F32": 4, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
 BYTES |= {"U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
-CHECKSUM = "crc32"  # its name in "__metadata__"
+ABOUT = "__metadata__"  # the part of the header that is no array
+CHECKSUM = "crc32"  # its name there
 LARGEST = 2**24  # bytes of a header: 100,000 arrays
 
 
 def write(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write {name: array on the host} to a safetensors file, whole or not at all."""
     library = _library(path)
+    if ABOUT in arrays:
+        raise ValueError(f"no parameter can have the name {ABOUT!r} in a safetensors file")
     plain = {
         name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()
     }
@@ -90,7 +93,7 @@ def _check(content: bytes) -> None:
     header = json_meta.parse(content[8 : 8 + length])
     if not isinstance(header, dict):
         raise ValueError("its header is not a JSON object")
-    about = header.pop("__metadata__", {})
+    about = header.pop(ABOUT, {})
     ranges = sorted(_range(name, entry) for name, entry in header.items())
     place = 0
     for start, end in ranges:

@@ -135,7 +135,7 @@ def _fitting(
         if array.dtype != own[ours].dtype:
             raise ValueError(
                 f"{theirs!r} is {array.dtype}, and this model's is {own[ours].dtype}; make the "
-                f"model with the dtype of the one that was saved"
+                "model with the dtype of the one that was saved"
             )
         if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(
@@ -169,10 +169,14 @@ def _by_name(
     """{name here: name in the file}. A file may have a shared array once, as PyTorch saves it."""
     pairs = dict(names_in_torch(model))
     source = {ours: theirs for ours, theirs in pairs.items() if theirs in arrays}
-    present = {id(own[ours]): theirs for ours, theirs in source.items()}
+
+    def which(ours: str) -> tuple[int, bool]:
+        return id(own[ours]), is_turned(ours, own[ours].ndim)
+
+    present = {which(ours): theirs for ours, theirs in source.items()}
     for ours in pairs:
-        if ours not in source and id(own[ours]) in present:
-            source[ours] = present[id(own[ours])]
+        if ours not in source and which(ours) in present:
+            source[ours] = present[which(ours)]
     missing = [theirs for ours, theirs in pairs.items() if ours not in source]
     unknown = sorted(arrays.keys() - set(pairs.values()))
     if missing or unknown:

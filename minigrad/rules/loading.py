@@ -12,9 +12,8 @@ from minigrad import backend
 from minigrad.generators import Known, restored
 
 
-def check_names(owner: object, state: Any, needed: Collection[str], known: Collection[str]) -> None:
+def check_names(who: str, state: Any, needed: Collection[str], known: Collection[str]) -> None:
     """KeyError unless the state has all `needed` names, and no others than the `known`."""
-    who = type(owner).__name__
     if not isinstance(state, Mapping):
         raise TypeError(f"{who}: a state is a dict from state_dict(), got {state!r:.60}")
     if missing := sorted(set(needed) - state.keys()):
@@ -23,10 +22,10 @@ def check_names(owner: object, state: Any, needed: Collection[str], known: Colle
         raise KeyError(f"this is no state of a {who}, which has no {unknown[:5]}")
 
 
-def check_settings(given: Any, own: str) -> None:
+def check_settings(given: Any, own: str, how: str = "made") -> None:
     """ValueError if a state was made with other settings."""
     if (settings := str(given)) != own:
-        raise ValueError(f"the state was made with {settings:.300}, not {own}")
+        raise ValueError(f"the state was {how} with {settings:.300}, not {own}")
 
 
 def counts(name: str, values: Any, size: int | None = None) -> list[int]:

@@ -14,6 +14,11 @@
     print(results, results.best())
     minigrad.plots.heat_map(results, "softmax regression", "lr", "decay")
 
+The file is written run by run, and forced to the disk. After an interrupt, a crash or a power cut
+the same call does what is missing. Each row has a fingerprint of `run`: rows that another version
+of it made are refused, unless stale= says what to do with them. With n_jobs of 2 or more, a run
+that ends its process, for want of memory or by os._exit, has failed, and the others go on.
+
 The runs can also be done by a Dask cluster (pip install "minigrad[cluster]"). Give each of its
 workers one thread. Let `run` load its data itself; otherwise the data is sent with each run:
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import math
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +12,8 @@ from typing import Any
 
 from minigrad import threads
 from minigrad.checks import positive_int
+from minigrad.search.reuse import STALE
+from minigrad.search.row import plain
 
 
 def check_run(run: Callable[..., Any], settings: Mapping[str, Any]) -> None:
@@ -32,16 +34,18 @@ def check_run(run: Callable[..., Any], settings: Mapping[str, Any]) -> None:
         ) from None
 
 
-def check_file(out: Any, tag: Any) -> None:
-    """TypeError unless `out` names a file and `tag` is text."""
+def check_file(out: Any, tag: Any, stale: Any) -> None:
+    """TypeError unless `out` names a file and `tag` is text; ValueError for a wrong `stale`."""
     if not isinstance(out, str | os.PathLike):
         raise TypeError(f'out must be the path of a file, "runs.jsonl"; got {out!r:.100}')
     if not isinstance(tag, str):
         raise TypeError(f'tag must be text, such as "v2"; got {tag!r:.100}')
+    if not isinstance(stale, str) or stale not in STALE:
+        raise ValueError(f"stale must be one of {', '.join(map(repr, STALE))}; got {stale!r:.100}")
 
 
 def checked_axes(axes: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-    """The axes, with Python's numbers in the place of NumPy's: JSON gives them back unchanged."""
+    """The axes, with Python's numbers in the place of NumPy's: as a file gives them back."""
     if not isinstance(axes, Mapping) or not axes:
         raise ValueError(f'axes must be settings by name, {{"lr": [0.1, 0.01]}}; got {axes!r}')
     result = {}
@@ -50,17 +54,22 @@ def checked_axes(axes: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
             raise ValueError(f"a setting needs a name other than 'seed', got {name!r}")
         if isinstance(values, str | bytes) or not isinstance(values, Iterable):
             raise ValueError(f"the setting {name!r} must be a list of values, got {values!r}")
-        plain = [v.item() if getattr(v, "shape", None) == () else v for v in values]
-        for v in plain:
-            if not isinstance(v, str | int | float | None) or v in (math.inf, -math.inf) or v != v:
-                raise ValueError(
-                    f"the setting {name!r} must be finite numbers, strings, True, False or None, "
-                    f"got {v!r}; give it a name and let `run` look it up"
-                )
-        if not plain or len(set(plain)) < len(plain):
-            raise ValueError(f"the setting {name!r} needs values, each once; got {plain}")
-        result[name] = plain
+        result[str(name)] = [_plain(name, value) for value in values]
+        if not result[name] or len(set(result[name])) < len(result[name]):
+            raise ValueError(f"the setting {name!r} needs values, each once; got {result[name]}")
     return result
+
+
+def _plain(name: str, value: Any) -> Any:
+    try:
+        return plain(value)
+    except (TypeError, ValueError):
+        # `repr` fails for integers of thousands of digits, for which JSON fails, too.
+        shown = "a huge integer" if isinstance(value, int) else f"{value!r:.100}"
+    raise ValueError(
+        f"the setting {name!r} must be finite numbers, strings, True, False or None, "
+        f"got {shown}; give it a name and let `run` look it up"
+    )
 
 
 def checked_seeds(seeds: Iterable[int]) -> list[int]:
@@ -68,6 +77,8 @@ def checked_seeds(seeds: Iterable[int]) -> list[int]:
     if not isinstance(seeds, Iterable):
         raise ValueError(f"seeds must be a list, (0, 1, 2) or range(3); got {seeds!r}")
     seeds = [positive_int("each of the seeds", seed, least=0) for seed in seeds]
+    if any(seed >= 2**128 for seed in seeds):  # JSON cannot hold integers of any size
+        raise ValueError("each of the seeds must be below 2**128")
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be one or more integers, each once; got {seeds}")
     return seeds
@@ -91,6 +102,8 @@ def checked_jobs(n_jobs: int | None, executor: str | None, threads_per_run: int)
         )
     if not isinstance(active, joblib.parallel.LokyBackend):
         return n_jobs
+    if multiprocessing.current_process().daemon:
+        return 1  # such a process may start no others
     if n_jobs is None:
         n_jobs = configured or 1
     if n_jobs < 0:
@@ -109,6 +122,15 @@ def is_loky(executor: str | None) -> bool:
     from joblib import parallel
 
     return isinstance(_active(executor)[0], parallel.LokyBackend)
+
+
+def dask_client(executor: str | None) -> Any:
+    """The client of the Dask cluster that does the runs. None if something else does them."""
+    active = _active(executor)[0]
+    if type(active).__name__ != "DaskDistributedBackend":
+        return None
+    active.effective_n_jobs(-1)  # TimeoutError, with advice, if the cluster has no workers
+    return active.client
 
 
 def _active(executor: str | None) -> tuple[Any, int | None]:

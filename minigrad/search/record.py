@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from minigrad.files import sync_folder
 from minigrad.history import strict
+from minigrad.search.row import BEGIN, key, parsed
 
-ENDED = ("done", "diverged")  # a failed run is tried again
-STATUS = (*ENDED, "failed")
-BEGIN = b'{"settings": '  # how each line begins
-_NEEDED = {"settings": dict, "seed": int, "tag": str, "status": str, "results": dict}
-
-
-def key(row: dict[str, Any]) -> str:
-    """A text that two rows share if they are the same run: of its settings, seed and tag.
-
-    1 and 1.0 are the same setting.
-    """
-    settings = {k: int(v) if _is_whole(v) else v for k, v in row["settings"].items()}
-    return json.dumps([settings, row["seed"], row["tag"]], sort_keys=True)
-
-
-def _is_whole(value: Any) -> bool:
-    return type(value) is float and value.is_integer()
+__all__ = ["Record", "key", "read"]
 
 
 def read(path: str | Path) -> list[dict[str, Any]]:
@@ -45,7 +33,7 @@ def _parse(content: bytes, path: str | Path, stacklevel: int) -> tuple[list[dict
     for number, line in enumerate(content.splitlines(keepends=True), 1):
         if line.strip():
             try:
-                rows.append(_row(line))
+                rows.append(parsed(line))
             except ValueError as error:
                 if _is_cut_off(line):
                     warnings.warn(
@@ -53,36 +41,34 @@ def _parse(content: bytes, path: str | Path, stacklevel: int) -> tuple[list[dict
                         stacklevel=stacklevel,
                     )
                     break
-                raise ValueError(f"line {number} of {path} is not a run: {error}") from error
+                advice = ""
+                if BEGIN in content:
+                    advice = (
+                        f". Delete line {number} in a text editor, or mend it, and make the same "
+                        "call again: it does that run anew. The file is as it was"
+                    )
+                raise ValueError(
+                    f"line {number} of {path} is not a run: {error}{advice}"
+                ) from error
         end += len(line)
     return rows, end
 
 
 def _is_cut_off(line: bytes) -> bool:
-    """Whether a line that is no row may be the first part of one."""
-    if line.endswith(b"\n") or not (line.startswith(BEGIN) or BEGIN.startswith(line)):
+    """Whether a line that is no row may be the first part of one.
+
+    After a power cut some file systems fill the part that was not written with zeros.
+    """
+    if line.endswith(b"\n"):
+        return False
+    line = line.rstrip(b"\0")
+    if not (line.startswith(BEGIN) or BEGIN.startswith(line)):
         return False
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return True
     return False
-
-
-def _row(line: bytes) -> dict[str, Any]:
-    row = json.loads(line)
-    if not isinstance(row, dict):
-        raise ValueError("it is not an object")
-    for name, kind in _NEEDED.items():
-        if not isinstance(row.get(name), kind):
-            raise ValueError(f"{name!r} is missing or not a {kind.__name__}")
-    if row["status"] not in STATUS:
-        raise ValueError(f"'status' must be one of {STATUS}, got {row['status']!r}")
-    row["results"] = {k: float(v) if isinstance(v, str) else v for k, v in row["results"].items()}
-    for name, value in row["results"].items():
-        if not isinstance(value, int | float):
-            raise ValueError(f"the result {name!r} must be a number, got {value!r}")
-    return row
 
 
 class Record:
@@ -99,17 +85,20 @@ class Record:
             self._lock()
             self._file.seek(0)
             content = self._file.read()
-            self.rows, end = _parse(content, path, stacklevel=5)  # to the caller of `grid`
+            self.rows, self._end = _parse(content, path, stacklevel=5)  # to the caller of `grid`
             for row in self.rows:
                 if set(row["settings"]) != set(names):
                     raise ValueError(
                         f"{path} holds runs with the settings {sorted(row['settings'])}, this "
                         f"search has {sorted(names)}: give it a file of its own"
                     )
-            if end < len(content):
-                self._file.truncate(end)
-            if end and content[end - 1 : end] != b"\n":
-                self._file.write(b"\n")
+            if self._end < len(content):
+                self._file.truncate(self._end)
+            if self._end and content[self._end - 1 : self._end] != b"\n":
+                self._write(b"\n")
+            os.fsync(self._file.fileno())
+            sync_folder(self.path.parent)  # the file's name, if it is new
+            sync_folder(self.path.parent.parent)  # and the folder's
         except BaseException:
             self.close()
             raise
@@ -130,13 +119,39 @@ class Record:
             pass
 
     def append(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Write the row to the disk as one line. Returns it as it will be read."""
+        """Write the row to the disk as one line. Returns it as it will be read.
+
+        ValueError for a row that could not be read again: nothing is written then. OSError if the
+        disk does not take it: the file holds the rows that it held before.
+        """
         line = json.dumps(strict(row), allow_nan=False).encode() + b"\n"
-        if self._file.write(line) != len(line):  # one write: no interrupt can split it
-            raise OSError(f"{self.path}: the disk took only a part of a line; is it full?")
-        os.fsync(self._file.fileno())
-        self.rows.append(_row(line))
-        return self.rows[-1]
+        read_again = parsed(line)
+        self._write(line)
+        self.rows.append(read_again)
+        return read_again
+
+    def _write(self, line: bytes) -> None:
+        """One write, and to the disk. A part of a line does not stay."""
+        try:
+            count = self._file.write(line)  # one write: no interrupt can split it
+            if count != len(line):
+                # The next write says why: a full disk, a quota.
+                count += self._file.write(line[count:])
+            if count != len(line):
+                raise OSError(errno.ENOSPC, "the disk took only a part of a line; is it full?")
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(self._end)
+                os.fsync(self._file.fileno())
+            reason = error.strerror or str(error)
+            raise OSError(
+                error.errno,
+                f"{reason}; the run that has just ended could not be written. The runs before it "
+                "are in the file: make room, and make the same call again",
+                str(self.path),
+            ) from error
+        self._end += len(line)
 
     def close(self) -> None:
         self._file.close()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.search import record
+from minigrad.search.row import key
 
 LOSS = "validation_loss"
 
@@ -145,7 +146,7 @@ class Results:
         tags = sorted({row["tag"] for row in rows})
         if tag is None and len(tags) > 1:
             raise ValueError(f"{path} holds runs of several tags: choose one of {tags}")
-        wanted = {record.key(row): row for row in rows if tag is None or row["tag"] == tag}
+        wanted = {key(row): row for row in rows if tag is None or row["tag"] == tag}
         if not wanted:
             raise ValueError(f"{path} holds no runs with the tag {tag!r}: its tags are {tags}")
         return cls(wanted.values())
@@ -210,7 +211,7 @@ class Results:
         table = self.table(metric, highest)
         at = table.best
         if at is None:
-            errors = "".join(f"; {row['error']}" for row in self.failed[:1])
+            errors = "".join(f"; {row.get('error', '')}" for row in self.failed[:1])
             raise ValueError(
                 "every combination diverged or failed with at least one seed, so there is no best "
                 f"one: {self._counts()}{errors}"
@@ -238,7 +239,8 @@ class Results:
 def why_failed(row: dict[str, Any]) -> str:
     """A failed run in one line."""
     at = ", ".join(f"{k}={short(v)}" for k, v in row["settings"].items())
-    return f"failed: {at}, seed={row['seed']}: {row['error'].strip().splitlines()[0]}"
+    reason = next(iter(row.get("error", "").strip().splitlines()), "no reason is given")
+    return f"failed: {at}, seed={row['seed']}: {reason}"
 
 
 def short(value: Any) -> str:

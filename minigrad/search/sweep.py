@@ -11,16 +11,21 @@ from typing import Any
 
 from minigrad import backend
 from minigrad.checks import positive_int, renamed
+from minigrad.search import cluster, workers
 from minigrad.search.arguments import (
     check_file,
     check_run,
     checked_axes,
     checked_jobs,
     checked_seeds,
+    dask_client,
     is_loky,
 )
-from minigrad.search.record import ENDED, Record, key
+from minigrad.search.fingerprint import Fingerprint
+from minigrad.search.record import Record
 from minigrad.search.results import LOSS, Results, why_failed
+from minigrad.search.reuse import taken
+from minigrad.search.row import key
 from minigrad.search.task import carry_out, carry_out_in_a_worker, limited
 
 
@@ -35,6 +40,7 @@ def grid(
     executor: str | None = None,
     threads_per_run: int = 1,
     tag: str = "",
+    stale: str = "refuse",
     progress: bool | None = None,
 ) -> Results:
     """Call run(seed=seed, **settings) for every combination of settings and every seed.
@@ -43,20 +49,24 @@ def grid(
               fit's History: its last and best values count, its test set as the validation set
     axes      {"lr": [0.1, 0.01], "momentum": [0, 0.9]}
     out       a file with one line of JSON for each run. The same call, made again, does only the
-              runs that are not in the file, and those that failed
+              runs that are not in the file, and those that failed; also after a power cut
     tag       the version of the experiment: runs in the file with another tag do not count
+    stale     runs in the file that another version of `run` made (its code, or what it refers to,
+              see `minigrad.search.fingerprint`): "refuse", "use" them, or "redo" them
     n_jobs    how many runs at a time. 1: in this process. -1: as many as the cores allow. None:
               what a joblib.parallel_config around the call says, else 1
     executor  who does the runs: "loky" (processes on this machine), "dask" (a cluster), or None:
               what joblib.parallel_config says, else "loky"
     threads_per_run  2 or more may change the last digits of a result; n_jobs never does
-    progress  the bar. None: shown if standard error is a terminal
+    progress  the bar. None: shown if standard error is a terminal. False: nor is it said how many
+              runs were taken from the file
 
-    A run has "diverged" if a number is not finite, and "failed" if it raised; the others go on.
+    A run has "diverged" if a number is not finite, and "failed" if it raised, called sys.exit, or,
+    with n_jobs of 2 or more, if its process was killed or ended itself. The others go on.
     """
     axes = checked_axes(axes)
     seeds = checked_seeds(seeds)
-    check_file(out, tag)
+    check_file(out, tag, stale)
     combinations = [dict(zip(axes, v, strict=True)) for v in itertools.product(*axes.values())]
     plan = [
         {"settings": settings, "seed": seed, "tag": tag}
@@ -66,10 +76,10 @@ def grid(
     positive_int("threads_per_run", threads_per_run)
     n_jobs = checked_jobs(n_jobs, executor, threads_per_run)
     with closing(Record(out, list(axes))) as record:
-        known = {key(row): row for row in record.rows}
-        known = {k: row for k, row in known.items() if row["status"] in ENDED}
-        ended = {key(r): known[key(r)] for r in plan if key(r) in known}
-        todo = [r for r in plan if key(r) not in known]
+        function = Fingerprint(run) if run is not None else None
+        parts = function.parts if function else None
+        ended = taken(plan, record.rows, parts, stale, out, quiet=progress is False)
+        todo = [r for r in plan if key(r) not in ended]
         if todo:
             check_run(run, combinations[0])
         bar = _Bar(len(plan), ended, axes, progress)
@@ -77,7 +87,9 @@ def grid(
             # closing: after an error here, the workers stop
             with closing(_carried_out(run, todo, n_jobs, executor, threads_per_run)) as rows:
                 for row in rows:
-                    row = record.append(row | {"tag": tag})
+                    if function and n_jobs == 1:
+                        function.refresh()
+                    row = record.append(row | {"tag": tag, "fingerprint": parts})
                     ended[key(row)] = row
                     bar.update()
         except KeyboardInterrupt:
@@ -112,6 +124,13 @@ def _carried_out(
                 row = carry_out(run, r["settings"], r["seed"])
             yield row
         return
+    if n_jobs is not None and is_loky(executor):
+        yield from workers.carried_out(run, todo, n_jobs, threads_per_run)
+        return
+    client = dask_client(executor)
+    if client is not None:
+        yield from cluster.carried_out(client, run, todo, threads_per_run)
+        return
     import joblib
 
     # batch_size=1: otherwise joblib hands out short runs by the dozen, and returns them so.
@@ -119,9 +138,6 @@ def _carried_out(
     work = joblib.delayed(carry_out_in_a_worker)
     tasks = (work(run, r["settings"], r["seed"], threads_per_run, backend.name()) for r in todo)
     config: dict[str, Any] = {"backend": executor} if executor is not None else {}
-    if is_loky(executor):
-        # Libraries other than BLAS, such as PyTorch, read their limits when a worker starts.
-        config = {"backend": "loky", "inner_max_num_threads": threads_per_run}
     with joblib.parallel_config(**config) if config else nullcontext():
         pool = joblib.Parallel(**options)
     yield from pool(tasks)

@@ -29,6 +29,7 @@ def carry_out(run: Callable[..., Any], settings: dict[str, Any], seed: int) -> d
 
     It raises nothing but KeyboardInterrupt, after Ctrl-C. This holds also if `run` returned after
     Ctrl-C, as `fit` does: the run was cut short, so its numbers are not those asked for.
+    MemoryError and sys.exit() are failures of this run.
     """
     row: dict[str, Any] = {"settings": settings, "seed": seed, "status": "done", "results": {}}
     started = time.perf_counter()
@@ -40,12 +41,19 @@ def carry_out(run: Callable[..., Any], settings: dict[str, Any], seed: int) -> d
                 interrupts.append(answer)
             if not all(map(math.isfinite, row["results"].values())):
                 row["status"] = "diverged"
-        except (Exception, SystemExit) as error:  # sys.exit() in a run must not end the search
-            row |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also sys.exit(): it must not end the search
+            row |= {"status": "failed", "results": {}, "error": _said(error)}
             row["traceback"] = traceback.format_exc()
     if interrupts:
         raise KeyboardInterrupt
 
+    return ended(row, started)
+
+
+def ended(row: dict[str, Any], started: float) -> dict[str, Any]:
+    """The row of a run that has just ended, with when, where and by which versions it was done."""
     return row | {
         "seconds": time.perf_counter() - started,
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -57,6 +65,19 @@ def carry_out(run: Callable[..., Any], settings: dict[str, Any], seed: int) -> d
             "python": platform.python_version(),
         },
     }
+
+
+def died(task: dict[str, Any], why: str, started: float, number: int) -> dict[str, Any]:
+    """The row of a run that ended its process, which used this number of threads."""
+    row = {"settings": task["settings"], "seed": task["seed"], "status": "failed", "results": {}}
+    return ended(row | {"error": f"WorkerDied: {why}"}, started) | {"threads": number}
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its own text fails
+        return f"{type(error).__name__}: without a readable message"
 
 
 def carry_out_in_a_worker(

@@ -124,7 +124,7 @@ class Perturbation(ForwardRule):
         """
         if isinstance(state, Mapping) and any(str(name).startswith("guide/") for name in state):
             raise KeyError("the state has a guide's part, this rule has no guide")
-        check_names(self, state, ("seed", "steps"), ())
+        check_names(type(self).__name__, state, ("seed", "steps"), ())
         seed = count("seed", state["seed"])
         steps = count("steps", state["steps"])
         if seed != self.seed:

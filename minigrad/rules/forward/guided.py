@@ -86,7 +86,7 @@ class GuidedForwardGradient(ForwardRule, Wrapper):
         if not isinstance(state, Mapping):
             raise TypeError(f"a state is a dict from state_dict(), got {state!r:.60}")
         own = {k: v for k, v in state.items() if not str(k).startswith(self.prefix)}
-        check_names(self, own, ("steps",), ("seed",))
+        check_names(type(self).__name__, own, ("steps",), ("seed",))
         if (seed := count("seed", own.get("seed", 0))) != 0:
             raise ValueError(f"seed is always 0 in the state of this rule, got {seed}")
         steps = count("steps", own["steps"])

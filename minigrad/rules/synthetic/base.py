@@ -152,7 +152,7 @@ class BlockRule(Rule):
         if not isinstance(state, Mapping):
             raise TypeError(f"a state is a dict from state_dict(), got {state!r:.60}")
         own = {k: v for k, v in state.items() if "/" not in str(k)}
-        check_names(self, own, needed, self._own_names)
+        check_names(type(self).__name__, own, needed, self._own_names)
         check_settings(state["settings"], self._settings())
         net = self.decoupled
         steps = count("steps", state["steps"])

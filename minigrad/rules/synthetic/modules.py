@@ -88,8 +88,9 @@ class Trained(Module):
         lr = not_negative("lr", number("lr", state["lr"]))
         before = self.net.state_dict()
         self.net.load_state_dict(_below("net/", state), finite=finite)
+        options = {} if finite else {"finite": False}  # a class of one's own may not know it
         try:
-            self.optimizer.load_state_dict(_below("optimizer/", state), finite=finite)
+            self.optimizer.load_state_dict(_below("optimizer/", state), **options)
         except BaseException:
             self.net.load_state_dict(before)
             raise

@@ -244,8 +244,8 @@ class WellTempered(Wrapper):
             raise TypeError(f"a state is a dict from state_dict(), got {state!r:.60}")
         inner = {k: v for k, v in state.items() if str(k).startswith(self.prefix)}
         own = {k: v for k, v in state.items() if k not in inner}
-        parts = parts_of(self, own, model)
-        check_settings(own["settings"], self._settings())
+        parts = parts_of(own, model)
+        check_settings(own["settings"], self._settings(), "measured")
         steps = count("steps", own["steps"])
         examples = count("examples", own["examples"])
         moments = {}

@@ -14,13 +14,14 @@ from minigrad.rules.loading import check_finite, check_names, fitting_array
 
 MEASURED = ("snr", "dead", "batches")  # of the last window
 SUMS = ("mean", "sum", "weight", "squares")  # of the present one
+LARGEST = 1e100  # of a sum of weights; its square is a number, too
 NUMBERS = ("batches", "weight", "squares")  # the others are arrays
 
 
-def parts_of(owner: object, state: Any, model: Layer) -> dict[str, dict[str, Any]]:
+def parts_of(state: Any, model: Layer) -> dict[str, dict[str, Any]]:
     """{kind: {parameter: array or number}}, each checked and copied to the parameter's device."""
     plain = {name for name in state if str(name).partition("/")[0] not in (*MEASURED, *SUMS)}
-    check_names(owner, dict.fromkeys(plain, 0), ("settings", "steps", "examples"), ())
+    check_names("WellTempered rule", dict.fromkeys(plain, 0), ("settings", "steps", "examples"), ())
     params = dict(model.params)
     parts: dict[str, dict[str, Any]] = {kind: {} for kind in (*MEASURED, *SUMS)}
     for full, value in state.items():
@@ -41,8 +42,8 @@ def fitting(name: str, kind: str, value: Any, like: Array) -> Any:
     """One value of a state, if it fits: a number, or a copy of the array where `like` is."""
     if kind in NUMBERS:
         value = number(name, value)
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{name} must be a number above 0, got {value!r}")
+        if not 0 < value < LARGEST:
+            raise ValueError(f"{name} must be a number above 0, below {LARGEST}, got {value!r}")
         return float(value)
     array = backend.to_host(value)
     shape = like.shape
