@@ -84,7 +84,14 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("device", BACKENDS, indirect=True)
 
 
-ALONE = {"test_asynchronous", "test_asynchronous_checkpoints", "test_parallel", "test_search", "test_search_faults", "test_threads"}
+ALONE = {
+    "test_asynchronous",
+    "test_asynchronous_checkpoints",
+    "test_parallel",
+    "test_search",
+    "test_search_faults",
+    "test_threads",
+}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -122,10 +122,44 @@ def test_in_lock_step_a_resumed_run_is_the_unbroken_one_bit_for_bit(case, tmp_pa
     assert list(steps) == list(range(0, 36, 4))
     for step in (16, 24) if case != "synthetic" else (0, 16, 24):  # 16: in epoch 2; 24: its end
         shutil.copy(steps[step], path)
-        assert_same(
-            Training(**CASES[case]).fit(checkpoint=path, every="4 steps", resume=True).state(),
-            unbroken,
-        )
+        again = Training(**CASES[case]).fit(checkpoint=path, every="4 steps", resume=True)
+        assert_same(again.state(), unbroken)
+    shutil.copy(steps[16], path)  # the file is one of mg.fit's, too
+    alone = Training(**CASES[case]).fit(mg.fit, checkpoint=path, resume=True)
+    assert_same(alone.state(), unbroken)
+
+
+class Shaky(mg.SGD):
+    """Its steps are a little too long, or too short."""
+
+    def __init__(self, model, lr):
+        super().__init__(model, lr)
+        self.rng = np.random.default_rng(0)
+
+    def _update(self, param, grad, state):
+        super()._update(param, grad * self.rng.uniform(0.9, 1.1), state)
+
+
+def test_an_optimiser_that_draws_is_not_saved(tmp_path):
+    """Each process would draw from a copy of its generator."""
+    training = Training()
+    training.optimizer = Shaky(training.net, 0.1)
+    with pytest.raises(TypeError, match="Shaky draws random numbers, and each process"):
+        training.fit(checkpoint=tmp_path / "run.npz")
+
+
+def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path):
+    path = tmp_path / "run.npz"
+    training = Training()
+    training.optimizer = mg.SGD(training.net, 1e12)
+    with pytest.warns(RuntimeWarning, match="no checkpoint was written"):
+        training.fit(checkpoint=path, every="1 steps", epochs=50)
+    assert training.history.stopped.startswith("diverged")
+    saved = Training()
+    saved.optimizer = mg.SGD(saved.net, 0.1)
+    found = mg.load(path, saved.net, optimizer=saved.optimizer).history
+    assert found.stopped is None
+    assert found.step_loss == training.history.step_loss[: len(found.step_loss)]
 
 
 def test_a_finished_run_is_given_back_without_a_step(tmp_path):

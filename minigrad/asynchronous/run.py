@@ -15,7 +15,7 @@ from minigrad.asynchronous.place import Plan
 from minigrad.asynchronous.presses import Presses
 from minigrad.asynchronous.saving import Saver
 from minigrad.asynchronous.snapshots import Snapshots
-from minigrad.asynchronous.suitable import blocks_of, check_batches, check_rule
+from minigrad.asynchronous.suitable import blocks_of, check_batches, check_rule, check_saving
 from minigrad.asynchronous.team import Team, WorkerError
 from minigrad.asynchronous.timeline import Timeline
 from minigrad.checkpoint.parts import Parts
@@ -117,6 +117,7 @@ def fit(
     found = None
     if checkpoint is not None:
         same = comparable(same, evaluate_every, train, test, validation)
+        check_saving(optimizer)
         parts = Parts(model, optimizer, schedule, rule, loss)
         file = RunFile(checkpoint, parts, same, every=every, keep=keep, resume=resume)
         found = file.begin(history)

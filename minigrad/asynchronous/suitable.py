@@ -66,6 +66,15 @@ def check_batches(train: Dataset) -> None:
         )
 
 
+def check_saving(optimizer: Optimizer) -> None:
+    """TypeError for an optimiser whose random numbers the processes would draw apart."""
+    if optimizer.rng_state():
+        raise TypeError(
+            f"{type(optimizer).__name__} draws random numbers, and each process would draw its "
+            "own. Such a run cannot be saved: leave out checkpoint=, or train with minigrad.fit"
+        )
+
+
 def blocks_of(model: Layer, rule: Rule, interfaces: Sequence[int] | None) -> list[Block]:
     """The blocks, one for each process."""
     if not isinstance(rule, SyntheticGradients):
