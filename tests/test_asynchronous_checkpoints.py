@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import asdict
 
 import numpy as np
@@ -14,6 +15,7 @@ from conftest import ROOT
 
 import minigrad as mg
 from minigrad import asynchronous, threads
+from minigrad.asynchronous.presses import Presses
 
 pytestmark = pytest.mark.on_host
 STEPS = 12  # in an epoch: eleven batches of 8 and one of 5
@@ -350,6 +352,70 @@ def test_ctrl_c_saves_the_run_before_it_ends(lag, tmp_path, while_it_runs):
         assert_same(resumed.state(), unbroken.state())
 
 
+def press():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_is_counted_and_comes_through_only_where_it_is_allowed():
+    done = []
+
+    def work():
+        done.append("begun")
+        press()
+        done.append("not reached")
+
+    with Presses() as presses:
+        press()
+        assert presses.count == 1
+        assert not presses.allow(work)
+        press()
+        assert presses.allow(lambda: done.append("whole"))
+        with pytest.raises(MemoryError):
+            presses.allow(no_memory)
+        press()
+        assert presses.count == 4
+    assert done == ["begun", "whole"]
+    with pytest.raises(KeyboardInterrupt):
+        press()
+
+
+def no_memory():
+    raise MemoryError
+
+
+def test_ctrl_c_that_the_caller_handles_does_not_stop_a_run():
+    seen = []
+    signal.signal(signal.SIGINT, lambda *arguments: seen.append(True))
+    with Presses() as presses:
+        press()
+        assert presses.allow(press)
+    assert len(seen) == 2
+    assert presses.count == 0
+
+
+def test_a_run_in_a_thread_of_its_own_leaves_ctrl_c_alone(tmp_path):
+    training = Training()
+    thread = threading.Thread(target=lambda: training.fit(checkpoint=tmp_path / "run.npz"))
+    thread.start()
+    thread.join()
+    assert training.history.epoch == [1, 2, 3]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_network_that_cannot_be_sent_leaves_no_file(tmp_path):
+    """Otherwise the mended script would be told that there is a run already."""
+
+    class Local(mg.Tanh):
+        pass
+
+    training = Training("backprop")
+    training.net.layers = (*training.net.layers[:5], Local(), *training.net.layers[6:])
+    training.optimizer = mg.Adam(training.net, 0.1)
+    with pytest.raises(TypeError, match="cannot be sent to another process"):
+        training.fit(checkpoint=tmp_path / "run.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
 PRESSED = """
 import os, random, signal, sys, threading, time
 import minigrad as mg
@@ -429,7 +495,8 @@ def test_ctrl_c_at_any_moment_loses_no_epoch_that_was_evaluated(presses, tmp_pat
 KILLED = """
 import hashlib, sys
 from test_asynchronous_checkpoints import Training
-from minigrad import asynchronous
+from minigrad import asynchronous, threads
+from minigrad.asynchronous.presses import Presses
 
 if __name__ == "__main__":
     training = Training(sys.argv[1], per="step")

@@ -54,17 +54,17 @@ class Place:
 class Plan:
     """The arguments of the run, the same for all blocks.
 
-    epochs   the epochs to be trained. Of the first one a part may have been trained before
-    before   the steps that were made before, all in all; 0 for a new run
-    locked   True for backprop: each block waits for the gradient from above
-    lag      the block may be this many batches ahead of the answers to its predictions; None: any
-             number
-    lrs      (lr, lr/start) of the optimiser for each epoch or step, as `per` says; empty without a
-             schedule
-    evaluated  the epochs after which the network is evaluated
-    after    each block sends its state after these epochs
-    every    it also sends its state after every so many steps; 0: it does not
-    whole    the state is all that a run can go on from; False: it is what an evaluation needs
+    epochs     those to be trained. Of the first one a part may have been trained before
+    before     the steps that were made before, all in all; 0 for a new run
+    locked     True for backprop: each block waits for the gradient from above
+    lag        the block may be this many batches ahead of the answers to its predictions; None:
+               any number
+    lrs        (lr, lr/start) of the optimiser for each epoch or step, as `per` says; empty without
+               a schedule
+    evaluated  the network is evaluated after these epochs
+    after      each block sends its state after these epochs
+    every      it also sends its state after every so many steps; 0: it does not
+    whole      the state is all that a run can go on from; False: what an evaluation needs
     """
 
     epochs: range

@@ -99,6 +99,7 @@ def fit(
     positive_int("epochs", epochs)
     positive_int("seed", seed, least=0)
     positive_int("evaluate_every", evaluate_every)
+    check_flag("shuffle", shuffle)
     check_flag("resume", resume)
     check_rule(model, rule, optimizer, lag, interfaces)
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
@@ -155,11 +156,12 @@ def fit(
     trains = model, blocks, loss, rule, optimizer, schedule
     snapshots = Snapshots(*trains, plan, history, sets, at.trained)
     saver = Saver(snapshots, file) if file is not None else None
-    if file is not None and found is None:
-        file.write(history, snapshots.position(0))  # what cannot be saved is an error now
-    bar = Bar(epochs * steps, progress, before)
     with Presses() as presses:
-        return _run(Team(snapshots, plan, saver), snapshots, saver, bar, presses)
+        team = Team(snapshots, plan, saver)
+        if file is not None and found is None:
+            file.write(history, snapshots.position(0))  # what cannot be saved is an error now
+        bar = Bar(epochs * steps, progress, before)
+        return _run(team, snapshots, saver, bar, presses)
 
 
 def _run(team: Team, snapshots: Snapshots, saver: Saver | None, bar: Bar, presses: Presses) -> Run:
@@ -221,4 +223,4 @@ def _what(error: BaseException | None, team: Team) -> str | None:
     if isinstance(error, KeyboardInterrupt):
         return f"interrupted {where}"
     first = str(error).partition("\n")[0]
-    return f"failed {where}: {type(error).__name__}: {first}"
+    return f"failed {where}: {type(error).__name__}" + (f": {first}" if first else "")
