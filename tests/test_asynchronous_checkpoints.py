@@ -201,6 +201,14 @@ def test_blocks_that_run_freely_are_saved_after_the_same_step(every, tmp_path):
     assert {0, 3 * 75} <= found
     if "steps" in every:
         assert found == set(range(0, 226, 5))
+        middle = mg.load(tmp_path / "run.earlier-20.npz", Training().net).history
+        shutil.copy(tmp_path / "run.earlier-20.npz", path)
+        resumed = Training().fit(lag=None, data=big, checkpoint=path, every=every, resume=True)
+        assert resumed.history.stopped is None
+        assert resumed.history.epoch == [1, 2, 3]
+        assert len(resumed.history.step_loss) == 225
+        assert resumed.history.step_loss[:95] == middle.step_loss
+        assert resumed.rule.updates == [225] * 3
     else:
         assert len(found) >= 3  # the first, the last, and one for the time
 
