@@ -11,7 +11,6 @@ from minigrad.arguments import (
     check_callable,
     check_flag,
     check_parts,
-    check_same_sets,
     checked,
     checked_set,
 )
@@ -138,7 +137,6 @@ def fit(
                 "from the middle of an epoch. With checkpoint=FILE and resume=True such a run goes "
                 "on"
             )
-        check_same_sets(history, test, validation)
         history.settings = said
         first = history.epoch[-1] if history.epoch else 0
         at = Position(first, first + 1)
