@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from minigrad import backend
+from minigrad.checks import check_state
 from minigrad.generators import Known, restored
 
 
 def check_names(who: str, state: Any, needed: Collection[str], known: Collection[str]) -> None:
     """KeyError unless the state has all `needed` names, and no others than the `known`."""
-    if not isinstance(state, Mapping):
-        raise TypeError(f"{who}: a state is a dict from state_dict(), got {state!r:.60}")
+    check_state(who, state)
     if missing := sorted(set(needed) - state.keys()):
         raise KeyError(f"this is no state of a {who}: {missing} missing")
     if unknown := sorted(map(str, state.keys() - set(needed) - set(known))):
