@@ -8,6 +8,9 @@ from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 
+SETS = ("train", "test", "validation")
+KINDS = ("loss", "accuracy", "clean_accuracy")
+
 
 def evaluate(
     model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
@@ -51,10 +54,6 @@ def _evaluate(
     return total / len(dataset), correct / len(dataset), clean / len(dataset)
 
 
-SETS = ("train", "test", "validation")
-KINDS = ("loss", "accuracy", "clean_accuracy")
-
-
 def measure(
     model: Layer,
     loss: Loss,
@@ -72,7 +71,7 @@ def measure(
 
 
 def extend(history: History, epoch: int, seconds: float, row: dict[str, float]) -> None:
-    """Add one entry to the lists of a history."""
+    """Add one entry to the lists of a history. `row` is from `measure`."""
     history.epoch.append(epoch)
     history.seconds.append(seconds)
     for name, value in row.items():
@@ -89,5 +88,5 @@ def record(
     seconds: float,
     validation: Dataset | None = None,
 ) -> None:
-    """Evaluate all sets, then extend all lists."""
+    """`measure`, then `extend`. If an evaluation fails, no list has grown."""
     extend(history, epoch, seconds, measure(model, loss, train, test, validation))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,21 +113,20 @@ def fit(
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
     history = history if history is not None else History()
-    said = settings(
-        loss, rule, optimizer, schedule, train, batch_size=batch_size, shuffle=shuffle, seed=seed
-    )
+    numbers = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+    in_words = settings(loss, rule, optimizer, schedule, train, **numbers)
     file = None
     found = None
     if checkpoint is not None:
         file = RunFile(
             checkpoint,
             Parts(model, optimizer, schedule, rule, loss),
-            comparable(said, evaluate_every, train, test, validation),
+            comparable(in_words, evaluate_every, train, test, validation),
             every=every,
             keep=keep,
             resume=resume,
         )
-        found = file.begin(history)
+        found = file.begin(history, epochs)
     elif resume or every is not None or keep != 1:
         raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
     if found is not None:
@@ -134,39 +134,35 @@ def fit(
     else:
         if history.stopped is not None:
             raise ValueError(
-                f"this history cannot be continued: the run was {history.stopped}. Its weights are "
-                "from the middle of an epoch. With checkpoint=FILE and resume=True such a run goes "
-                "on"
+                f"this history cannot be continued: the run was {history.stopped}. Its weights may "
+                "be from the middle of an epoch. If that run had a checkpoint, give the same file "
+                "and resume=True. Else begin anew, with a new model and no history"
             )
         check_same_sets(history, test, validation)
-        history.settings = said
+        history.settings = in_words
         first = history.epoch[-1] if history.epoch else 0
         at = Position(first, first + 1)
         if schedule is not None:
             rescale(schedule, rule)
-    if at.epoch > at.first + epochs + 1:
-        raise ValueError(
-            f"{checkpoint} has {at.epoch - 1 - at.first} epochs done, this call asks for {epochs}"
-        )
-    steps = -(-len(train) // batch_size)
+    steps = math.ceil(len(train) / batch_size)  # in an epoch
     done = (at.epoch - 1 - at.first) * steps + at.batch
     loop = Loop(
-        model,
-        loss,
-        rule,
-        optimizer,
-        schedule,
-        train,
-        test,
-        validation,
-        batch_size,
-        bool(shuffle),
-        seed,
-        evaluate_every,
-        callback,
-        step_callback,
-        history,
-        at,
+        model=model,
+        loss=loss,
+        rule=rule,
+        optimizer=optimizer,
+        schedule=schedule,
+        train=train,
+        test=test,
+        validation=validation,
+        batch_size=batch_size,
+        shuffle=bool(shuffle),
+        seed=seed,
+        evaluate_every=evaluate_every,
+        callback=callback,
+        step_callback=step_callback,
+        history=history,
+        position=at,
         last=at.first + epochs,
         bar=Bar(epochs * steps, progress, done),
         file=file,
@@ -177,18 +173,18 @@ def fit(
 
 
 def comparable(
-    said: dict[str, Any],
+    in_words: dict[str, Any],
     evaluate_every: int,
     train: Dataset,
     test: Dataset | None,
     validation: Dataset | None,
 ) -> dict[str, Any]:
-    """The settings that must be the same when a run goes on. The parts are compared by themselves.
+    """What must be the same when a run goes on, besides its parts, which `RunFile` compares.
 
-    `said` are the settings of the history.
+    in_words  the settings of the history
     """
     parts = ("rule", "loss", "optimizer", "schedule", "examples")
-    same = {name: value for name, value in said.items() if name not in parts}
+    same = {name: value for name, value in in_words.items() if name not in parts}
     same["evaluate_every"] = evaluate_every
     for name, dataset in (("train", train), ("test", test), ("validation", validation)):
         same[name] = fingerprint(dataset)

@@ -12,8 +12,8 @@ read it, too:
 
 Equal contents give equal files. A file costs its arrays, its meta, and less than 1 kB an array.
 `read` checks every byte before it returns anything, and takes no more memory than a small multiple
-of the file. A CRC-32 finds damage by accident. It is no signature: who wants to can write a file
-with other numbers.
+of the file. A CRC-32 finds bytes that have changed by accident. It is no signature: a person can
+write a file with other numbers and the CRC-32 that fits them.
 """
 
 from __future__ import annotations
@@ -69,13 +69,14 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def _contents(
     text: bytes, arrays: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[str, tuple[bytes, memoryview]]]:
-    """(name of the member, parts of its content), meta first."""
-    yield FIRST, npy.parts("meta", np.frombuffer(text, np.uint8))
+    """(name of the member, pieces of its content), meta first."""
+    yield FIRST, npy.pieces("meta", np.frombuffer(text, np.uint8))
     for name, array in arrays.items():
-        yield name + SUFFIX, npy.parts(name, array)
+        yield name + SUFFIX, npy.pieces(name, array)
 
 
 def _read(file: BufferedReader) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(meta, arrays), or ValueError with what is wrong in the file."""
     members = stored.members(file)
     for member in members:
         if member.name != FIRST:
@@ -100,7 +101,7 @@ def _read(file: BufferedReader) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _check_name(name: str) -> None:
-    """ValueError for a name that `numpy.load` would mix up with another, or that may escape."""
+    """ValueError for a name that `numpy.load` mixes up with another, or that leaves its folder."""
     if not isinstance(name, str):
         raise TypeError(f"names of arrays must be text, got {name!r}")
     stored.check_name(name)

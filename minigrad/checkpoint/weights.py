@@ -170,19 +170,23 @@ def _by_name(
     pairs = dict(names_in_torch(model))
     source = {ours: theirs for ours, theirs in pairs.items() if theirs in arrays}
 
-    def which(ours: str) -> tuple[int, bool]:
+    def array_of(ours: str) -> tuple[int, bool]:
+        """Which array this name has, and whether the file has its transpose."""
         return id(own[ours]), is_turned(ours, own[ours].ndim)
 
-    present = {which(ours): theirs for ours, theirs in source.items()}
+    in_file = {array_of(ours): theirs for ours, theirs in source.items()}
     for ours in pairs:
-        if ours not in source and which(ours) in present:
-            source[ours] = present[which(ours)]
+        if ours not in source and array_of(ours) in in_file:
+            source[ours] = in_file[array_of(ours)]
     missing = [theirs for ours, theirs in pairs.items() if ours not in source]
     unknown = sorted(arrays.keys() - set(pairs.values()))
-    if missing or unknown:
-        found = [f"it lacks {_few(missing)}"] * bool(missing)
-        found += [f"it has {_few(unknown)}, which the model lacks"] * bool(unknown)
-        raise ValueError(f"{' and '.join(found)}; make the model that was saved")
+    faults = []
+    if missing:
+        faults.append(f"it lacks {_few(missing)}")
+    if unknown:
+        faults.append(f"it has {_few(unknown)}, which the model lacks")
+    if faults:
+        raise ValueError(f"{' and '.join(faults)}; make the model that was saved")
     return source
 
 

@@ -6,10 +6,11 @@ import json
 import math
 from typing import Any
 
+from minigrad.history import NOT_FINITE
+
 ENDED = ("done", "diverged")  # a failed run is tried again
 STATUS = (*ENDED, "failed")
 BEGIN = b'{"settings": '  # how each line begins
-NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no numbers for them
 _NEEDED = {"settings": dict, "seed": int, "tag": str, "status": str, "results": dict}
 
 
