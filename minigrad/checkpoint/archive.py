@@ -30,6 +30,7 @@ from minigrad.checkpoint import npy, stored
 from minigrad.checkpoint.error import CheckpointError
 from minigrad.checkpoint.foreign import FIRST, what_is
 from minigrad.files import replacing
+from minigrad.version import __version__
 
 SUFFIX = ".npy"
 ADVICE = "take another copy of it, or an older checkpoint"
@@ -64,6 +65,18 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             return _read(file)
         except ValueError as error:
             raise CheckpointError(f"{path} is damaged: {error}; {ADVICE}") from error
+
+
+def check_format(path: str | Path, found: Any, known: int, wrote: Any) -> None:
+    """CheckpointError unless the format found in a file is the one known here.
+
+    wrote  the version of minigrad that wrote the file
+    """
+    if found != known:
+        raise CheckpointError(
+            f"{path} has the format {found}, and minigrad {__version__} reads format {known}: "
+            f"install the version that wrote it, {wrote!r:.40}"
+        )
 
 
 def _contents(

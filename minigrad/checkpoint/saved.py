@@ -161,15 +161,12 @@ def read(path: str | Path) -> tuple[Checkpoint, dict[str, Any] | None]:
     meta, arrays = archive.read(path)
     if meta.get("kind") != KIND:
         raise CheckpointError(
-            f"{path} is no checkpoint of a training, but {meta.get('kind')!r}; for the weights of "
-            "a model alone call minigrad.load_weights"
+            f"{path} is no checkpoint of a training, its kind is {meta.get('kind')!r:.40}; weights "
+            "alone are loaded with mg.load_weights(path, model)"
         )
-    if meta["format"] != FORMAT:
-        wrote = meta.get("versions")
-        raise CheckpointError(
-            f"{path} has format {meta['format']}, this minigrad {__version__} reads format "
-            f"{FORMAT}: use the version that wrote it ({wrote})"
-        )
+    wrote = meta.get("versions")
+    version = wrote.get("minigrad") if isinstance(wrote, dict) else None
+    archive.check_format(path, meta["format"], FORMAT, version)
     try:
         content = unpack(meta, arrays)
         if arrays:

@@ -102,11 +102,7 @@ def _read_npz(path: str | Path) -> dict[str, np.ndarray]:
             f"{path} has more than weights ({meta.get('kind')!r:.40}): load it with "
             "mg.load(path, model)"
         )
-    if meta["format"] != FORMAT:
-        raise CheckpointError(
-            f"{path} has the format {meta['format']}, and minigrad {__version__} reads format "
-            f"{FORMAT}: install the version that wrote it, {meta.get('version')!r:.40}"
-        )
+    archive.check_format(path, meta["format"], FORMAT, meta.get("version"))
     return arrays
 
 

@@ -148,6 +148,7 @@ class BlockRule(Rule):
             raise
 
     def _load(self, state: Mapping[str, Any], finite: bool) -> None:
+        """Take over a state. finite: NaN and infinite numbers are refused."""
         needed = ("settings", "steps", "updates", "last_update", "rng")
         check_state(type(self).__name__, state)
         own = {k: v for k, v in state.items() if "/" not in str(k)}
