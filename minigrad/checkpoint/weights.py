@@ -71,10 +71,9 @@ def load_weights(path: str | Path, model: Layer, *, by: str = "name", finite: bo
     else:
         arrays = safetensors.read(path)
     try:
-        state = _fitting(model, arrays, by, finite)
+        model.load_state_dict(_fitting(model, arrays, by, finite))
     except ValueError as error:
         raise CheckpointError(f"{path} does not fit this model: {error}") from error
-    model.load_state_dict(state)
 
 
 def _suffix(function: str, path: str | Path, model: Layer) -> str:
