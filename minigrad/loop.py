@@ -98,9 +98,9 @@ class Loop:
             if isinstance(error, KeyboardInterrupt):
                 history.stopped = f"interrupted {self._where()}"
             elif error is not None:
-                in_one_line = " ".join(f"{type(error).__name__}: {error}".split())
-                history.stopped = f"failed {self._where()}: {in_one_line}"
-                with suppress(AttributeError):  # a class of errors with __slots__
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                history.stopped = f"failed {self._where()}: {said}"
+                with suppress(AttributeError):
                     error.history = history  # type: ignore[attr-defined]
             elif self.ctrl_c.waiting and history.stopped is None:
                 history.stopped = f"interrupted {self._where()}"
@@ -215,10 +215,9 @@ class Loop:
         at = self.position
         if at.batch == 0:
             at.data = self.train.rng_state()
-        elif at.data:  # a run goes on in mid-epoch
+        elif at.data:  # a run goes on in mid-epoch: the batches before are drawn again, and skipped
             self.train.set_rng_state(at.data)
         rng = np.random.default_rng((self.seed, at.epoch)) if self.shuffle else None
-        # The batches that are done are drawn again, and skipped.
         return islice(self.train.batches(self.batch_size, rng), at.batch, None)
 
     def _save(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,15 +112,16 @@ def fit(
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
     history = history if history is not None else History()
-    numbers = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
-    in_words = settings(loss, rule, optimizer, schedule, train, **numbers)
+    said = settings(
+        loss, rule, optimizer, schedule, train, batch_size=batch_size, shuffle=shuffle, seed=seed
+    )
     file = None
     found = None
     if checkpoint is not None:
         file = RunFile(
             checkpoint,
             Parts(model, optimizer, schedule, rule, loss),
-            comparable(in_words, evaluate_every, train, test, validation),
+            comparable(said, evaluate_every, train, test, validation),
             every=every,
             keep=keep,
             resume=resume,
@@ -139,12 +139,12 @@ def fit(
                 "and resume=True. Else begin anew, with a new model and no history"
             )
         check_same_sets(history, test, validation)
-        history.settings = in_words
+        history.settings = said
         first = history.epoch[-1] if history.epoch else 0
         at = Position(first, first + 1)
         if schedule is not None:
             rescale(schedule, rule)
-    steps = math.ceil(len(train) / batch_size)  # in an epoch
+    steps = -(-len(train) // batch_size)
     done = (at.epoch - 1 - at.first) * steps + at.batch
     loop = Loop(
         model=model,
@@ -173,18 +173,18 @@ def fit(
 
 
 def comparable(
-    in_words: dict[str, Any],
+    said: dict[str, Any],
     evaluate_every: int,
     train: Dataset,
     test: Dataset | None,
     validation: Dataset | None,
 ) -> dict[str, Any]:
-    """What must be the same when a run goes on, besides its parts, which `RunFile` compares.
+    """The settings that must be the same when a run goes on. The parts are compared by themselves.
 
-    in_words  the settings of the history
+    `said` are the settings of the history.
     """
     parts = ("rule", "loss", "optimizer", "schedule", "examples")
-    same = {name: value for name, value in in_words.items() if name not in parts}
+    same = {name: value for name, value in said.items() if name not in parts}
     same["evaluate_every"] = evaluate_every
     for name, dataset in (("train", train), ("test", test), ("validation", validation)):
         same[name] = fingerprint(dataset)
