@@ -33,7 +33,7 @@ from minigrad.files import replacing
 from minigrad.version import __version__
 
 SUFFIX = ".npy"
-ADVICE = "take another copy of it, or an older checkpoint"
+ADVICE = "take another copy of it, or an earlier checkpoint"
 
 
 def write(path: str | Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:

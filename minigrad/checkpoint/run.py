@@ -73,7 +73,7 @@ class RunFile:
             if not others:
                 raise
             raise CheckpointError(
-                f"{error} (beside it are {', '.join(others)}: rename the last one to "
+                f"{error} (earlier ones beside it: {', '.join(others)}; rename the last one to "
                 f"{self.path.name} to go on from there)"
             ) from error
         if run is None or found.history is None:

@@ -135,7 +135,7 @@ def _fitting(
         if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(
                 f"{theirs!r} has NaN or infinite numbers, so the training that gave it diverged; "
-                "load an older file, or with finite=False if you mean it"
+                "load an earlier file, or with finite=False if you mean it"
             )
         other = first.setdefault(id(own[ours]), ours)
         if not np.array_equal(value, state.get(other, value), equal_nan=value.dtype.kind == "f"):

@@ -47,15 +47,15 @@ def checked_kept(optimizer: Any, flat: Mapping[str, Any], finite: bool) -> Kept:
             if finite and not np.isfinite(value).all():
                 raise ValueError(
                     f"{key}.{name} has numbers that are NaN or infinite: the training that was "
-                    "saved had diverged. To load it nevertheless: load_state_dict(state, "
-                    "finite=False)"
+                    "saved had diverged; take an earlier state, or if you mean it "
+                    "load_state_dict(state, finite=False) of the optimiser"
                 )
             if name in optimizer.not_negative_names and (np.asarray(value) < 0).any():
                 raise ValueError(f"{key}.{name} must not be negative, and has numbers below 0")
         own = first.get(key, key)
         if own in kept and not _same(entry, kept[own]):
             raise ValueError(
-                f"{own} and {key} are one array in this model. The state has different values "
+                f"{own} and {key} are one array in this model, and the state has different values "
                 "for them: give both the same values"
             )
         kept[own] = entry

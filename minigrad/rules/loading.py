@@ -24,7 +24,8 @@ def check_names(who: str, state: Any, needed: Collection[str], known: Collection
 
 def check_settings(given: Any, own: str, how: str = "made") -> None:
     """ValueError if a state was made with other settings."""
-    if (settings := str(given)) != own:
+    settings = str(given)
+    if settings != own:
         raise ValueError(f"the state was {how} with {settings:.300}, not {own}")
 
 
@@ -51,7 +52,10 @@ def fitting_array(name: str, value: Any, shape: tuple[int, ...], dtype: Any) -> 
 def check_finite(name: str, array: np.ndarray) -> None:
     """ValueError if a number of the array is NaN or infinite."""
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} has numbers that are NaN or infinite: the training had diverged")
+        raise ValueError(
+            f"{name} has numbers that are NaN or infinite: the training had diverged; take "
+            "an earlier state"
+        )
 
 
 def generator_from(name: str, text: Any) -> Known:
