@@ -107,17 +107,6 @@ def check_dataset(name: str, dataset: Any) -> None:
         raise ValueError(f"the {name} set is empty")
 
 
-def check_same_sets(history: History, test: Dataset | None, validation: Dataset | None) -> None:
-    """ValueError if a run goes on with other sets: the lists would not be equally long."""
-    for name, dataset in (("test", test), ("validation", validation)):
-        before = len(getattr(history, f"{name}_loss"))
-        if history.train_loss and (before > 0) != (dataset is not None):
-            raise ValueError(
-                f"this history has {before} values for the {name} set in {len(history.epoch)} "
-                f"epochs: go on {'without' if not before else 'with'} a {name} set, as before"
-            )
-
-
 def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None) -> None:
     """ValueError if the optimiser moves other layers than those of the model."""
     name = type(optimizer).__name__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from minigrad.arguments import a_parameter, check
 from minigrad.data import Dataset
 from minigrad.history import History
@@ -10,6 +12,7 @@ from minigrad.losses import Loss
 
 SETS = ("train", "test", "validation")
 KINDS = ("loss", "accuracy", "clean_accuracy")
+LISTS = [f"{name}_{kind}" for name in SETS for kind in KINDS]
 
 
 def evaluate(
@@ -71,11 +74,18 @@ def measure(
 
 
 def extend(history: History, epoch: int, seconds: float, row: dict[str, float]) -> None:
-    """Add one entry to the lists of a history. `row` is from `measure`."""
+    """Add one entry to the lists of a history. `row` is from `measure`.
+
+    A run may go on with other sets than before. NaN stands where a set was not evaluated: all lists
+    that are not empty are equally long.
+    """
+    before = len(history.epoch)
     history.epoch.append(epoch)
-    history.seconds.append(seconds)
-    for name, value in row.items():
-        getattr(history, name).append(value)
+    history.seconds += [0.0] * (before - len(history.seconds)) + [seconds]
+    for name in LISTS:
+        values = getattr(history, name)
+        if values or name in row:
+            values += [math.nan] * (before - len(values)) + [row.get(name, math.nan)]
 
 
 def record(

@@ -11,7 +11,6 @@ from minigrad.arguments import (
     check_callable,
     check_flag,
     check_parts,
-    check_same_sets,
     checked,
     checked_set,
 )
@@ -138,7 +137,6 @@ def fit(
                 "be from the middle of an epoch. If that run had a checkpoint, give the same file "
                 "and resume=True. Else begin anew, with a new model and no history"
             )
-        check_same_sets(history, test, validation)
         history.settings = said
         first = history.epoch[-1] if history.epoch else 0
         at = Position(first, first + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 import zlib
 from collections.abc import Mapping
@@ -43,6 +44,10 @@ class RunFile:
         keep      how many files are kept
         resume    go on with the file if it is there. False: FileExistsError if it is
         """
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(
+                f'checkpoint must be the path of a file, got {path!r:.60}; as "run.npz"'
+            )
         self.path = Path(path)
         self.parts = parts
         self.every = Every(every)
