@@ -10,6 +10,10 @@ from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 
+SETS = ("train", "test", "validation")
+KINDS = ("loss", "accuracy", "clean_accuracy")
+LISTS = [f"{name}_{kind}" for name in SETS for kind in KINDS]
+
 
 def evaluate(
     model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
@@ -53,11 +57,6 @@ def _evaluate(
     return total / len(dataset), correct / len(dataset), clean / len(dataset)
 
 
-SETS = ("train", "test", "validation")
-KINDS = ("loss", "accuracy", "clean_accuracy")
-LISTS = [f"{name}_{kind}" for name in SETS for kind in KINDS]
-
-
 def measure(
     model: Layer,
     loss: Loss,
@@ -75,7 +74,7 @@ def measure(
 
 
 def extend(history: History, epoch: int, seconds: float, row: dict[str, float]) -> None:
-    """Add one entry to the lists of a history.
+    """Add one entry to the lists of a history. `row` is from `measure`.
 
     A run may go on with other sets than before. NaN stands where a set was not evaluated: all lists
     that are not empty are equally long.
@@ -99,5 +98,5 @@ def record(
     seconds: float,
     validation: Dataset | None = None,
 ) -> None:
-    """Evaluate all sets, then extend all lists."""
+    """`measure`, then `extend`. If an evaluation fails, no list has grown."""
     extend(history, epoch, seconds, measure(model, loss, train, test, validation))

@@ -84,7 +84,8 @@ def sweep(path: str | Path) -> None:
 def _may_be_in_use(file: Path, process: int) -> bool:
     """Whether the process that wrote the file may still be at work on it.
 
-    A new container gives a new process the number of the old one. Then the file's age decides.
+    This process may have the number of one that was killed, as in a new container. Then the file's
+    age decides.
     """
     try:
         age = time.time() - file.stat().st_mtime

@@ -25,7 +25,10 @@ from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
 
-STEPS, ENDED, EVALUATED = range(3)
+# The phases of an epoch
+STEPS = 0  # its steps are being made
+ENDED = 1  # all steps are made
+EVALUATED = 2  # and it is evaluated, if it is one of those that are
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Position:
     first     how many epochs the model had been trained before the run
     epoch     the epoch in which the run is, counted on from `first`
     batch     how many of its batches are done
-    phase     STEPS: its steps are being made. ENDED: all are made. EVALUATED: and it is evaluated
+    phase     STEPS, ENDED or EVALUATED
     trained   seconds of training since the last evaluation
     finished  the callback has ended the run
     data      the random numbers of the data set at the start of the epoch, if it draws any
@@ -77,7 +80,7 @@ class Loop:
     def __post_init__(self) -> None:
         self.whole = True  # False: in the middle of a step. Such a state is never saved
         self.step = len(self.history.step_loss)  # steps that are done
-        self._started: float | None = None  # the time when training went on after a pause
+        self._started: float | None = None  # when the clock was started; None: it stands
 
     def run(self) -> History:
         """Train to the last epoch, or until something stops the run. Returns the history.
@@ -89,10 +92,10 @@ class Loop:
         with CtrlC() as self.ctrl_c:
             error = self._attempt()  # from here on Ctrl-C waits
             self._stop_clock()
+            # The checkpoint is written before `stopped` is set: a run that goes on has not stopped.
             if self.whole and history.stopped is None:
                 self._save()
             if isinstance(error, KeyboardInterrupt):
-                # What stopped a run is no part of its checkpoint: the run goes on from there.
                 history.stopped = f"interrupted {self._where()}"
             elif error is not None:
                 said = " ".join(f"{type(error).__name__}: {error}".split())
@@ -249,7 +252,8 @@ class Loop:
         at = self.position
         if at.finished or at.epoch > self.last:
             return f"after the last step, {self.step}"
-        return f"in epoch {at.epoch}, after step {self.step}" + ", within a step" * (not self.whole)
+        place = f"in epoch {at.epoch}, after step {self.step}"
+        return place if self.whole else f"{place}, within a step"
 
 
 def move(schedule: Schedule | None, rule: Rule) -> None:

@@ -125,7 +125,7 @@ def fit(
             keep=keep,
             resume=resume,
         )
-        found = file.begin(history)
+        found = file.begin(history, epochs)
     elif resume or every is not None or keep != 1:
         raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
     if found is not None:
@@ -133,38 +133,34 @@ def fit(
     else:
         if history.stopped is not None:
             raise ValueError(
-                f"this history cannot be continued: the run was {history.stopped}. Its weights are "
-                "from the middle of an epoch. With checkpoint=FILE and resume=True such a run goes "
-                "on"
+                f"this history cannot be continued: the run was {history.stopped}. Its weights may "
+                "be from the middle of an epoch. If that run had a checkpoint, give the same file "
+                "and resume=True. Else begin anew, with a new model and no history"
             )
         history.settings = said
         first = history.epoch[-1] if history.epoch else 0
         at = Position(first, first + 1)
         if schedule is not None:
             rescale(schedule, rule)
-    if at.epoch > at.first + epochs + 1:
-        raise ValueError(
-            f"{checkpoint} has {at.epoch - 1 - at.first} epochs done, this call asks for {epochs}"
-        )
     steps = -(-len(train) // batch_size)
     done = (at.epoch - 1 - at.first) * steps + at.batch
     loop = Loop(
-        model,
-        loss,
-        rule,
-        optimizer,
-        schedule,
-        train,
-        test,
-        validation,
-        batch_size,
-        bool(shuffle),
-        seed,
-        evaluate_every,
-        callback,
-        step_callback,
-        history,
-        at,
+        model=model,
+        loss=loss,
+        rule=rule,
+        optimizer=optimizer,
+        schedule=schedule,
+        train=train,
+        test=test,
+        validation=validation,
+        batch_size=batch_size,
+        shuffle=bool(shuffle),
+        seed=seed,
+        evaluate_every=evaluate_every,
+        callback=callback,
+        step_callback=step_callback,
+        history=history,
+        position=at,
         last=at.first + epochs,
         bar=Bar(epochs * steps, progress, done),
         file=file,

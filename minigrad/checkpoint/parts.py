@@ -38,9 +38,9 @@ class Parts:
         """Each part in words. Optimisers without their learning rate: that is state, it changes."""
         said = {name: repr(part) for name, part in self.given().items()}
         said = {name: re.sub(r" at 0x[0-9a-fA-F]+", "", text) for name, text in said.items()}
-        for name, place in (("optimizer", r"^(\w+\(.*?)"), ("rule", r"(\boptimizer=\w+\()")):
+        for name, before in (("optimizer", r"^(\w+\(.*?)"), ("rule", r"(\boptimizer=\w+\()")):
             if name in said:
-                said[name] = re.sub(place + r"\blr=[^,()]*(, )?", r"\1", said[name])
+                said[name] = re.sub(before + r"\blr=[^,()]*(, )?", r"\1", said[name])
         return said
 
     def state(self) -> dict[str, Any]:
@@ -63,8 +63,8 @@ class Parts:
     def load(self, state: Mapping[str, Any], finite: bool) -> None:
         """Set every part to `state`. If that fails, every part is as before, and an error raised.
 
-        The state is first set to copies of the parts. What cannot be copied, such as a rule that
-        has a file open, is set back to its state from before.
+        Copies of the parts are set to it first: what does not fit fails there. Some parts cannot be
+        copied, such as a rule that has a file open. If those fail, they are set back.
         """
         try:
             copies = copy.deepcopy(self)
@@ -80,9 +80,7 @@ class Parts:
             raise
 
     def set(self, state: Mapping[str, Any], finite: bool) -> None:
-        """Set every part to its state. finite: NaN and infinite numbers are refused."""
-        if finite:
-            self.check_finite(state)
+        """Set every part to its state. finite: optimisers refuse NaN and infinite numbers."""
         if self.model is not None:
             self.model.load_state_dict(state["model"])
             _freeze(list(self.model.modules()), state["frozen"])
@@ -101,13 +99,14 @@ class Parts:
                 part.set_rng_state(streams.pop(name))
             elif part.rng_state():
                 raise KeyError(f"the random numbers of {name} are missing")
-        if unknown := [name for name in streams if name.partition(" ")[0] in self.given()]:
+        unknown = [name for name in streams if name.partition(" ")[0] in self.given()]
+        if unknown:
             raise KeyError(f"random numbers of {unknown}, which draw none here")
 
     def check_finite(self, state: Mapping[str, Any]) -> None:
         """ValueError if the model or the optimiser has NaN or infinite numbers in `state`."""
-        for part in ("model", "optimizer"):
-            for name, value in state[part].items() if part in self.given() else ():
+        for part in {"model", "optimizer"} & self.given().keys():
+            for name, value in state[part].items():
                 array = np.asarray(value)
                 if array.dtype.kind == "f" and not np.isfinite(array).all():
                     raise ValueError(f"{name} of the {part} has NaN or infinite numbers")

@@ -14,7 +14,7 @@ from minigrad.checks import positive_int
 
 @contextmanager
 def rotated(path: str | Path, keep: int) -> Iterator[None]:
-    """Within it `path` may be written anew. keep: how many files are kept, with the new one.
+    """`path` may be written anew in this block. keep: how many files are kept, with the new one.
 
     The file before it stays as "run.earlier-1.npz", the next as "run.earlier-2.npz", and so on.
     At each moment there is a whole file at `path`, if there was one before.

@@ -57,10 +57,12 @@ class RunFile:
         self.resume = resume
         self._written: Any = None  # the position in the file
 
-    def begin(self, history: History) -> dict[str, Any] | None:
+    def begin(self, history: History, epochs: int | None = None) -> dict[str, Any] | None:
         """Set the parts and the history to those in the file. Returns the position in the run.
 
-        None if there is no file: the run begins. Nothing is changed after an error.
+        None if there is no file: the run begins. After an error nothing has changed.
+
+        epochs  of the whole run: ValueError if more are done. None: any number may be done
         """
         if not self.path.exists():
             return None
@@ -76,8 +78,8 @@ class RunFile:
             if not others:
                 raise
             raise CheckpointError(
-                f"{error}. Earlier checkpoints are beside it, {', '.join(others)}: rename the last "
-                f"one to {self.path.name} to go on from there"
+                f"{error} (earlier ones beside it: {', '.join(others)}; rename the last one to "
+                f"{self.path.name} to go on from there)"
             ) from error
         if run is None or found.history is None:
             raise CheckpointError(
@@ -85,6 +87,12 @@ class RunFile:
                 "with fit(history=...)"
             )
         self._check_same(found, run)
+        done = run["position"]["epoch"] - 1 - run["position"]["first"]
+        if epochs is not None and done > epochs:
+            raise ValueError(
+                f"{self.path} has {done} epochs done, this call asks for {epochs}: ask for {done} "
+                "or more, or name another file to begin anew"
+            )
         common = self._common(run)
         put(found, self.parts)
         for name, generator in common.items():
@@ -117,7 +125,11 @@ class RunFile:
                 "mg.load and change lr then"
             )
         now = versions(self.parts)
-        other = [f"{k} {v}, now {now[k]}" for k, v in found.versions.items() if now.get(k) != v]
+        other = [
+            f"{name} {then}, now {now.get(name)}"
+            for name, then in found.versions.items()
+            if now.get(name) != then
+        ]
         if other:
             warnings.warn(
                 f"{self.path} was written with {'; '.join(other)}: the last digits of the results "
@@ -152,7 +164,7 @@ class RunFile:
 
 
 def _key(position: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells two positions apart: not the seconds."""
+    """What tells two positions of a run apart. The seconds of training do not count."""
     return tuple(position.get(name) for name in ("epoch", "batch", "phase", "finished"))
 
 
