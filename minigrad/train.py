@@ -16,7 +16,7 @@ from minigrad.arguments import (
     checked_set,
 )
 from minigrad.checkpoint.parts import Parts
-from minigrad.checkpoint.run import RunFile, fingerprint
+from minigrad.checkpoint.run import RunFile
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
 from minigrad.evaluation import evaluate, record
@@ -121,12 +121,13 @@ def fit(
         file = RunFile(
             checkpoint,
             Parts(model, optimizer, schedule, rule, loss),
-            comparable(said, evaluate_every, train, test, validation),
+            comparable(said, evaluate_every, moved_layers(model, optimizer)),
             every=every,
             keep=keep,
             resume=resume,
+            sets={"train": train, "test": test, "validation": validation},
         )
-        found = file.begin(history)
+        found = file.begin(history, epochs)
     elif resume or every is not None or keep != 1:
         raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
     if found is not None:
@@ -144,10 +145,6 @@ def fit(
         at = Position(first, first + 1)
         if schedule is not None:
             rescale(schedule, rule)
-    if at.epoch > at.first + epochs + 1:
-        raise ValueError(
-            f"{checkpoint} has {at.epoch - 1 - at.first} epochs done, this call asks for {epochs}"
-        )
     steps = -(-len(train) // batch_size)
     done = (at.epoch - 1 - at.first) * steps + at.batch
     loop = Loop(
@@ -177,22 +174,23 @@ def fit(
 
 
 def comparable(
-    said: dict[str, Any],
-    evaluate_every: int,
-    train: Dataset,
-    test: Dataset | None,
-    validation: Dataset | None,
+    said: dict[str, Any], evaluate_every: int, layers: list[str] | str
 ) -> dict[str, Any]:
     """The settings that must be the same when a run goes on. The parts are compared by themselves.
 
-    `said` are the settings of the history.
+    `said` are the settings of the history, `layers` those that the optimiser moves.
     """
     parts = ("rule", "loss", "optimizer", "schedule", "examples")
     same = {name: value for name, value in said.items() if name not in parts}
-    same["evaluate_every"] = evaluate_every
-    for name, dataset in (("train", train), ("test", test), ("validation", validation)):
-        same[name] = fingerprint(dataset)
-    return same
+    return same | {"evaluate_every": evaluate_every, "layers of the optimizer": layers}
+
+
+def moved_layers(model: Layer, optimizer: Optimizer) -> list[str] | str:
+    """The names in the model of the layers that the optimiser moves: ["2.", "4."], or "all"."""
+    stepped = {id(leaf) for _, leaf in optimizer.model.leaves()}
+    own = {prefix: leaf for prefix, leaf in model.leaves() if leaf.params}
+    moved = [prefix for prefix, leaf in own.items() if id(leaf) in stepped]
+    return moved if len(moved) < len(own) else "all"
 
 
 def settings(

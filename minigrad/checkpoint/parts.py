@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -89,12 +90,16 @@ class Parts:
         if self.rule is not None and self.model is not None:
             self.rule.load_state_dict(self.model, state["rule"])
         if self.optimizer is not None:
-            options = {} if finite else {"finite": False}  # an own method need not have it
-            self.optimizer.load_state_dict(state["optimizer"], **options)
+            load = self.optimizer.load_state_dict
+            own = "finite" not in inspect.signature(load).parameters  # a method of one's own
+            load(state["optimizer"], **({} if finite or own else {"finite": False}))
+            lr = self.optimizer.lr
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
         elif self.optimizer is not None:
             self.optimizer.load_schedule_state(state["schedule"])
+        if self.optimizer is not None:
+            self.optimizer.lr = lr  # a callback may have changed it after the schedule
         streams = dict(state["random"])
         for name, part in _drawing(self.given()):
             if name in streams:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from minigrad import streams
 from minigrad.backend import to_host
 from minigrad.checkpoint.error import CheckpointError
 from minigrad.checkpoint.every import Every
@@ -16,7 +18,7 @@ from minigrad.checkpoint.places import earlier
 from minigrad.checkpoint.saved import Checkpoint, put, read, versions, write
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
-from minigrad.generators import COMMON, described, restored, set_to
+from minigrad.generators import common_from, common_state, set_common
 from minigrad.history import History
 
 SAMPLE = 256  # so many examples of a data set tell whether it is the same one
@@ -34,6 +36,7 @@ class RunFile:
         every: Any = None,
         keep: int = 1,
         resume: bool = False,
+        sets: Mapping[str, Dataset | None] | None = None,
     ):
         """
         path      the file
@@ -42,20 +45,25 @@ class RunFile:
         every     how often to save, see `Every`
         keep      how many files are kept
         resume    go on with the file if it is there. False: FileExistsError if it is
+        sets      the data sets: they must be the same, and their random numbers are saved
         """
-        self.path = Path(path)
+        self.path = Path(os.path.abspath(path))  # a callback may change the folder
         self.parts = parts
         self.every = Every(every)
         self.keep = positive_int("keep", keep)
+        self.sets = dict(sets or {})
         self.settings = dict(settings)
+        self.settings |= {name: fingerprint(dataset) for name, dataset in self.sets.items()}
         self.lr = _first_lr(parts)
         self.resume = resume
         self._written: Any = None  # the position in the file
 
-    def begin(self, history: History) -> dict[str, Any] | None:
+    def begin(self, history: History, epochs: int) -> dict[str, Any] | None:
         """Set the parts and the history to those in the file. Returns the position in the run.
 
         None if there is no file: the run begins. Nothing is changed after an error.
+        history  of the call. The one in the file must go on from it
+        epochs   of the call. The run in the file must not be longer
         """
         if not self.path.exists():
             return None
@@ -80,19 +88,41 @@ class RunFile:
                 "with fit(history=...)"
             )
         self._check_same(found, run)
-        common = self._common(run)
+        self._check_history(history, found.history)
+        done = run["position"]["epoch"] - 1 - run["position"]["first"]
+        if done > epochs:
+            raise ValueError(f"{self.path} has {done} epochs done, this call asks for {epochs}")
+        common = common_from(run["random"], str(self.path))
+        drawing = self._drawing(run)
         put(found, self.parts)
-        for name, generator in common.items():
-            set_to(COMMON[name], generator)
+        streams.run(drawing)
+        set_common(common)
         vars(history).update(vars(found.history))
         self.lr = float(run["lr"])
         self._written = _key(run["position"])
         return dict(run["position"])
 
-    def _common(self, run: Mapping[str, Any]) -> dict[str, Any]:
-        """The generators in the file that all of a program share: np.random's and random's."""
-        state = run["random"]
-        return {name: restored(state[name], f"{self.path}: {name}") for name in COMMON}
+    def _drawing(self, run: Mapping[str, Any]) -> list[streams.Action]:
+        """The actions that set the random numbers of the data sets, after all checks."""
+        try:
+            return [
+                action
+                for name, dataset in self.sets.items()
+                if dataset is not None
+                for action in streams.prepared(dataset, run["sets"][name])
+            ]
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"{self.path} does not fit: {error}") from error
+
+    def _check_history(self, ours: History, theirs: History) -> None:
+        """ValueError if the call's history is of another run than the one in the file."""
+        pairs = zip(ours.step_loss, theirs.step_loss, strict=False)
+        if ours.step_loss and any(a != b and not (a != a and b != b) for a, b in pairs):
+            raise ValueError(
+                f"{self.path} is of another run: the losses in the history that was given are not "
+                "those in the file. Give the history of the run, or a new one; or name another "
+                "file to begin anew"
+            )
 
     def _check_same(self, found: Checkpoint, run: Mapping[str, Any]) -> None:
         """ValueError if the file is of a run with other settings."""
@@ -140,7 +170,8 @@ class RunFile:
     def write(self, history: History, position: Mapping[str, Any]) -> None:
         """Write the file. OSError if the disk is full, ValueError if a weight is NaN."""
         run = {"position": dict(position), "settings": self.settings, "lr": self.lr}
-        run["random"] = {name: described(generator) for name, generator in COMMON.items()}
+        run["random"] = common_state()
+        run["sets"] = {n: {} if s is None else s.rng_state() for n, s in self.sets.items()}
         write(self.path, self.parts, history, {}, keep=self.keep, run=run)
         self._written = _key(position)
         self.every.saved()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from minigrad.checkpoint.error import CheckpointError
 from minigrad.checkpoint.packing import pack, unpack
 from minigrad.checkpoint.parts import Parts
 from minigrad.checkpoint.places import rotated
-from minigrad.history import History
+from minigrad.history import History, strict
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
@@ -26,6 +26,7 @@ from minigrad.version import __version__
 
 FORMAT = 1
 KIND = "minigrad checkpoint"
+AS_TEXT = ("epoch", "settings", "stopped")  # of a history
 
 
 @dataclass
@@ -110,7 +111,7 @@ def write(
     for name, value in state.items():
         meta[name] = pack(value, name, arrays)
     if history is not None:
-        meta["history"] = pack(_with_arrays(history.as_dict()), "history", arrays)
+        meta["history"] = pack(_with_arrays(history), "history", arrays)
     if run is not None:
         meta["run"] = pack(run, "run", arrays)
     meta["extra"] = pack(extra, "extra", arrays)
@@ -149,10 +150,10 @@ def load(
         raise TypeError("the state of a rule is loaded together with its model: give the model")
     parts = Parts(model, optimizer, schedule, rule, loss)
     found, _ = read(path)
+    if history is not None and found.history is None:
+        raise CheckpointError(f"{path} has no history")
     put(found, parts, finite=finite, strict=strict)
     if history is not None:
-        if found.history is None:
-            raise CheckpointError(f"{path} has no history")
         vars(history).update(vars(found.history))
     return found
 
@@ -219,6 +220,8 @@ def put(found: Checkpoint, parts: Parts, *, finite: bool = True, strict: bool = 
         parts.load(state, finite)
     except Exception as error:  # the parts' own code has refused it
         raise CheckpointError(f"{path} does not fit: {_one_line(error)}") from error
+    if parts.schedule is not None and found.said["schedule"] != parts.said()["schedule"]:
+        parts.schedule.load_state_dict(state["schedule"])  # with strict=False: its own lr counts
 
 
 def versions(parts: Parts) -> dict[str, Any]:
@@ -233,11 +236,12 @@ def versions(parts: Parts) -> dict[str, Any]:
     }
 
 
-def _with_arrays(history: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists of floats as arrays: smaller and faster than text."""
+def _with_arrays(history: History) -> dict[str, Any]:
+    """The history's lists of floats as arrays: smaller and faster than text."""
+    values = {f.name: getattr(history, f.name) for f in fields(history)}
     return {
-        name: np.array(value, "float64") if isinstance(value, list) and name != "epoch" else value
-        for name, value in history.items()
+        name: np.array(value, "float64") if name not in AS_TEXT else strict(value)
+        for name, value in values.items()
     }
 
 
