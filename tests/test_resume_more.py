@@ -313,3 +313,310 @@ def test_a_terminal_that_is_closed_stops_nothing(interrupted, monkeypatch):
     training = Training().fit(step_callback=step_callback, progress=True)
     monkeypatch.undo()
     assert training.history.epoch == ([1, 2] if interrupted else [1, 2, 3])
+
+
+# --- what no state contains ---
+
+
+class Own(mg.Tanh):
+    """A layer of one's own. Its noise and its setting come from the cases below."""
+
+    def __init__(self, **attributes):
+        super().__init__()
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def forward(self, x, train=True):
+        if train:
+            x = x + np.asarray(self.noise(x), x.dtype)
+        return super().forward(x, train)
+
+    def noise(self, x):
+        return self.rng.standard_normal(x.shape)
+
+
+class Late(Own):
+    """Its generator is made in the first forward."""
+
+    def noise(self, x):
+        if not hasattr(self, "rng"):
+            self.rng = np.random.default_rng(3)
+        return super().noise(x)
+
+
+class Counting(Own):
+    def noise(self, x):
+        self.calls = getattr(self, "calls", 0) + 1
+        return 1 / self.calls
+
+
+class CountingInABuffer(Own):
+    def __init__(self):
+        super().__init__()
+        self.buffers["calls"] = np.zeros(1)
+
+    def noise(self, x):
+        self.buffers["calls"] += 1
+        return 1 / self.buffers["calls"]
+
+
+class Centred(Own):
+    def noise(self, x):
+        self.mean = 0.9 * getattr(self, "mean", np.zeros(5)) + 0.1 * x.mean(axis=0)
+        return -self.mean
+
+
+class BySize(Own):
+    def noise(self, x):
+        rng = self.rngs.setdefault(len(x), np.random.default_rng(4))
+        return rng.standard_normal(x.shape)
+
+
+class Drawing(Own):
+    def noise(self, x):
+        return self.draw(size=x.shape)
+
+
+class Helper:
+    def __init__(self):
+        self.rng = np.random.default_rng(2)
+
+    def __call__(self, size):
+        return self.rng.standard_normal(size)
+
+
+class Nested(Own):
+    def noise(self, x):
+        return self.rngs[0][0].standard_normal(x.shape)
+
+
+GLOBAL = np.random.default_rng(7)
+
+
+class FromAGlobal(Own):
+    def noise(self, x):
+        return GLOBAL.standard_normal(x.shape)
+
+
+class Parted(mg.Sequential):
+    """A network with a forward of its own."""
+
+    def __init__(self, *layers):
+        super().__init__(*layers)
+        self.gain = 0.5
+
+    def forward(self, x, train=True):
+        return super().forward(x * np.asarray(self.gain, x.dtype), train)
+
+    def backward(self, dy):
+        return super().backward(dy) * np.asarray(self.gain, dy.dtype)
+
+
+def around(layer):
+    return mg.Sequential(mg.Linear(4, 5, seed=0), layer, mg.Linear(5, 3, seed=1))
+
+
+def tied():
+    rng = np.random.default_rng(1)
+    hidden = [mg.Linear(5, 5, seed=3) for _ in range(2)]
+    hidden[1].params["W"] = hidden[0].params["W"]
+    first = Own(rng=rng)
+    second = Own(rngs={"a": rng}, rng=np.random.default_rng(2))  # it shares one generator
+    net = mg.Sequential(hidden[0], first, mg.Sequential(second, hidden[1]))
+    net.layers[0].frozen = True
+    return Parted(mg.Linear(4, 5, seed=0), net, mg.Linear(5, 3, seed=1))
+
+
+EXACT = {
+    "late": lambda: around(Late()),
+    "none": lambda: around(Own(rng=np.random.default_rng(1))),
+    "buffer": lambda: around(CountingInABuffer()),
+    "tied": tied,
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("step", [1, 4, 6])
+def test_layers_of_ones_own_go_on(name, step, tmp_path):
+    unbroken = Training(model=EXACT[name]).fit()
+    Training(model=EXACT[name]).stopped_at(step, checkpoint=tmp_path / "a.npz")
+    resumed = Training(model=EXACT[name]).fit(checkpoint=tmp_path / "a.npz", resume=True)
+    assert differences(unbroken.state(), resumed.state()) == []
+
+
+def from_a_closure():
+    rng = np.random.default_rng(3)
+
+    class Closed(Own):
+        def noise(self, x):
+            return rng.standard_normal(x.shape)
+
+    return Closed()
+
+
+HIDDEN = {
+    "Nested.rngs[0][0]": lambda: Nested(rngs=[[np.random.default_rng(1)]]),
+    "Drawing.draw.rng": lambda: Drawing(draw=Helper()),
+    "Drawing.draw.__self__": lambda: Drawing(draw=np.random.default_rng(1).standard_normal),
+    "FromAGlobal.noise (GLOBAL)": FromAGlobal,
+    "Closed.noise (rng)": from_a_closure,
+}
+CHANGING = {
+    "Counting.calls": Counting,
+    "Centred.mean": Centred,
+    "BySize.rngs": lambda: BySize(rngs={}),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_generator_that_is_not_saved_is_told(name, tmp_path):
+    """`mg.save` says it, and `fit` before the first step."""
+    run = Training(model=lambda: around(HIDDEN[name]()))
+    with pytest.warns(UserWarning, match="does not contain the random generators") as said:
+        run.fit(epochs=0, checkpoint=tmp_path / "a.npz")
+    with pytest.warns(UserWarning, match="does not contain the random generators") as also:
+        mg.save(tmp_path / "b.npz", run.model)
+    assert also[0].filename == __file__
+    for warning in (said, also):
+        assert [str(w.message).count(name) for w in warning] == [1]
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_an_attribute_that_changes_and_is_not_saved_is_told_once(name, tmp_path):
+    run = Training(model=lambda: around(CHANGING[name]()))
+    with pytest.warns(UserWarning, match="these attributes change") as said:
+        run.fit(checkpoint=tmp_path / "a.npz")
+    assert [str(w.message).count(name) for w in said] == [1]
+
+
+class Halving(mg.SGD):
+    """It counts its steps in an attribute."""
+
+    def __init__(self, model, lr):
+        super().__init__(model, lr)
+        self.t = 0
+
+    def step(self):
+        self.t += 1
+        super().step()
+
+
+class Averaging(mg.rules.Wrapper):
+    def __init__(self, rule):
+        super().__init__(rule)
+        self.value = 0.0
+
+    def estimate(self, model, loss, x, target):
+        self.value = 0.5 * self.value + super().estimate(model, loss, x, target)
+        return self.value
+
+
+class Saved(Averaging):
+    def state_dict(self):
+        return super().state_dict() | {"value": self.value}
+
+    def load_state_dict(self, model, state):
+        state = dict(state)
+        value = float(state.pop("value"))
+        super().load_state_dict(model, state)
+        self.value = value
+
+
+@pytest.mark.parametrize("name", ["optimizer.t", "rule.value", "loss.w", None])
+def test_other_parts_that_change_are_told(name, tmp_path):
+    def make():
+        run = Training()
+        if name == "optimizer.t":
+            run.optimizer = Halving(run.model, 0.1)
+        elif name == "loss.w":
+            run.loss = Weighted(0.1)
+            run.loss.grows = True
+        else:
+            run.rule = Averaging(run.rule) if name else Saved(run.rule)
+        return run
+
+    path = tmp_path / "a.npz"
+    if name is not None:
+        with pytest.warns(UserWarning, match=rf"these attributes change.*'{name}'"):
+            make().fit(checkpoint=path)
+        return
+    make().stopped_at(5, checkpoint=path)
+    resumed = make().fit(checkpoint=path, resume=True)
+    assert differences(make().fit().state(), resumed.state()) == []
+
+
+class Weighted(mg.CrossEntropyLoss):
+    grows = False
+
+    def __init__(self, w):
+        super().__init__()
+        self.w = w
+
+    def forward(self, output, target):
+        self.w += self.grows
+        return super().forward(output, target)
+
+
+class Scaled(mg.data.Dataset):
+    def batches(self, batch_size, rng=None):
+        for x, y in super().batches(batch_size, rng):
+            yield x * self.scale, y
+
+
+def scaled(scale):
+    plain = data()
+    new = Scaled(plain.x, plain.y, classes=3)
+    object.__setattr__(new, "scale", np.float32(scale))
+    return new
+
+
+def one_pixel(value):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1500, 4)).astype("float32")
+    x[1, 2] = value
+    return mg.data.Dataset(x, rng.integers(0, 3, 1500), classes=3)
+
+
+def with_loss(w):
+    run = Training()
+    run.loss = Weighted(w)
+    return run
+
+
+SETTINGS = {
+    "Own.sigma": lambda v: Training(model=lambda: around(Own(sigma=v, noise=lambda x: 0))),
+    "Own.mask": lambda v: Training(
+        model=lambda: around(Own(mask=np.full(3, v), noise=lambda x: 0))
+    ),
+    "BatchNorm1d.momentum": lambda v: Training(
+        model=lambda: around(mg.BatchNorm1d(5, momentum=v / 10))
+    ),
+    "Parted.gain": lambda v: Training(model=lambda: parted(v)),
+    "loss.w": with_loss,
+    "train.scale": lambda v: Training(train=lambda: scaled(v)),
+    "train was": lambda v: Training(train=lambda: one_pixel(v)),
+}
+
+
+def parted(gain):
+    net = Parted(mg.Linear(4, 3, seed=0), mg.Tanh())
+    net.gain = gain
+    return net
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_changed_setting_is_refused(name, tmp_path):
+    path = tmp_path / "a.npz"
+    make = SETTINGS[name]
+    broken = make(1.0).stopped_at(3, checkpoint=path, epochs=2)
+    other = make(2.0)
+    state = other.state()
+    with pytest.raises(ValueError, match=name):
+        other.fit(checkpoint=path, resume=True, epochs=2)
+    assert differences(state, other.state()) == []
+    unbroken = make(1.0).fit(epochs=2)
+    for again in (broken, make(1.0)):  # the same objects, and new ones
+        again.fit(checkpoint=path, resume=True, epochs=2)
+        assert differences(unbroken.state(), again.state()) == []
+        Training.stopped_at(make(1.0), 3, checkpoint=tmp_path / "b.npz", epochs=2)
+        (tmp_path / "b.npz").replace(path)

@@ -6,13 +6,14 @@ import copy
 import inspect
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from minigrad.backend import array_module
+from minigrad.checkpoint.unsaved import drawing, hidden
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
@@ -57,7 +58,7 @@ class Parts:
             state["schedule"] = self.optimizer.schedule_state()
         if self.model is not None:
             state["frozen"] = [i for i, layer in enumerate(self.model.modules()) if layer.frozen]
-        streams = {name: dict(part.rng_state()) for name, part in _drawing(parts)}
+        streams = {name: dict(part.rng_state()) for name, part in drawing(parts)}
         state["random"] = {name: stream for name, stream in streams.items() if stream}
         return state
 
@@ -101,7 +102,7 @@ class Parts:
         if self.optimizer is not None:
             self.optimizer.lr = lr  # a callback may have changed it after the schedule
         streams = dict(state["random"])
-        for name, part in _drawing(self.given()):
+        for name, part in drawing(self.given()):
             if name in streams:
                 part.set_rng_state(streams.pop(name))
             elif part.rng_state():
@@ -118,14 +119,15 @@ class Parts:
                     raise ValueError(f"{name} of the {part} has NaN or infinite numbers")
 
     def warn_of_unsaved(self) -> None:
-        """A warning for each array of the model that `state` does not contain."""
+        """A warning for each array and each generator that `state` does not contain."""
         names = [] if self.model is None else list(self.model.unregistered())
         if names:
             warnings.warn(
                 f"the model has arrays that are neither in params nor in buffers: {names}. A "
                 "checkpoint does not contain them. Write self.buffers['name'] = array",
-                stacklevel=4,
+                stacklevel=3,
             )
+        warn_of_hidden(self.given())
 
     def device(self) -> str:
         """Where the model's parameters are: "numpy" or "cupy"."""
@@ -133,15 +135,15 @@ class Parts:
         return array_module(*arrays[:1]).__name__
 
 
-def _drawing(parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(name, what may draw random numbers): every layer of the model, and each other part."""
-    for name, part in parts.items():
-        if isinstance(part, Layer):
-            layers = {id(layer): layer for layer in part.modules()}.values()
-            for i, layer in enumerate(layers):
-                yield f"{name} {i} {type(layer).__name__}", layer
-        elif hasattr(part, "rng_state"):
-            yield name, part
+def warn_of_hidden(parts: Mapping[str, Any]) -> None:
+    """A warning if there are generators whose state no checkpoint contains."""
+    if places := hidden(parts):
+        warnings.warn(
+            f"a checkpoint does not contain the random generators in {places}: a run that goes on "
+            "draws other numbers. Keep each in an attribute of its own, self.rng = "
+            "numpy.random.default_rng(seed)",
+            stacklevel=4,
+        )
 
 
 def _freeze(layers: list[Layer], numbers: Any) -> None:

@@ -9,19 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minigrad import streams
 from minigrad.backend import to_host
 from minigrad.checkpoint.error import CheckpointError
 from minigrad.checkpoint.every import Every
-from minigrad.checkpoint.parts import Parts
+from minigrad.checkpoint.parts import Parts, warn_of_hidden
 from minigrad.checkpoint.places import earlier
 from minigrad.checkpoint.saved import Checkpoint, put, read, versions, write
+from minigrad.checkpoint.unsaved import attributes
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
 from minigrad.generators import common_from, common_state, set_common
 from minigrad.history import History
-
-SAMPLE = 256  # so many examples of a data set tell whether it is the same one
 
 
 class RunFile:
@@ -55,7 +56,9 @@ class RunFile:
         self.settings = dict(settings)
         self.settings |= {name: fingerprint(dataset) for name, dataset in self.sets.items()}
         self.lr = _first_lr(parts)
+        self.attributes = attributes(self._owners())  # at the start of the run
         self.resume = resume
+        self._told: list[str] = []  # attributes that have been named in a warning
         self._written: Any = None  # the position in the file
 
     def begin(self, history: History, epochs: int) -> dict[str, Any] | None:
@@ -66,6 +69,7 @@ class RunFile:
         epochs   of the call. The run in the file must not be longer
         """
         if not self.path.exists():
+            warn_of_hidden(self._owners())
             return None
         if not self.resume:
             raise FileExistsError(
@@ -92,6 +96,7 @@ class RunFile:
         done = run["position"]["epoch"] - 1 - run["position"]["first"]
         if done > epochs:
             raise ValueError(f"{self.path} has {done} epochs done, this call asks for {epochs}")
+        warn_of_hidden(self._owners())
         common = common_from(run["random"], str(self.path))
         drawing = self._drawing(run)
         put(found, self.parts)
@@ -101,6 +106,10 @@ class RunFile:
         self.lr = float(run["lr"])
         self._written = _key(run["position"])
         return dict(run["position"])
+
+    def _owners(self) -> dict[str, Any]:
+        """All that may have attributes of its own: {"model": ..., "train": ..., ...}."""
+        return self.parts.given() | {n: s for n, s in self.sets.items() if s is not None}
 
     def _drawing(self, run: Mapping[str, Any]) -> list[streams.Action]:
         """The actions that set the random numbers of the data sets, after all checks."""
@@ -141,6 +150,13 @@ class RunFile:
                 f"now, this call has {lr}. Make the same call to go on, or load the file with "
                 "mg.load and change lr then"
             )
+        for name, value in run["attributes"].items():
+            if self.attributes.get(name, value) != value:
+                raise ValueError(
+                    f"{self.path} is of another run: {name} was {value} at its start, now it is "
+                    f"{self.attributes[name]}. Make the same call with new parts to go on, or "
+                    "name another file to begin anew"
+                )
         now = versions(self.parts)
         other = [f"{k} {v}, now {now[k]}" for k, v in found.versions.items() if now.get(k) != v]
         if other:
@@ -172,9 +188,25 @@ class RunFile:
         run = {"position": dict(position), "settings": self.settings, "lr": self.lr}
         run["random"] = common_state()
         run["sets"] = {n: {} if s is None else s.rng_state() for n, s in self.sets.items()}
+        run["attributes"] = self._constant()
         write(self.path, self.parts, history, {}, keep=self.keep, run=run)
         self._written = _key(position)
         self.every.saved()
+
+    def _constant(self) -> dict[str, str]:
+        """The attributes that are as at the start. A warning names those that have changed."""
+        now = attributes(self._owners())
+        changed = [n for n, value in now.items() if self.attributes.get(n) != value]
+        if news := [name for name in changed if name not in self._told]:
+            self._told += news
+            warnings.warn(
+                f"these attributes change in the training, and a checkpoint does not contain "
+                f"them: {news}. A run that goes on has their first values. Keep a layer's numbers "
+                "in arrays in self.buffers, and what only backward needs in self.cache; other "
+                "parts write state_dict and load_state_dict",
+                stacklevel=4,
+            )
+        return {n: value for n, value in self.attributes.items() if n not in changed}
 
 
 def _key(position: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -183,12 +215,12 @@ def _key(position: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def fingerprint(dataset: Dataset | None) -> str | None:
-    """A short text that two data sets share if they are the same: of all labels, and a sample."""
+    """A short text that two data sets share if all of their numbers are the same."""
     if dataset is None:
         return None
-    x = to_host(dataset.x[:: max(1, len(dataset) // SAMPLE)])
-    code = zlib.crc32(to_host(dataset.y).tobytes())
-    code = zlib.crc32(x.tobytes(), code)
+    code = 0
+    for array in (dataset.x, dataset.y, dataset.clean_y):
+        code = zlib.crc32(np.ascontiguousarray(to_host(array)).data, code)
     return f"{len(dataset)} examples of {tuple(dataset.x.shape[1:])}, checksum {code:08x}"
 
 
