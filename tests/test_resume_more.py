@@ -1,8 +1,10 @@
 """More runs that are resumed: what draws numbers, what is compared, and what errors may do."""
 
+import copy
 import itertools
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -180,6 +182,44 @@ def test_the_folder_may_change_in_a_run(tmp_path, monkeypatch):
     steps = []
     Training().fit(checkpoint="a.npz", resume=True, step_callback=lambda *a: steps.append(a))
     assert steps == []
+
+
+def test_a_symbolic_link_stays_a_link(tmp_path):
+    """The checkpoint may be on another disk."""
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "a.npz"
+    link.symlink_to(tmp_path / "disk" / "real.npz")
+    for options in ({}, {"resume": True, "epochs": 4}):
+        Training().fit(checkpoint=link, **options)
+        assert link.is_symlink()
+        assert mg.load(tmp_path / "disk" / "real.npz").history.epoch[-1] == options.get("epochs", 3)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_earlier_files_without_hard_links(full, tmp_path, monkeypatch):
+    """They are copied, whole or not at all."""
+
+    def link(a, b):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    path = tmp_path / "a.npz"
+    Training().fit(checkpoint=path)
+    if full:
+
+        def copy_half(file, copy):
+            copy.write(file.read(100))
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(shutil, "copyfileobj", copy_half)
+        with pytest.warns(RuntimeWarning, match="No space left"):
+            Training().fit(checkpoint=path, keep=2, resume=True, epochs=4)
+    else:
+        Training().fit(checkpoint=path, keep=2, resume=True, epochs=4)
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert names == (["a.npz"] if full else ["a.earlier-1.npz", "a.npz"])
+    for name in names:
+        mg.load(tmp_path / name)
 
 
 # --- errors ---
@@ -620,3 +660,61 @@ def test_a_changed_setting_is_refused(name, tmp_path):
         assert differences(unbroken.state(), again.state()) == []
         Training.stopped_at(make(1.0), 3, checkpoint=tmp_path / "b.npz", epochs=2)
         (tmp_path / "b.npz").replace(path)
+
+
+# --- all or nothing ---
+
+
+class At:
+    """Raises an error at the n-th line of the package that is executed."""
+
+    def __init__(self, n, error):
+        self.left = n
+        self.error = error
+
+    def __call__(self, frame, event, argument):
+        return self.line if f"{os.sep}minigrad{os.sep}" in frame.f_code.co_filename else None
+
+    def line(self, frame, event, argument):
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                sys.settrace(None)
+                raise self.error
+        return self.line
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_an_error_at_any_line_of_load_changes_everything_or_nothing(error, tmp_path, monkeypatch):
+    """At 60 lines at random, and at the last 60."""
+    path = tmp_path / "a.npz"
+
+    def make():
+        training = Training("WellTempered", schedule="ExponentialLR steps")
+        training.history = mg.History()
+        return training
+
+    saved = make().fit()
+    mg.save(path, **saved.parts(), history=saved.history)
+    read = mg.checkpoint.saved.read(path)
+    monkeypatch.setattr(mg.checkpoint.saved, "read", lambda path: copy.deepcopy(read))
+
+    def load(training, n):
+        at = At(n, error("planted"))
+        before = sys.gettrace()
+        sys.settrace(at)
+        try:
+            mg.load(path, **training.parts(), history=training.history)
+        except (error, mg.CheckpointError):
+            pass
+        finally:
+            sys.settrace(before)
+        return -at.left
+
+    lines = load(make(), 0)
+    rng = np.random.default_rng(0)
+    whole = make().state(), saved.state()
+    for n in [*rng.integers(1, lines, 60), *range(lines - 60, lines)]:
+        training = make()
+        load(training, n)
+        assert [] in [differences(state, training.state()) for state in whole], n

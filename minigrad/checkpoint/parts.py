@@ -6,7 +6,7 @@ import copy
 import inspect
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,27 +62,41 @@ class Parts:
         state["random"] = {name: stream for name, stream in streams.items() if stream}
         return state
 
-    def load(self, state: Mapping[str, Any], finite: bool) -> None:
+    def load(
+        self,
+        state: Mapping[str, Any],
+        finite: bool,
+        same_schedule: bool = True,
+        then: Callable[[], Any] | None = None,
+    ) -> None:
         """Set every part to `state`. If that fails, every part is as before, and an error raised.
 
         The state is first set to copies of the parts. What cannot be copied, such as a rule that
         has a file open, is set back to its state from before.
+        then  what else is to be done. It is done last, and if it fails, too, nothing has changed
         """
         try:
             copies = copy.deepcopy(self)
         except Exception:  # whatever the parts' own code raises
             copies = None
         if copies is not None:
-            copies.set(state, finite)
+            copies.set(state, finite, same_schedule)
         before = self.state()
         try:
-            self.set(state, finite)
+            self.set(state, finite, same_schedule)
+            if then is not None:
+                then()
         except BaseException:
             self.set(before, finite=False)
             raise
 
-    def set(self, state: Mapping[str, Any], finite: bool) -> None:
-        """Set every part to its state. finite: NaN and infinite numbers are refused."""
+    def set(self, state: Mapping[str, Any], finite: bool, same_schedule: bool = True) -> None:
+        """Set every part to its state.
+
+        finite         NaN and infinite numbers are refused
+        same_schedule  the learning rate is that of the state, which a callback may have set after
+                       the schedule. False: the schedule has other settings, and sets it
+        """
         if finite:
             self.check_finite(state)
         if self.model is not None:
@@ -99,8 +113,8 @@ class Parts:
             self.schedule.load_state_dict(state["schedule"])
         elif self.optimizer is not None:
             self.optimizer.load_schedule_state(state["schedule"])
-        if self.optimizer is not None:
-            self.optimizer.lr = lr  # a callback may have changed it after the schedule
+        if self.optimizer is not None and same_schedule:
+            self.optimizer.lr = lr
         streams = dict(state["random"])
         for name, part in drawing(self.given()):
             if name in streams:

@@ -99,10 +99,14 @@ class RunFile:
         warn_of_hidden(self._owners())
         common = common_from(run["random"], str(self.path))
         drawing = self._drawing(run)
-        put(found, self.parts)
-        streams.run(drawing)
-        set_common(common)
-        vars(history).update(vars(found.history))
+        theirs = vars(found.history)
+
+        def then() -> None:
+            streams.run(drawing)
+            set_common(common)
+            vars(history).update(theirs)
+
+        put(found, self.parts, then=then)
         self.lr = float(run["lr"])
         self._written = _key(run["position"])
         return dict(run["position"])
@@ -150,7 +154,9 @@ class RunFile:
                 f"now, this call has {lr}. Make the same call to go on, or load the file with "
                 "mg.load and change lr then"
             )
-        for name, value in run["attributes"].items():
+        words = self.parts.said()
+        same = all(found.said.get(name) == text for name, text in words.items())
+        for name, value in run["attributes"].items() if same else ():  # else `put` says it
             if self.attributes.get(name, value) != value:
                 raise ValueError(
                     f"{self.path} is of another run: {name} was {value} at its start, now it is "

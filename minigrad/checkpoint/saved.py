@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import zip_longest
 from pathlib import Path
@@ -152,9 +152,12 @@ def load(
     found, _ = read(path)
     if history is not None and found.history is None:
         raise CheckpointError(f"{path} has no history")
-    put(found, parts, finite=finite, strict=strict)
-    if history is not None:
-        vars(history).update(vars(found.history))
+
+    def then() -> None:
+        if history is not None:
+            vars(history).update(vars(found.history))
+
+    put(found, parts, finite=finite, strict=strict, then=then)
     return found
 
 
@@ -197,31 +200,42 @@ def read(path: str | Path) -> tuple[Checkpoint, dict[str, Any] | None]:
     return checkpoint, run
 
 
-def put(found: Checkpoint, parts: Parts, *, finite: bool = True, strict: bool = True) -> None:
-    """Set the parts to what was read. CheckpointError if it does not fit, and nothing changes."""
+def put(
+    found: Checkpoint,
+    parts: Parts,
+    *,
+    finite: bool = True,
+    strict: bool = True,
+    then: Callable[[], Any] | None = None,
+) -> None:
+    """Set the parts to what was read. CheckpointError if it does not fit, and nothing changes.
+
+    then  what else is to be done, at the end
+    """
     path = found.path
     state = dict(found.state)
     if parts.schedule is None:  # the optimiser must know whose state it is
         said = found.said.get("schedule")
         state["schedule"] = said and {**_a_dict(state.get("schedule")), "said": said}
+    same_schedule = True
     for name, part in parts.given().items():
         if name not in found.said:
             raise CheckpointError(f"{path} has no {name}: it was saved without one")
         now = parts.said()[name]
+        if name == "schedule":
+            same_schedule = found.said[name] == now
         if strict and found.said[name] != now:
-            then, now = _first_difference(str(found.said[name]), now)
+            was, now = _first_difference(str(found.said[name]), now)
             raise CheckpointError(
-                f"{path} was written with another {name}: it has {then}, this one has {now}; make "
+                f"{path} was written with another {name}: it has {was}, this one has {now}; make "
                 "it with the same settings, or load with strict=False"
             )
         if hasattr(part, "state_dict") and not isinstance(found.state.get(name), dict):
             raise CheckpointError(f"{path} is damaged: the state of the {name} is missing")
     try:
-        parts.load(state, finite)
+        parts.load(state, finite, same_schedule, then)
     except Exception as error:  # the parts' own code has refused it
         raise CheckpointError(f"{path} does not fit: {_one_line(error)}") from error
-    if parts.schedule is not None and found.said["schedule"] != parts.said()["schedule"]:
-        parts.schedule.load_state_dict(state["schedule"])  # with strict=False: its own lr counts
 
 
 def versions(parts: Parts) -> dict[str, Any]:

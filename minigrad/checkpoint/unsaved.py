@@ -6,6 +6,7 @@ changes in a run: what goes on then is another run. Neither is in a `state_dict`
 
 from __future__ import annotations
 
+import inspect
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -40,7 +41,7 @@ BASES += (streams.RandomStreams, streams.StreamsOfParts)
 STATES = [cls.state_dict for cls in (Layer, Rule, Wrapper, Optimizer, Schedule)]
 # Attributes that are state, or that are compared in another way
 KNOWN = {"cache", "lr", "start", "frozen", "state", "x", "y", "clean_y", "source", "classes"}
-KNOWN |= {"model", "optimizer", "pending_schedule", "training", "cost", "is_chain"}
+KNOWN |= {"model", "optimizer", "pending_schedule", "cost", "is_chain", "drawn"}
 KNOWN |= {"_given", "_leaves", "_nets", "_params", "_tied", "_schedule"}
 BEFORE = ("__init__", "__post_init__", "reseed")  # methods that draw before the training
 MOST = 1000  # entries of a list that are looked at
@@ -67,12 +68,14 @@ def attributes(parts: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for name, owner in _owners(parts):
         own = getattr(owner, "_own", ()) if isinstance(owner, Layer) else ()
+        arguments = inspect.signature(type(owner).__init__).parameters
         private = any(_is_from_here(cls) and cls not in BASES for cls in type(owner).__mro__)
         for key, value in (_of_classes(owner) | dict(getattr(owner, "__dict__", {}))).items():
-            skipped = key in KNOWN or key in own or key.startswith("_" if private else "__")
-            if key == "t" and isinstance(owner, Schedule):
+            if key in KNOWN or key in own or key.startswith("_" if private else "__"):
                 continue
-            text = None if skipped else _text(value)
+            if _is_from_here(type(owner)) and key not in arguments:
+                continue
+            text = None if key == "t" and isinstance(owner, Schedule) else _text(value)
             if text is not None:
                 found[f"{name}.{key}"] = text
     return found
