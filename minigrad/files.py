@@ -28,7 +28,8 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
 
     The bytes go to a temporary file in the same folder. They are forced to the disk, then the file
     is renamed. After an error, or if the process is killed, `path` is what it was before. The
-    folder is made if there is none. A symbolic link stays: the file it leads to is written. Temporary files of processes that were killed are removed.
+    folder is made if there is none. Temporary files of processes that were killed are removed.
+    A symbolic link stays: the file it leads to is written.
     """
     path = Path(path)
     if path.is_symlink():

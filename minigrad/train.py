@@ -94,7 +94,8 @@ def fit(
     keep            how many checkpoints are kept. The earlier ones have "earlier" in their names
     resume          True: go on with the checkpoint if there is one, else begin. `epochs` counts
                     from the beginning of the run. The result is that of an unbroken run, bit for
-                    bit, if versions, device and number of threads are the same
+                    bit, if versions, device and number of threads are the same. Callbacks are not
+                    compared
     progress        whether to show a bar. None: only if standard error is a terminal
 
     Ctrl-C, or a loss that is not finite, ends the run. `history.stopped` then says why. Any other
