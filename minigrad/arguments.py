@@ -169,6 +169,15 @@ def why_not_finite(model: Layer, x: Any, first: bool) -> str:
     return "a smaller lr may help"
 
 
+def in_words(error: BaseException) -> str:
+    """The error in one line. Its own class may be unable to say it."""
+    try:
+        text = " ".join(str(error).split())
+    except BaseException:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def _finite(array: Any) -> bool:
     return array.dtype.kind != "f" or bool(np.isfinite(float(array.sum(dtype=np.float64))))
 

@@ -29,8 +29,11 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     The bytes go to a temporary file in the same folder. They are forced to the disk, then the file
     is renamed. After an error, or if the process is killed, `path` is what it was before. The
     folder is made if there is none. Temporary files of processes that were killed are removed.
+    A symbolic link stays: the file it leads to is written.
     """
     path = Path(path)
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")

@@ -109,6 +109,22 @@ def set_to(generator: Any, other: Known) -> None:
         _source(generator).state = _source(other).state
 
 
+def common_state() -> dict[str, Any]:
+    """The state of the generators that all of a program share."""
+    return {name: described(generator) for name, generator in COMMON.items()}
+
+
+def common_from(state: Mapping[str, Any], where: str) -> dict[str, Known]:
+    """New generators in a state from `common_state`. ValueError for a damaged one."""
+    return {name: restored(state.get(name), f"{where}: {name}") for name in COMMON}
+
+
+def set_common(generators: Mapping[str, Known]) -> None:
+    """Give the generators that all share the states of those from `common_from`."""
+    for name, generator in generators.items():
+        set_to(COMMON[name], generator)
+
+
 def _kind(generator: Known) -> str:
     """The name in `KINDS`."""
     return next(name for name, made in KINDS.items() if isinstance(generator, made))

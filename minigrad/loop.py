@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arguments import why_not_finite
+from minigrad.arguments import in_words, why_not_finite
 from minigrad.backend import Array
 from minigrad.checkpoint.run import RunFile
 from minigrad.data import Dataset
 from minigrad.evaluation import extend, measure
+from minigrad.generators import common_from, common_state, set_common
 from minigrad.history import History
 from minigrad.interrupts import CtrlC
 from minigrad.layers import Layer
@@ -41,7 +42,7 @@ class Position:
     phase     STEPS, ENDED or EVALUATED
     trained   seconds of training since the last evaluation
     finished  the callback has ended the run
-    data      the random numbers of the data set at the start of the epoch, if it draws any
+    data      the random numbers at the start of the epoch: of the training set, and the common ones
     """
 
     first: int
@@ -94,22 +95,34 @@ class Loop:
             self._stop_clock()
             # The checkpoint is written before `stopped` is set: a run that goes on has not stopped.
             if self.whole and history.stopped is None:
-                self._save()
+                error = self._also(error, self._save)
             if isinstance(error, KeyboardInterrupt):
                 history.stopped = f"interrupted {self._where()}"
             elif error is not None:
-                said = " ".join(f"{type(error).__name__}: {error}".split())
-                history.stopped = f"failed {self._where()}: {said}"
-                with suppress(AttributeError):
-                    error.history = history  # type: ignore[attr-defined]
+                history.stopped = f"failed {self._where()}: {in_words(error)}"
             elif self.ctrl_c.waiting and history.stopped is None:
                 history.stopped = f"interrupted {self._where()}"
-            self.bar.close(history.stopped)
-            self.model.drop_cache()
-            self.loss.cache = None
+            error = self._also(error, self._close)
         if error is not None and not isinstance(error, KeyboardInterrupt):
+            history.stopped = history.stopped or f"failed {self._where()}: {in_words(error)}"
+            with suppress(Exception):  # around a __setattr__ of the error's own class
+                object.__setattr__(error, "history", history)
             raise error
         return history
+
+    def _also(self, error: BaseException | None, act: Callable[[], None]) -> BaseException | None:
+        """Do what is left to do at the end. Returns the first error, which says most."""
+        try:
+            act()
+        except BaseException as later:
+            if error is None or isinstance(error, KeyboardInterrupt):
+                return later
+        return error
+
+    def _close(self) -> None:
+        self.bar.close(self.history.stopped)
+        self.model.drop_cache()
+        self.loss.cache = None
 
     def _attempt(self) -> BaseException | None:
         """Train. Returns the error that ended the training, if there was one."""
@@ -214,12 +227,27 @@ class Loop:
     def _batches(self) -> Iterator[tuple[Array, Array]]:
         """The batches of this epoch that are left."""
         at = self.position
-        if at.batch == 0:
-            at.data = self.train.rng_state()
-        elif at.data:  # a run goes on in mid-epoch: the batches before are drawn again, and skipped
-            self.train.set_rng_state(at.data)
         rng = np.random.default_rng((self.seed, at.epoch)) if self.shuffle else None
-        return islice(self.train.batches(self.batch_size, rng), at.batch, None)
+        batches = self.train.batches(self.batch_size, rng)
+        if at.batch == 0:
+            at.data = {} if self.file is None else self._drawn()
+            return batches
+        # A run goes on in mid-epoch: the batches before are drawn again, and skipped.
+        now = self._drawn()
+        self._draw_from(at.data)
+        for _ in islice(batches, at.batch):
+            pass
+        self._draw_from(now)  # layers may have drawn from the same generators
+        return batches
+
+    def _drawn(self) -> dict[str, Any]:
+        """The random numbers of the training set, and those that all of a program share."""
+        return {"train": self.train.rng_state(), "common": common_state()}
+
+    def _draw_from(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state from `_drawn`."""
+        self.train.set_rng_state(state["train"])
+        set_common(common_from(state["common"], "at the start of the epoch"))
 
     def _save(self) -> None:
         """Write the checkpoint, if there is one to write. Its time is not training time."""
@@ -228,8 +256,6 @@ class Loop:
         training = self._started is not None
         self._stop_clock()
         self.ctrl_c.holding = True
-        if self.position.batch == 0:
-            self.position.data = self.train.rng_state()
         self.file.save(self.history, asdict(self.position))
         self.ctrl_c.release()
         if training:
@@ -238,7 +264,6 @@ class Loop:
     def save_first(self) -> None:
         """Write a checkpoint before the first step. What cannot be saved is an error now."""
         if self.file is not None:
-            self.position.data = self.train.rng_state()
             self.file.write(self.history, asdict(self.position))
 
     def _stop_clock(self) -> None:

@@ -42,7 +42,7 @@ class RandomStreams:
         is not known here. Random numbers of the parts inside are in it, too.
         """
         state = _own_state(self)
-        for name, part in _parts(self):
+        for name, part in parts_of(self):
             inside = _own_state(part) if _is_plain(part, "rng_state") else part.rng_state()
             if inside:
                 state[name] = inside
@@ -61,7 +61,7 @@ class RandomStreams:
         who = type(self).__name__
         if not isinstance(state, Mapping):
             raise ValueError(f"{who}: random streams are a dict, got {state!r:.60}")
-        parts = dict(_parts(self))
+        parts = dict(parts_of(self))
         own = {name: value for name, value in state.items() if name not in parts}
         actions = _own_actions(self, own)
         for name, part in parts.items():
@@ -137,7 +137,7 @@ def _is_plain(owner: Any, method: str) -> bool:
     return getattr(type(owner), method) is getattr(RandomStreams, method)
 
 
-def _parts(owner: RandomStreams) -> Iterator[tuple[str, RandomStreams]]:
+def parts_of(owner: RandomStreams) -> Iterator[tuple[str, RandomStreams]]:
     """All parts inside, with those inside the parts. Each object comes once."""
     seen = {id(owner)}
 

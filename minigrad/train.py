@@ -15,7 +15,7 @@ from minigrad.arguments import (
     checked_set,
 )
 from minigrad.checkpoint.parts import Parts
-from minigrad.checkpoint.run import RunFile, fingerprint
+from minigrad.checkpoint.run import RunFile
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
 from minigrad.evaluation import evaluate, record
@@ -93,7 +93,8 @@ def fit(
     keep            how many checkpoints are kept. The earlier ones have "earlier" in their names
     resume          True: go on with the checkpoint if there is one, else begin. `epochs` counts
                     from the beginning of the run. The result is that of an unbroken run, bit for
-                    bit, if versions, device and number of threads are the same
+                    bit, if versions, device and number of threads are the same. Callbacks are not
+                    compared
     progress        whether to show a bar. None: only if standard error is a terminal
 
     Ctrl-C, or a loss that is not finite, ends the run. `history.stopped` then says why. Any other
@@ -120,10 +121,11 @@ def fit(
         file = RunFile(
             checkpoint,
             Parts(model, optimizer, schedule, rule, loss),
-            comparable(said, evaluate_every, train, test, validation),
+            comparable(said, evaluate_every, moved_layers(model, optimizer)),
             every=every,
             keep=keep,
             resume=resume,
+            sets={"train": train, "test": test, "validation": validation},
         )
         found = file.begin(history, epochs)
     elif resume or every is not None or keep != 1:
@@ -171,22 +173,23 @@ def fit(
 
 
 def comparable(
-    said: dict[str, Any],
-    evaluate_every: int,
-    train: Dataset,
-    test: Dataset | None,
-    validation: Dataset | None,
+    said: dict[str, Any], evaluate_every: int, layers: list[str] | str
 ) -> dict[str, Any]:
     """The settings that must be the same when a run goes on. The parts are compared by themselves.
 
-    `said` are the settings of the history.
+    `said` are the settings of the history, `layers` those that the optimiser moves.
     """
     parts = ("rule", "loss", "optimizer", "schedule", "examples")
     same = {name: value for name, value in said.items() if name not in parts}
-    same["evaluate_every"] = evaluate_every
-    for name, dataset in (("train", train), ("test", test), ("validation", validation)):
-        same[name] = fingerprint(dataset)
-    return same
+    return same | {"evaluate_every": evaluate_every, "layers of the optimizer": layers}
+
+
+def moved_layers(model: Layer, optimizer: Optimizer) -> list[str] | str:
+    """The names in the model of the layers that the optimiser moves: ["2.", "4."], or "all"."""
+    stepped = {id(leaf) for _, leaf in optimizer.model.leaves()}
+    own = {prefix: leaf for prefix, leaf in model.leaves() if leaf.params}
+    moved = [prefix for prefix, leaf in own.items() if id(leaf) in stepped]
+    return moved if len(moved) < len(own) else "all"
 
 
 def settings(

@@ -117,19 +117,21 @@ def fit(
     file = None
     found = None
     if checkpoint is not None:
-        same = comparable(same, evaluate_every, train, test, validation)
         check_saving(optimizer)
-        parts = Parts(model, optimizer, schedule, rule, loss)
-        file = RunFile(checkpoint, parts, same, every=every, keep=keep, resume=resume)
-        found = file.begin(history)
+        file = RunFile(
+            checkpoint,
+            Parts(model, optimizer, schedule, rule, loss),
+            comparable(same, evaluate_every, "all"),
+            every=every,
+            keep=keep,
+            resume=resume,
+            sets={"train": train, "test": test, "validation": validation},
+        )
+        found = file.begin(history, epochs)
     elif resume or every is not None or keep != 1:
         raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
     at = Position(**found) if found is not None else Position(0, 1)
     before = (at.epoch - 1) * steps + at.batch
-    if before > epochs * steps:
-        raise ValueError(
-            f"{checkpoint} has {at.epoch - 1} epochs done, this call asks for {epochs}"
-        )
     if before == epochs * steps:
         return Run(history, Timeline([np.empty((0, 5)) for _ in blocks]))
     if found is None and schedule is not None:

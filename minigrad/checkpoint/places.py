@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from minigrad.checks import positive_int
+from minigrad.files import replacing
 
 
 @contextmanager
@@ -31,7 +32,8 @@ def rotated(path: str | Path, keep: int) -> Iterator[None]:
         try:
             os.link(path, kept)  # a second name: the file is not copied
         except OSError:  # not every file system has links
-            shutil.copyfile(path, kept)
+            with replacing(kept) as copy, open(path, "rb") as file:
+                shutil.copyfileobj(file, copy)
         before[number] = kept
     try:
         yield

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from minigrad.checkpoint.error import CheckpointError
 from minigrad.checkpoint.packing import pack, unpack
 from minigrad.checkpoint.parts import Parts
 from minigrad.checkpoint.places import rotated
-from minigrad.history import History
+from minigrad.history import History, strict
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
@@ -26,6 +26,7 @@ from minigrad.version import __version__
 
 FORMAT = 1
 KIND = "minigrad checkpoint"
+AS_TEXT = ("epoch", "settings", "stopped")  # of a history
 
 
 @dataclass
@@ -109,7 +110,7 @@ def write(
     for name, value in state.items():
         meta[name] = pack(value, name, arrays)
     if history is not None:
-        meta["history"] = pack(_with_arrays(history.as_dict()), "history", arrays)
+        meta["history"] = pack(_with_arrays(history), "history", arrays)
     if run is not None:
         meta["run"] = pack(run, "run", arrays)
     meta["extra"] = pack(extra, "extra", arrays)
@@ -148,11 +149,14 @@ def load(
         raise TypeError("the state of a rule is loaded together with its model: give the model")
     parts = Parts(model, optimizer, schedule, rule, loss)
     found, _ = read(path)
-    put(found, parts, finite=finite, strict=strict)
-    if history is not None:
-        if found.history is None:
-            raise CheckpointError(f"{path} has no history")
-        vars(history).update(vars(found.history))
+    if history is not None and found.history is None:
+        raise CheckpointError(f"{path} has no history")
+
+    def then() -> None:
+        if history is not None:
+            vars(history).update(vars(found.history))
+
+    put(found, parts, finite=finite, strict=strict, then=then)
     return found
 
 
@@ -190,8 +194,18 @@ def read(path: str | Path) -> tuple[Checkpoint, dict[str, Any] | None]:
     return checkpoint, run
 
 
-def put(found: Checkpoint, parts: Parts, *, finite: bool = True, strict: bool = True) -> None:
-    """Set the parts to what was read. CheckpointError if it does not fit, and nothing changes."""
+def put(
+    found: Checkpoint,
+    parts: Parts,
+    *,
+    finite: bool = True,
+    strict: bool = True,
+    then: Callable[[], Any] | None = None,
+) -> None:
+    """Set the parts to what was read. CheckpointError if it does not fit, and nothing changes.
+
+    then  what else is to be done, at the end
+    """
     path = found.path
     state = dict(found.state)
     if parts.schedule is None:  # the optimiser must know whose state it is
@@ -200,14 +214,17 @@ def put(found: Checkpoint, parts: Parts, *, finite: bool = True, strict: bool = 
         if said and not isinstance(saved, dict):
             raise CheckpointError(f"{path} is damaged: the state of the schedule is missing")
         state["schedule"] = {**saved, "said": said} if said else None
+    same_schedule = True
     for name, part in parts.given().items():
         if name not in found.said:
             raise CheckpointError(f"{path} has no {name}: it was saved without one")
         now = parts.said()[name]
+        if name == "schedule":
+            same_schedule = found.said[name] == now
         if strict and found.said[name] != now:
-            then, now = _first_difference(str(found.said[name]), now)
+            was, now = _first_difference(str(found.said[name]), now)
             raise CheckpointError(
-                f"{path} was written with another {name}: it has {then}, this one has {now}; make "
+                f"{path} was written with another {name}: it has {was}, this one has {now}; make "
                 "it with the same settings, or load with strict=False"
             )
         if hasattr(part, "state_dict") and not isinstance(found.state.get(name), dict):
@@ -221,7 +238,7 @@ def put(found: Checkpoint, parts: Parts, *, finite: bool = True, strict: bool = 
                 "load an earlier file, or this one with finite=False if you mean it"
             ) from None
     try:
-        parts.load(state, finite)
+        parts.load(state, finite, same_schedule, then)
     except Exception as error:  # the parts' own code has refused it
         raise CheckpointError(f"{path} does not fit: {_one_line(error)}") from error
 
@@ -238,11 +255,12 @@ def versions(parts: Parts) -> dict[str, Any]:
     }
 
 
-def _with_arrays(history: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists of floats as arrays: smaller and faster than text."""
+def _with_arrays(history: History) -> dict[str, Any]:
+    """The history's lists of floats as arrays: smaller and faster than text."""
+    values = {f.name: getattr(history, f.name) for f in fields(history)}
     return {
-        name: np.array(value, "float64") if isinstance(value, list) and name != "epoch" else value
-        for name, value in history.items()
+        name: np.array(value, "float64") if name not in AS_TEXT else strict(value)
+        for name, value in values.items()
     }
 
 
