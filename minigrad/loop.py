@@ -245,7 +245,9 @@ class Loop:
         return {"train": self.train.rng_state(), "common": common_state()}
 
     def _draw_from(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state from `_drawn`."""
+        """Go back to a state from `_drawn`. It is empty if processes have made the steps."""
+        if not state:
+            return
         self.train.set_rng_state(state["train"])
         set_common(common_from(state["common"], "at the start of the epoch"))
 
