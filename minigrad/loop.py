@@ -25,6 +25,7 @@ from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
+from minigrad.rules.rates import move
 
 # The phases of an epoch
 STEPS = 0  # its steps are being made
@@ -281,19 +282,6 @@ class Loop:
             return f"after the last step, {self.step}"
         place = f"in epoch {at.epoch}, after step {self.step}"
         return place if self.whole else f"{place}, within a step"
-
-
-def move(schedule: Schedule | None, rule: Rule) -> None:
-    """Move the schedule on by one, if there is one. The rule's own learning rates follow."""
-    if schedule is not None:
-        schedule.step()
-        rescale(schedule, rule)
-
-
-def rescale(schedule: Schedule, rule: Rule) -> None:
-    """Multiply the rule's own learning rates, if it has any, by the schedule's factor."""
-    if hasattr(rule, "rescale"):
-        rule.rescale(schedule.factor(schedule.t))
 
 
 def diverged(value: float, step: int, epoch: int, why: str = "a smaller lr may help") -> str:

@@ -21,11 +21,12 @@ from minigrad.data import Dataset
 from minigrad.evaluation import evaluate, record
 from minigrad.history import History
 from minigrad.layers import Layer
-from minigrad.loop import Loop, Position, diverged, move, rescale
+from minigrad.loop import Loop, Position, diverged
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
+from minigrad.rules.rates import move, rescale
 
 __all__ = [
     "Bar",

@@ -44,8 +44,8 @@ KNOWN = {"cache", "lr", "start", "frozen", "state", "x", "y", "clean_y", "source
 KNOWN |= {"model", "optimizer", "pending_schedule", "cost", "is_chain", "drawn"}
 KNOWN |= {"_given", "_leaves", "_nets", "_params", "_tied", "_schedule"}
 BEFORE = ("__init__", "__post_init__", "reseed")  # methods that draw before the training
-MOST = 1000  # entries of a list that are looked at
-DEEPEST = 4  # containers inside each other that are looked at
+MOST = (1000, 100, 10, 5, 5)  # entries of a list that are looked at; fewer in a list inside it
+DEEPEST = len(MOST) - 1
 LONGEST = 60  # letters of a value that are kept
 
 
@@ -89,7 +89,7 @@ def hidden(parts: Mapping[str, Any]) -> list[str]:
         for value in (_of_classes(owner) | dict(getattr(owner, "__dict__", {}))).values():
             several = value.values() if isinstance(value, dict) else value
             several = several if isinstance(value, dict | list | tuple) else ()
-            saved |= {id(item) for item in [value, *list(several)[:MOST]] if is_known(item)}
+            saved |= {id(item) for item in [value, *list(several)[: MOST[0]]] if is_known(item)}
     found = []
     for name, owner in owners:
         draws = getattr(type(owner), "rng_state", None)
@@ -159,7 +159,7 @@ def _text(value: Any, depth: int = 0) -> str | None:
         return f"{array.dtype} {array.shape}, checksum {zlib.crc32(array.tobytes()):08x}"
     if depth > DEEPEST or not isinstance(value, dict | list | tuple | deque):
         return None
-    if len(value) > MOST:
+    if len(value) > MOST[depth]:
         return f"{len(value)} entries"
     if isinstance(value, dict):
         said = {key: _text(item, depth + 1) for key, item in value.items()}
@@ -186,9 +186,9 @@ def _search(value: Any, place: str, depth: int) -> Iterator[tuple[str, Any]]:
         return
     inside: dict[str, Any] = {}
     if isinstance(value, Mapping):
-        inside = {f"[{key!r}]": item for key, item in list(value.items())[:MOST]}
+        inside = {f"[{key!r}]": item for key, item in list(value.items())[: MOST[depth]]}
     elif isinstance(value, list | tuple | set | frozenset | deque):
-        inside = {f"[{i}]": item for i, item in enumerate(list(value)[:MOST])}
+        inside = {f"[{i}]": item for i, item in enumerate(list(value)[: MOST[depth]])}
     elif isinstance(value, BuiltinMethodType | MethodType):
         inside = {".__self__": value.__self__}
     elif isinstance(value, partial):
