@@ -396,6 +396,26 @@ def test_the_repr_shows_what_is_not_the_default():
         assert type(again) is type(made)
 
 
+@pytest.mark.on_host
+def test_a_run_goes_on_with_the_same_options_only(tmp_path, rng):
+    x = rng.standard_normal((12, 4)).astype("float32")
+    data = mg.data.Dataset(x, np.arange(12) % 3, classes=3)
+
+    def run(loss, epochs, path):
+        net = mg.Sequential(mg.Linear(4, 3, seed=0))
+        backprop, sgd = mg.rules.Backprop(), mg.SGD(net, 0.1)
+        options = {"batch_size": 5, "seed": 0, "checkpoint": tmp_path / path, "resume": True}
+        return mg.fit(net, loss, backprop, sgd, data, epochs=epochs, **options).train_loss
+
+    def loss():
+        return mg.CrossEntropyLoss([0.1, 2, 1 / 3], ignore_index=0, label_smoothing=0.1)
+
+    run(loss(), 1, "first.npz")
+    assert run(loss(), 3, "first.npz") == run(loss(), 3, "unbroken.npz")
+    with pytest.raises(ValueError, match=r"another loss.*this one has CrossEntropyLoss\(\)"):
+        run(mg.CrossEntropyLoss(), 3, "first.npz")
+
+
 @pytest.mark.parametrize("case", **loss_cases)
 def test_a_copy_and_a_pickle_are_the_same_loss(case, rng):
     output, target = case.batch(rng)

@@ -99,7 +99,7 @@ class Loss(StreamsOfParts):
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
             value = vars(self).get(name, parameter.default)
             value = value.tolist() if hasattr(value, "tolist") else value
-            if parameter.default is not parameter.empty and value != parameter.default:
+            if parameter.default is not parameter.empty and repr(value) != repr(parameter.default):
                 said.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(said)})"
 

@@ -150,7 +150,7 @@ class MultiMarginLoss(LabelLoss):
         if p not in (1, 2) or isinstance(p, bool):
             raise ValueError(f"p must be 1 or 2, got {p!r:.60}")
         self.p = p
-        self.margin = number("margin", margin)
+        self.margin = float(number("margin", margin))
         if not np.isfinite(self.margin):
             raise ValueError(f"margin must be a finite number, got {margin!r}")
 
