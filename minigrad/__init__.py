@@ -50,13 +50,24 @@ from minigrad.layers import (
     Tanh,
 )
 from minigrad.losses import BCELoss, CrossEntropyLoss, Loss, MSELoss, NLLLoss
-from minigrad.optim import SGD, Adam, ExponentialLR, MultiStepLR, StepLR
+from minigrad.optim import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    ExponentialLR,
+    MultiStepLR,
+    RMSprop,
+    StepLR,
+)
 from minigrad.train import fit
 from minigrad.version import __version__
 
 __all__ = [
     "SGD",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "BCELoss",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -76,6 +87,7 @@ __all__ = [
     "MaxPool2d",
     "MultiStepLR",
     "NLLLoss",
+    "RMSprop",
     "ReLU",
     "Sequential",
     "Sigmoid",

@@ -330,6 +330,27 @@ OPTIMIZERS = [
     OptimizerCase("Adam", mg.Adam, {}),
     OptimizerCase("Adam settings", mg.Adam, {"betas": (0.8, 0.95), "eps": 1e-3}),
     OptimizerCase("Adam inside", mg.Adam, {"eps_inside": True}),
+    OptimizerCase("Adam decay", mg.Adam, {"weight_decay": 0.05}),
+    OptimizerCase("AdamW", mg.AdamW, {}),
+    OptimizerCase(
+        "AdamW settings", mg.AdamW, {"betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.2}
+    ),
+    OptimizerCase("RMSprop", mg.RMSprop, {}),
+    OptimizerCase("RMSprop momentum", mg.RMSprop, {"alpha": 0.9, "momentum": 0.8}),
+    OptimizerCase(
+        "RMSprop centered", mg.RMSprop, {"centered": True, "eps": 1e-3, "weight_decay": 0.05}
+    ),
+    OptimizerCase("Adagrad", mg.Adagrad, {}),
+    OptimizerCase(
+        "Adagrad settings",
+        mg.Adagrad,
+        {
+            "lr_decay": 0.01,
+            "weight_decay": 0.01,
+            "initial_accumulator_value": 0.01,
+            "eps": 1e-3,
+        },
+    ),
 ]
 
 

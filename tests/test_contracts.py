@@ -266,6 +266,10 @@ OPTIMIZERS = [
     ("SGD", {"lr": 0.1, "weight_decay": 0.1}),
     ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
     ("Adam", {"lr": 0.01}),
+    ("Adam", {"lr": 0.01, "weight_decay": 0.1}),
+    ("AdamW", {"lr": 0.01, "weight_decay": 0.1}),
+    ("RMSprop", {"lr": 0.01, "weight_decay": 0.1, "momentum": 0.5}),
+    ("Adagrad", {"lr": 0.1, "weight_decay": 0.1}),
 ]
 
 
@@ -899,6 +903,16 @@ BAD_NUMBERS = [
         ("weight_decay", lambda v: mg.SGD(net(), 0.1, weight_decay=v)),
         ("eps", lambda v: mg.Adam(net(), 0.1, eps=v)),
         ("betas", lambda v: mg.Adam(net(), 0.1, betas=(0.9, v))),
+        ("weight_decay", lambda v: mg.Adam(net(), 0.1, weight_decay=v)),
+        ("weight_decay", lambda v: mg.AdamW(net(), 0.1, weight_decay=v)),
+        ("alpha", lambda v: mg.RMSprop(net(), 0.1, alpha=v)),
+        ("eps", lambda v: mg.RMSprop(net(), 0.1, eps=v)),
+        ("weight_decay", lambda v: mg.RMSprop(net(), 0.1, weight_decay=v)),
+        ("momentum", lambda v: mg.RMSprop(net(), 0.1, momentum=v)),
+        ("lr_decay", lambda v: mg.Adagrad(net(), 0.1, lr_decay=v)),
+        ("weight_decay", lambda v: mg.Adagrad(net(), 0.1, weight_decay=v)),
+        ("initial_accumulator_value", lambda v: mg.Adagrad(net(), 1, 0, 0, v)),
+        ("eps", lambda v: mg.Adagrad(net(), 0.1, eps=v)),
         ("gamma", lambda v: mg.StepLR(mg.SGD(net(), 0.1), 3, v)),
         ("gamma", lambda v: mg.MultiStepLR(mg.SGD(net(), 0.1), [3], v)),
         ("gamma", lambda v: mg.ExponentialLR(mg.SGD(net(), 0.1), v)),
@@ -1082,6 +1096,9 @@ def test_a_search_reads_the_validation_set_where_there_is_one():
 DOCUMENTED = [
     mg.SGD,
     mg.Adam,
+    mg.AdamW,
+    mg.RMSprop,
+    mg.Adagrad,
     mg.StepLR,
     mg.MultiStepLR,
     mg.ExponentialLR,
