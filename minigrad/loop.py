@@ -21,7 +21,7 @@ from minigrad.history import History
 from minigrad.interrupts import CtrlC
 from minigrad.layers import Layer
 from minigrad.losses import Loss
-from minigrad.optim import Optimizer, Schedule
+from minigrad.optim import Optimizer, ReduceLROnPlateau, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
 
@@ -199,6 +199,9 @@ class Loop:
         row = measure(self.model, self.loss, self.train, self.test, self.validation)
         self.ctrl_c.holding = True  # all lists grow, or none
         self.ctrl_c.updating = True
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.measured(row)
+            rescale(self.schedule, self.rule)
         extend(history, at.epoch, at.trained, row)
         at.trained = 0.0
         at.phase = EVALUATED

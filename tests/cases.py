@@ -365,6 +365,29 @@ class ScheduleCase:
     def schedule(self, optimizer):
         return self.make(optimizer, **self.options)
 
+    def step(self, schedule):
+        schedule.step()
+
+
+class SequenceCase(ScheduleCase):
+    """Its options hold (class, options) in place of schedules: those need the optimiser."""
+
+    def schedule(self, optimizer):
+        inner = [make(optimizer, **options) for make, options in self.options["schedulers"]]
+        return self.make(optimizer, inner, self.options["milestones"])
+
+
+class PlateauCase(ScheduleCase):
+    """It is given a value that is never better than the first."""
+
+    def step(self, schedule):
+        schedule.step(0.0 if schedule.mode == "max" else 1.0)
+
+
+def halved(t):
+    """A function for LambdaLR."""
+    return 0.5**t
+
 
 SCHEDULES = [
     ScheduleCase("StepLR", mg.StepLR, {"step_size": 2, "gamma": 0.3}),
@@ -373,6 +396,50 @@ SCHEDULES = [
     ScheduleCase("MultiStepLR steps from 0", mg.MultiStepLR, {"milestones": [0, 3], "per": "step"}),
     ScheduleCase("ExponentialLR", mg.ExponentialLR, {"gamma": 0.7}),
     ScheduleCase("ExponentialLR steps", mg.ExponentialLR, {"gamma": 0.97, "per": "step"}),
+    ScheduleCase("CosineAnnealingLR", mg.CosineAnnealingLR, {"T_max": 4}),
+    ScheduleCase(
+        "CosineAnnealingLR steps",
+        mg.CosineAnnealingLR,
+        {"T_max": 7, "eta_min": 0.01, "per": "step"},
+    ),
+    ScheduleCase("LinearLR", mg.LinearLR, {}),
+    ScheduleCase(
+        "LinearLR steps",
+        mg.LinearLR,
+        {"start_factor": 0.1, "end_factor": 0.9, "total_iters": 4, "per": "step"},
+    ),
+    ScheduleCase("PolynomialLR", mg.PolynomialLR, {"total_iters": 4}),
+    ScheduleCase(
+        "PolynomialLR steps", mg.PolynomialLR, {"total_iters": 9, "power": 2, "per": "step"}
+    ),
+    ScheduleCase("LambdaLR", mg.LambdaLR, {"lr_lambda": halved}),
+    ScheduleCase("LambdaLR steps", mg.LambdaLR, {"lr_lambda": halved, "per": "step"}),
+    SequenceCase(
+        "SequentialLR",
+        mg.SequentialLR,
+        {
+            "schedulers": [
+                (mg.LinearLR, {"start_factor": 0.5, "total_iters": 2, "per": "step"}),
+                (mg.CosineAnnealingLR, {"T_max": 6, "eta_min": 0.001, "per": "step"}),
+            ],
+            "milestones": [3],
+        },
+    ),
+    PlateauCase("ReduceLROnPlateau", mg.ReduceLROnPlateau, {"patience": 0, "factor": 0.5}),
+    PlateauCase(
+        "ReduceLROnPlateau settings",
+        mg.ReduceLROnPlateau,
+        {
+            "mode": "max",
+            "patience": 1,
+            "threshold": 0.1,
+            "threshold_mode": "abs",
+            "cooldown": 1,
+            "min_lr": 0.001,
+            "eps": 1e-6,
+            "metric": "train_accuracy",
+        },
+    ),
 ]
 
 layer_cases = {"argvalues": LAYERS, "ids": lambda case: case.name.replace(" ", "-")}

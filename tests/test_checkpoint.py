@@ -104,7 +104,7 @@ def test_a_schedule_made_before_or_after_loading_gives_the_same_rates(case, path
     rates = []
     for _ in range(5):
         rates.append(training.optimizer.lr)
-        training.schedule.step()
+        case.step(training.schedule)
     for when in ("given", "before", "after"):
         model = network()
         optimizer = mg.Adam(model, lr=0.05)
@@ -118,7 +118,7 @@ def test_a_schedule_made_before_or_after_loading_gives_the_same_rates(case, path
         again = []
         for _ in range(5):
             again.append(optimizer.lr)
-            schedule.step()
+            case.step(schedule)
         assert again == rates, when
 
 

@@ -99,6 +99,11 @@ def fit(
     steps = -(-len(train) // batch_size)
     lrs: list[tuple[float, float]] = []
     if schedule is not None:
+        if schedule.per not in ("epoch", "step"):
+            raise TypeError(
+                f"{type(schedule).__name__} looks at evaluations, and here they are made after the "
+                "run: give a schedule per epoch or per step"
+            )
         count = epochs if schedule.per == "epoch" else epochs * steps
         factors = [schedule.factor(schedule.t + k) for k in range(count + 1)]
         lrs = [(schedule.start * factor, factor) for factor in factors]

@@ -3,8 +3,11 @@
 from minigrad.optim.adagrad import Adagrad
 from minigrad.optim.adam import Adam, AdamW
 from minigrad.optim.base import Optimizer
+from minigrad.optim.curves import CosineAnnealingLR, LambdaLR, LinearLR, PolynomialLR
+from minigrad.optim.plateau import ReduceLROnPlateau
 from minigrad.optim.rmsprop import RMSprop
 from minigrad.optim.schedules import ExponentialLR, MultiStepLR, Schedule, StepLR
+from minigrad.optim.sequence import SequentialLR
 from minigrad.optim.sgd import SGD
 
 __all__ = [
@@ -12,10 +15,16 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "CosineAnnealingLR",
     "ExponentialLR",
+    "LambdaLR",
+    "LinearLR",
     "MultiStepLR",
     "Optimizer",
+    "PolynomialLR",
     "RMSprop",
+    "ReduceLROnPlateau",
     "Schedule",
+    "SequentialLR",
     "StepLR",
 ]
