@@ -249,6 +249,28 @@ RULES = [
     ),
     RuleCase("StaleGradients", lambda m: mg.rules.StaleGradients(m, every=2)),
     RuleCase("TopLayerOnly", lambda m: mg.rules.TopLayerOnly(m)),
+    RuleCase(
+        "ClippedGradients",
+        lambda m: mg.rules.ClippedGradients(mg.rules.Backprop(), max_norm=0.3),
+        exact=True,
+    ),
+    RuleCase(
+        "ClippedGradients value",
+        lambda m: mg.rules.ClippedGradients(mg.rules.WeightPerturbation(seed=1), clip_value=0.1),
+        drops_cache=True,
+        exact=True,
+    ),
+    RuleCase(
+        "AccumulatedGradients",
+        lambda m: mg.rules.AccumulatedGradients(mg.rules.Backprop(), 3),
+        exact=True,
+    ),
+    RuleCase(
+        "AccumulatedGradients half",
+        lambda m: mg.rules.AccumulatedGradients(
+            mg.rules.SyntheticGradients(m, update_probability=0.5, seed=3), 2
+        ),
+    ),
 ]
 
 rule_cases = {"argvalues": RULES, "ids": lambda case: case.name.replace(" ", "-")}

@@ -387,11 +387,12 @@ MEANINGLESS = {
     r"(guide/|rule/)*snr/.* with inf": "η = ∞: there is a signal and no noise",
     r"(guide/|rule/)*mean/.* with -5": "a mean may be negative",
     r"(guide/|rule/)*(weight|squares|batches)/.* of another dtype": "a number is a number",
-    r"(module|input)/\d+/(optimizer/)?lr of another dtype": "a number is a number",
-    r"(module|input)/\d+/(net|optimizer)/.*\.(W|b|gamma|beta|m|running_mean) with -5": (
+    r"(rule/)*(module|input)/\d+/(optimizer/)?lr of another dtype": "a number is a number",
+    r"(rule/)*(module|input)/\d+/(net|optimizer)/.*\.(W|b|gamma|beta|m|running_mean) with -5": (
         "these may be negative"
     ),
     r"kept/.* with -5": "a gradient may be negative",
+    r"total/.* with -5": "a gradient may be negative",
     r"seed removed": "that of GuidedForwardGradient is always 0: it says nothing",
 }
 

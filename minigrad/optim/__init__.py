@@ -3,6 +3,7 @@
 from minigrad.optim.adagrad import Adagrad
 from minigrad.optim.adam import Adam, AdamW
 from minigrad.optim.base import Optimizer
+from minigrad.optim.clipping import clip_grad_norm, clip_grad_value
 from minigrad.optim.curves import CosineAnnealingLR, LambdaLR, LinearLR, PolynomialLR
 from minigrad.optim.plateau import ReduceLROnPlateau
 from minigrad.optim.rmsprop import RMSprop
@@ -27,4 +28,6 @@ __all__ = [
     "Schedule",
     "SequentialLR",
     "StepLR",
+    "clip_grad_norm",
+    "clip_grad_value",
 ]
