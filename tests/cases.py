@@ -342,6 +342,8 @@ class OptimizerCase:
         return self.make(model, lr=lr, **self.options)
 
 
+DECAY_OF_WEIGHTS = {("*.b", "*.gamma", "*.beta"): {"weight_decay": 0}}
+
 OPTIMIZERS = [
     OptimizerCase("SGD", mg.SGD, {}),
     OptimizerCase("SGD momentum", mg.SGD, {"momentum": 0.9}),
@@ -349,18 +351,31 @@ OPTIMIZERS = [
         "SGD Nesterov decay", mg.SGD, {"momentum": 0.8, "nesterov": True, "weight_decay": 0.03}
     ),
     OptimizerCase("SGD steps", mg.SGD, {"momentum": 0.9, "velocity": "steps"}),
+    OptimizerCase(
+        "SGD groups",
+        mg.SGD,
+        {
+            "momentum": 0.9,
+            "weight_decay": 0.03,
+            "groups": DECAY_OF_WEIGHTS | {"*.W": {"lr_factor": 0.5}},
+        },
+    ),
     OptimizerCase("Adam", mg.Adam, {}),
     OptimizerCase("Adam settings", mg.Adam, {"betas": (0.8, 0.95), "eps": 1e-3}),
     OptimizerCase("Adam inside", mg.Adam, {"eps_inside": True}),
-    OptimizerCase("Adam decay", mg.Adam, {"weight_decay": 0.05}),
+    OptimizerCase("Adam decay", mg.Adam, {"weight_decay": 0.05, "groups": DECAY_OF_WEIGHTS}),
     OptimizerCase("AdamW", mg.AdamW, {}),
     OptimizerCase(
-        "AdamW settings", mg.AdamW, {"betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.2}
+        "AdamW settings",
+        mg.AdamW,
+        {"betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.2, "groups": DECAY_OF_WEIGHTS},
     ),
     OptimizerCase("RMSprop", mg.RMSprop, {}),
     OptimizerCase("RMSprop momentum", mg.RMSprop, {"alpha": 0.9, "momentum": 0.8}),
     OptimizerCase(
-        "RMSprop centered", mg.RMSprop, {"centered": True, "eps": 1e-3, "weight_decay": 0.05}
+        "RMSprop centered",
+        mg.RMSprop,
+        {"centered": True, "eps": 1e-3, "weight_decay": 0.05, "groups": {"*.b": {"lr_factor": 2}}},
     ),
     OptimizerCase("Adagrad", mg.Adagrad, {}),
     OptimizerCase(
@@ -371,6 +386,7 @@ OPTIMIZERS = [
             "weight_decay": 0.01,
             "initial_accumulator_value": 0.01,
             "eps": 1e-3,
+            "groups": DECAY_OF_WEIGHTS,
         },
     ),
 ]

@@ -1,5 +1,6 @@
 """Optimisers and schedules against PyTorch's own samples, 50 steps, in float64."""
 
+import re
 import sys
 import types
 import unittest
@@ -62,7 +63,17 @@ def twin_of(model, name, settings):
     params = {
         key: torch.from_numpy(array).requires_grad_() for key, array in model.state_dict().items()
     }
-    return params, getattr(torch.optim, name)(params.values(), **settings)
+    settings = dict(settings)
+    groups = settings.pop("groups", {})
+    own = []
+    for key, param in params.items():
+        own.append({"params": [param]})
+        for patterns, options in groups.items():
+            for pattern in [patterns] if isinstance(patterns, str) else patterns:
+                if re.fullmatch(pattern.replace(".", r"\.").replace("*", ".*"), key):
+                    factor = {"lr": settings["lr"] * options.get("lr_factor", 1)}
+                    own[-1] |= factor | {k: v for k, v in options.items() if k != "lr_factor"}
+    return params, getattr(torch.optim, name)(own, **settings)
 
 
 def step_both(model, ours, params, theirs):

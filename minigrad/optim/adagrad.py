@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from minigrad.backend import Array, array_module
@@ -23,6 +24,7 @@ class Adagrad(Optimizer):
     array_names = ("s",)
     count_names = ("t",)
     not_negative_names = ("s",)
+    group_options = ("weight_decay",)
 
     def __init__(
         self,
@@ -32,6 +34,8 @@ class Adagrad(Optimizer):
         weight_decay: float = 0,
         initial_accumulator_value: float = 0,
         eps: float = 1e-10,
+        *,
+        groups: Mapping[Any, Mapping[str, float]] | None = None,
     ):
         """
         model                      its parameters are moved
@@ -40,8 +44,10 @@ class Adagrad(Optimizer):
         weight_decay               λ >= 0. It also acts on biases
         initial_accumulator_value  where s starts, >= 0
         eps                        ε >= 0: it prevents a division by 0
+        groups                     options of some parameters: {"*.b": {"weight_decay": 0}}, see
+                                   Optimizer
         """
-        super().__init__(model, lr)
+        super().__init__(model, lr, groups=groups)
         self.lr_decay = not_negative("lr_decay", lr_decay)
         self.weight_decay = not_negative("weight_decay", weight_decay)
         first = not_negative("initial_accumulator_value", initial_accumulator_value)

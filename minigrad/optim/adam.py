@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import sqrt
 from typing import Any
 
@@ -26,6 +27,7 @@ class Adam(Optimizer):
     array_names = ("m", "v")
     count_names = ("t",)
     not_negative_names = ("v",)
+    group_options = ("weight_decay",)
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class Adam(Optimizer):
         eps_inside: bool = False,
         *,
         weight_decay: float = 0,
+        groups: Mapping[Any, Mapping[str, float]] | None = None,
     ):
         """
         model         its parameters are moved
@@ -45,8 +48,9 @@ class Adam(Optimizer):
         eps_inside    √(v̂ + ε) in place of √v̂ + ε, as in the forward-gradient seed. ε = 1e-8
                       inside then acts like 1e-4 outside
         weight_decay  λ >= 0. It also acts on biases
+        groups        options of some parameters: {"*.b": {"weight_decay": 0}}, see Optimizer
         """
-        super().__init__(model, lr)
+        super().__init__(model, lr, groups=groups)
         self.betas = _two_in_0_1("betas", betas)
         self.eps = not_negative("eps", eps)
         self.eps_inside = bool(eps_inside)
@@ -103,6 +107,8 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        *,
+        groups: Mapping[Any, Mapping[str, float]] | None = None,
     ):
         """
         model         its parameters are moved
@@ -110,8 +116,9 @@ class AdamW(Adam):
         betas         (β1, β2), each in [0, 1): the part of the running means that a step keeps
         eps           ε >= 0: it prevents a division by 0
         weight_decay  λ >= 0. It also acts on biases
+        groups        options of some parameters: {"*.b": {"weight_decay": 0}}, see Optimizer
         """
-        super().__init__(model, lr, betas, eps, weight_decay=weight_decay)
+        super().__init__(model, lr, betas, eps, weight_decay=weight_decay, groups=groups)
 
     def _decayed(self, param: Array, grad: Array) -> Array:
         """The gradient to step by, dθ. θ shrinks here."""

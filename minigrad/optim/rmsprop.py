@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from minigrad.backend import Array, array_module
@@ -23,6 +24,7 @@ class RMSprop(Optimizer):
     state_names: tuple[str, ...] = ("v",)
     array_names = ("v", "m", "b")
     not_negative_names = ("v",)
+    group_options = ("weight_decay",)
 
     def __init__(
         self,
@@ -33,6 +35,8 @@ class RMSprop(Optimizer):
         weight_decay: float = 0,
         momentum: float = 0,
         centered: bool = False,
+        *,
+        groups: Mapping[Any, Mapping[str, float]] | None = None,
     ):
         """
         model         its parameters are moved
@@ -42,8 +46,9 @@ class RMSprop(Optimizer):
         weight_decay  λ >= 0. It also acts on biases
         momentum      μ >= 0, usually below 1. 0: no momentum
         centered      True: divide by the standard deviation of the gradients
+        groups        options of some parameters: {"*.b": {"weight_decay": 0}}, see Optimizer
         """
-        super().__init__(model, lr)
+        super().__init__(model, lr, groups=groups)
         self.alpha = not_negative("alpha", alpha)
         if self.alpha > 1:
             raise ValueError(f"alpha must be a number in [0, 1], got {alpha!r}")
