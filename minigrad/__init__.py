@@ -48,6 +48,8 @@ from minigrad.layers import (
     Sigmoid,
     Softmax,
     Tanh,
+    freeze,
+    unfreeze,
 )
 from minigrad.losses import BCELoss, CrossEntropyLoss, Loss, MSELoss, NLLLoss
 from minigrad.optim import (
@@ -112,6 +114,7 @@ __all__ = [
     "data",
     "evaluate",
     "fit",
+    "freeze",
     "from_torch_state_dict",
     "functions",
     "gradcheck",
@@ -126,6 +129,7 @@ __all__ = [
     "search",
     "threads",
     "to_torch_state_dict",
+    "unfreeze",
 ]
 
 moved.install()

@@ -211,6 +211,8 @@ CHANGES = {
     ),
     "a frozen layer": lambda a, m: m.update(frozen=[1000]),
     "frozen text": lambda a, m: m.update(frozen="all"),
+    "statistics of a layer": lambda a, m: m.update(statistics=[1000]),
+    "statistics of text": lambda a, m: m.update(statistics="all"),
     "no state of the model": lambda a, m: m.pop("model"),
     "another optimiser": lambda a, m: m["said"].update(optimizer="SGD()"),
     "another model": lambda a, m: m["said"].update(model="Sequential()"),
