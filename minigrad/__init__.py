@@ -53,6 +53,7 @@ from minigrad.layers import (
 )
 from minigrad.losses import BCELoss, CrossEntropyLoss, Loss, MSELoss, NLLLoss
 from minigrad.optim import (
+    EMA,
     SGD,
     Adagrad,
     Adam,
@@ -72,6 +73,7 @@ from minigrad.train import fit
 from minigrad.version import __version__
 
 __all__ = [
+    "EMA",
     "SGD",
     "Adagrad",
     "Adam",

@@ -158,6 +158,8 @@ def _check_rule(model: Layer, rule: Rule, optimizer: Optimizer) -> None:
             "the optimiser must be one of the whole model, so that it can be divided among the "
             f"blocks: {type(optimizer).__name__}(model, lr=...)"
         )
+    if optimizer.average is not None:
+        raise TypeError("the processes keep no EMA of the weights: leave EMA(optimizer) out")
     base: type[Rule] = SyntheticGradients if isinstance(rule, SyntheticGradients) else Backprop
     for method in ("estimate", "end_epoch", "rescale"):
         if getattr(type(rule), method) is not getattr(base, method):

@@ -2,6 +2,7 @@
 
 from minigrad.optim.adagrad import Adagrad
 from minigrad.optim.adam import Adam, AdamW
+from minigrad.optim.average import EMA
 from minigrad.optim.base import Optimizer
 from minigrad.optim.clipping import clip_grad_norm, clip_grad_value
 from minigrad.optim.curves import CosineAnnealingLR, LambdaLR, LinearLR, PolynomialLR
@@ -12,6 +13,7 @@ from minigrad.optim.sequence import SequentialLR
 from minigrad.optim.sgd import SGD
 
 __all__ = [
+    "EMA",
     "SGD",
     "Adagrad",
     "Adam",

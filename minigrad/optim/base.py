@@ -23,6 +23,7 @@ from minigrad.settings import Configured
 from minigrad.streams import StreamsOfParts
 
 Update = tuple[Array, Array, str]  # parameter, gradient, name
+AVERAGE = "average/"  # in front of the names of an EMA in the state
 
 
 class Optimizer(Configured, StreamsOfParts):
@@ -78,6 +79,7 @@ class Optimizer(Configured, StreamsOfParts):
         self.groups = None if groups is None else checked_groups(groups, self.group_options, kind)
         self._options = options_by_name(self.groups or {}, self._params, self._tied)
         self.state: dict[str, dict[str, Any]] = defaultdict(dict)
+        self.average: Any = None  # an EMA of the weights
         self._schedule: weakref.ref[Any] | None = None
         self.pending_schedule: dict[str, Any] | None = None  # see load_schedule_state
 
@@ -140,9 +142,11 @@ class Optimizer(Configured, StreamsOfParts):
             updates = self._added_up(updates)
         if self._options:
             self._update_groups(updates)
-            return
-        for param, grad, key in updates:  # only after all of them fit: no half step
-            self._update(param, grad, self.state[key])
+        else:
+            for param, grad, key in updates:  # only after all of them fit: no half step
+                self._update(param, grad, self.state[key])
+        if self.average is not None and updates:
+            self.average.update()
 
     def _update_groups(self, updates: Iterable[Update]) -> None:
         """While a parameter with options of its own moves, the optimiser has these options."""
@@ -219,7 +223,7 @@ class Optimizer(Configured, StreamsOfParts):
             for name, value in state.items():
                 number = isinstance(value, int | float)
                 flat[f"{key}.{name}"] = value if number else backend.to_host(value).copy()
-        return flat
+        return flat if self.average is None else flat | self.average.state_dict()
 
     def load_state_dict(self, flat: Mapping[str, Any], *, finite: bool = True) -> None:
         """Load a state from `state_dict`. The next step then continues from there.
@@ -228,7 +232,12 @@ class Optimizer(Configured, StreamsOfParts):
         moments that are NaN or infinite.
         """
         lr = checked_lr(flat, type(self).__name__)
-        kept = checked_kept(self, flat, finite)
+        average = {k: v for k, v in flat.items() if str(k).startswith(AVERAGE)}
+        kept = checked_kept(self, {k: v for k, v in flat.items() if k not in average}, finite)
+        if self.average is not None:
+            self.average.t, self.average.arrays = self.average.checked(average, finite)
+        elif average:
+            raise KeyError("the state has averaged weights: call EMA(optimizer, decay) before")
         self.lr = lr
         self.state = kept
 
