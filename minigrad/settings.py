@@ -37,7 +37,9 @@ class Configured:
             elif parameter.kind is parameter.VAR_KEYWORD:
                 options = given.get(name, {})
                 said += [f"{k}={_text(vars(self).get(k, v))}" for k, v in options.items()]
-            elif parameter.kind is not parameter.KEYWORD_ONLY or value != parameter.default:
+            elif parameter.kind is not parameter.KEYWORD_ONLY or (
+                _text(value) != _text(parameter.default)
+            ):
                 said.append(f"{name}={_text(value)}")
         return f"{type(self).__name__}({', '.join(said)})"
 
