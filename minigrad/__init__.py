@@ -48,6 +48,8 @@ from minigrad.layers import (
     Sigmoid,
     Softmax,
     Tanh,
+    freeze,
+    unfreeze,
 )
 from minigrad.losses import (
     BCELoss,
@@ -62,13 +64,32 @@ from minigrad.losses import (
     NLLLoss,
     SmoothL1Loss,
 )
-from minigrad.optim import SGD, Adam, ExponentialLR, MultiStepLR, StepLR
+from minigrad.optim import (
+    EMA,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    MultiStepLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
+    RMSprop,
+    SequentialLR,
+    StepLR,
+)
 from minigrad.train import fit
 from minigrad.version import __version__
 
 __all__ = [
+    "EMA",
     "SGD",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
@@ -76,6 +97,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "Conv2d",
+    "CosineAnnealingLR",
     "CrossEntropyLoss",
     "Dropout",
     "ExponentialLR",
@@ -84,8 +106,10 @@ __all__ = [
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
+    "LambdaLR",
     "Layer",
     "Linear",
+    "LinearLR",
     "LogSoftmax",
     "Loss",
     "MSELoss",
@@ -93,8 +117,12 @@ __all__ = [
     "MultiMarginLoss",
     "MultiStepLR",
     "NLLLoss",
+    "PolynomialLR",
+    "RMSprop",
     "ReLU",
+    "ReduceLROnPlateau",
     "Sequential",
+    "SequentialLR",
     "Sigmoid",
     "SmoothL1Loss",
     "Softmax",
@@ -106,6 +134,7 @@ __all__ = [
     "data",
     "evaluate",
     "fit",
+    "freeze",
     "from_torch_state_dict",
     "functions",
     "gradcheck",
@@ -120,6 +149,7 @@ __all__ = [
     "search",
     "threads",
     "to_torch_state_dict",
+    "unfreeze",
 ]
 
 moved.install()

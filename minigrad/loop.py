@@ -22,10 +22,10 @@ from minigrad.history import History
 from minigrad.interrupts import CtrlC
 from minigrad.layers import Layer
 from minigrad.losses import Loss
-from minigrad.optim import Optimizer, Schedule
+from minigrad.optim import Optimizer, ReduceLROnPlateau, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
-from minigrad.rules.rates import move
+from minigrad.rules.rates import move, rescale
 
 # The phases of an epoch
 STEPS = 0  # its steps are being made
@@ -217,6 +217,9 @@ class Loop:
         row = measure(self.model, self.loss, self.train, self.test, self.validation)
         self.ctrl_c.holding = True  # all lists grow, or none
         self.ctrl_c.updating = True
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.measured(row)
+            rescale(self.schedule, self.rule)
         extend(history, at.epoch, at.trained, row)
         at.trained = 0.0
         at.phase = EVALUATED

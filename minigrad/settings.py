@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from inspect import isfunction
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ class Configured:
     """Its repr shows all arguments but the first: SGD(lr=0.1, ...).
 
     The first argument is left out: it is a model, or an optimiser. The value shown is the
-    attribute with the argument's name. If there is none, it is the value that was given.
+    attribute with the argument's name. If there is none, it is the value that was given. An
+    argument that has to be given by name is left out while it has its default value.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -35,7 +37,9 @@ class Configured:
             elif parameter.kind is parameter.VAR_KEYWORD:
                 options = given.get(name, {})
                 said += [f"{k}={_text(vars(self).get(k, v))}" for k, v in options.items()]
-            else:
+            elif parameter.kind is not parameter.KEYWORD_ONLY or (
+                _text(value) != _text(parameter.default)
+            ):
                 said.append(f"{name}={_text(value)}")
         return f"{type(self).__name__}({', '.join(said)})"
 
@@ -46,4 +50,6 @@ def _text(value: Any) -> str:
         value = value.item()
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
+    if isfunction(value):
+        return value.__name__
     return repr(value)

@@ -80,8 +80,9 @@ def fit(
     shuffle         whether each epoch has a new random order
     seed            an integer >= 0. (seed, e) fixes the order of epoch e. The same seed gives the
                     same results, bit for bit. So does a run that is continued
-    schedule        it changes lr after each epoch, or with per="step" after each step. It also
-                    changes the rule's own learning rates
+    schedule        it changes lr after each epoch, or with per="step" after each step, and
+                    ReduceLROnPlateau after each evaluation. It also changes the rule's own
+                    learning rates
     evaluate_every  epochs between two evaluations. The last epoch is always evaluated
     callback        called with the history after each evaluation. If it returns True, the run ends
     step_callback   called with (step, loss) after each step

@@ -260,6 +260,28 @@ RULES = [
     ),
     RuleCase("StaleGradients", lambda m: mg.rules.StaleGradients(m, every=2)),
     RuleCase("TopLayerOnly", lambda m: mg.rules.TopLayerOnly(m)),
+    RuleCase(
+        "ClippedGradients",
+        lambda m: mg.rules.ClippedGradients(mg.rules.Backprop(), max_norm=0.3),
+        exact=True,
+    ),
+    RuleCase(
+        "ClippedGradients value",
+        lambda m: mg.rules.ClippedGradients(mg.rules.WeightPerturbation(seed=1), clip_value=0.1),
+        drops_cache=True,
+        exact=True,
+    ),
+    RuleCase(
+        "AccumulatedGradients",
+        lambda m: mg.rules.AccumulatedGradients(mg.rules.Backprop(), 3),
+        exact=True,
+    ),
+    RuleCase(
+        "AccumulatedGradients half",
+        lambda m: mg.rules.AccumulatedGradients(
+            mg.rules.SyntheticGradients(m, update_probability=0.5, seed=3), 2
+        ),
+    ),
 ]
 
 rule_cases = {"argvalues": RULES, "ids": lambda case: case.name.replace(" ", "-")}
@@ -426,6 +448,8 @@ class OptimizerCase:
         return self.make(model, lr=lr, **self.options)
 
 
+DECAY_OF_WEIGHTS = {("*.b", "*.gamma", "*.beta"): {"weight_decay": 0}}
+
 OPTIMIZERS = [
     OptimizerCase("SGD", mg.SGD, {}),
     OptimizerCase("SGD momentum", mg.SGD, {"momentum": 0.9}),
@@ -433,9 +457,44 @@ OPTIMIZERS = [
         "SGD Nesterov decay", mg.SGD, {"momentum": 0.8, "nesterov": True, "weight_decay": 0.03}
     ),
     OptimizerCase("SGD steps", mg.SGD, {"momentum": 0.9, "velocity": "steps"}),
+    OptimizerCase(
+        "SGD groups",
+        mg.SGD,
+        {
+            "momentum": 0.9,
+            "weight_decay": 0.03,
+            "groups": DECAY_OF_WEIGHTS | {"*.W": {"lr_factor": 0.5}},
+        },
+    ),
     OptimizerCase("Adam", mg.Adam, {}),
     OptimizerCase("Adam settings", mg.Adam, {"betas": (0.8, 0.95), "eps": 1e-3}),
     OptimizerCase("Adam inside", mg.Adam, {"eps_inside": True}),
+    OptimizerCase("Adam decay", mg.Adam, {"weight_decay": 0.05, "groups": DECAY_OF_WEIGHTS}),
+    OptimizerCase("AdamW", mg.AdamW, {}),
+    OptimizerCase(
+        "AdamW settings",
+        mg.AdamW,
+        {"betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.2, "groups": DECAY_OF_WEIGHTS},
+    ),
+    OptimizerCase("RMSprop", mg.RMSprop, {}),
+    OptimizerCase("RMSprop momentum", mg.RMSprop, {"alpha": 0.9, "momentum": 0.8}),
+    OptimizerCase(
+        "RMSprop centered",
+        mg.RMSprop,
+        {"centered": True, "eps": 1e-3, "weight_decay": 0.05, "groups": {"*.b": {"lr_factor": 2}}},
+    ),
+    OptimizerCase("Adagrad", mg.Adagrad, {}),
+    OptimizerCase(
+        "Adagrad settings",
+        mg.Adagrad,
+        {
+            "lr_decay": 0.01,
+            "weight_decay": 0.01,
+            "initial_accumulator_value": 0.01,
+            "eps": 1e-3,
+            "groups": DECAY_OF_WEIGHTS,
+        },
+    ),
 ]
 
 
@@ -450,6 +509,29 @@ class ScheduleCase:
     def schedule(self, optimizer):
         return self.make(optimizer, **self.options)
 
+    def step(self, schedule):
+        schedule.step()
+
+
+class SequenceCase(ScheduleCase):
+    """Its options hold (class, options) in place of schedules: those need the optimiser."""
+
+    def schedule(self, optimizer):
+        inner = [make(optimizer, **options) for make, options in self.options["schedulers"]]
+        return self.make(optimizer, inner, self.options["milestones"])
+
+
+class PlateauCase(ScheduleCase):
+    """It is given a value that is never better than the first."""
+
+    def step(self, schedule):
+        schedule.step(0.0 if schedule.mode == "max" else 1.0)
+
+
+def halved(t):
+    """A function for LambdaLR."""
+    return 0.5**t
+
 
 SCHEDULES = [
     ScheduleCase("StepLR", mg.StepLR, {"step_size": 2, "gamma": 0.3}),
@@ -458,6 +540,50 @@ SCHEDULES = [
     ScheduleCase("MultiStepLR steps from 0", mg.MultiStepLR, {"milestones": [0, 3], "per": "step"}),
     ScheduleCase("ExponentialLR", mg.ExponentialLR, {"gamma": 0.7}),
     ScheduleCase("ExponentialLR steps", mg.ExponentialLR, {"gamma": 0.97, "per": "step"}),
+    ScheduleCase("CosineAnnealingLR", mg.CosineAnnealingLR, {"T_max": 4}),
+    ScheduleCase(
+        "CosineAnnealingLR steps",
+        mg.CosineAnnealingLR,
+        {"T_max": 7, "eta_min": 0.01, "per": "step"},
+    ),
+    ScheduleCase("LinearLR", mg.LinearLR, {}),
+    ScheduleCase(
+        "LinearLR steps",
+        mg.LinearLR,
+        {"start_factor": 0.1, "end_factor": 0.9, "total_iters": 4, "per": "step"},
+    ),
+    ScheduleCase("PolynomialLR", mg.PolynomialLR, {"total_iters": 4}),
+    ScheduleCase(
+        "PolynomialLR steps", mg.PolynomialLR, {"total_iters": 9, "power": 2, "per": "step"}
+    ),
+    ScheduleCase("LambdaLR", mg.LambdaLR, {"lr_lambda": halved}),
+    ScheduleCase("LambdaLR steps", mg.LambdaLR, {"lr_lambda": halved, "per": "step"}),
+    SequenceCase(
+        "SequentialLR",
+        mg.SequentialLR,
+        {
+            "schedulers": [
+                (mg.LinearLR, {"start_factor": 0.5, "total_iters": 2, "per": "step"}),
+                (mg.CosineAnnealingLR, {"T_max": 6, "eta_min": 0.001, "per": "step"}),
+            ],
+            "milestones": [3],
+        },
+    ),
+    PlateauCase("ReduceLROnPlateau", mg.ReduceLROnPlateau, {"patience": 0, "factor": 0.5}),
+    PlateauCase(
+        "ReduceLROnPlateau settings",
+        mg.ReduceLROnPlateau,
+        {
+            "mode": "max",
+            "patience": 1,
+            "threshold": 0.1,
+            "threshold_mode": "abs",
+            "cooldown": 1,
+            "min_lr": 0.001,
+            "eps": 1e-6,
+            "metric": "train_accuracy",
+        },
+    ),
 ]
 
 layer_cases = {"argvalues": LAYERS, "ids": lambda case: case.name.replace(" ", "-")}

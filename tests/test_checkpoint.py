@@ -104,7 +104,7 @@ def test_a_schedule_made_before_or_after_loading_gives_the_same_rates(case, path
     rates = []
     for _ in range(5):
         rates.append(training.optimizer.lr)
-        training.schedule.step()
+        case.step(training.schedule)
     for when in ("given", "before", "after"):
         model = network()
         optimizer = mg.Adam(model, lr=0.05)
@@ -118,7 +118,7 @@ def test_a_schedule_made_before_or_after_loading_gives_the_same_rates(case, path
         again = []
         for _ in range(5):
             again.append(optimizer.lr)
-            schedule.step()
+            case.step(schedule)
         assert again == rates, when
 
 
@@ -213,6 +213,8 @@ CHANGES = {
     ),
     "a frozen layer": lambda a, m: m.update(frozen=[1000]),
     "frozen text": lambda a, m: m.update(frozen="all"),
+    "statistics of a layer": lambda a, m: m.update(statistics=[1000]),
+    "statistics of text": lambda a, m: m.update(statistics="all"),
     "no state of the model": lambda a, m: m.pop("model"),
     "another optimiser": lambda a, m: m["said"].update(optimizer="SGD()"),
     "another model": lambda a, m: m["said"].update(model="Sequential()"),

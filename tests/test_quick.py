@@ -58,6 +58,8 @@ RULES = {
     "ActivityPerturbation": lambda net: rules.ActivityPerturbation(),
     "GuidedForwardGradient": lambda net: rules.GuidedForwardGradient(rules.Backprop()),
     "Wrapper": lambda net: rules.Wrapper(rules.Backprop()),
+    "ClippedGradients": lambda net: rules.ClippedGradients(rules.Backprop(), max_norm=1.0),
+    "AccumulatedGradients": lambda net: rules.AccumulatedGradients(rules.Backprop(), 2),
 }
 PUBLIC = sorted(
     name

@@ -15,7 +15,13 @@ from minigrad.asynchronous.place import Plan
 from minigrad.asynchronous.presses import Presses
 from minigrad.asynchronous.saving import Saver
 from minigrad.asynchronous.snapshots import Snapshots
-from minigrad.asynchronous.suitable import blocks_of, check_batches, check_rule, check_saving
+from minigrad.asynchronous.suitable import (
+    blocks_of,
+    check_batches,
+    check_rule,
+    check_saving,
+    check_schedule,
+)
 from minigrad.asynchronous.team import Team, WorkerError
 from minigrad.asynchronous.timeline import Timeline
 from minigrad.checkpoint.parts import Parts
@@ -103,6 +109,7 @@ def fit(
     check_flag("shuffle", shuffle)
     check_flag("resume", resume)
     check_rule(model, rule, optimizer, lag, interfaces)
+    check_schedule(schedule)
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
     check_batches(train)

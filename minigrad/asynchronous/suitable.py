@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.backend import array_module
 from minigrad.data import Dataset
 from minigrad.layers import Layer
-from minigrad.optim import Optimizer
+from minigrad.optim import Optimizer, ReduceLROnPlateau, Schedule
 from minigrad.rules import Backprop, Rule, SyntheticGradients
 from minigrad.rules.synthetic.blocks import Block, split
 
@@ -39,6 +39,8 @@ def check_rule(
             "the optimiser must be one of the whole model, so that it can be divided among the "
             f"blocks: {type(optimizer).__name__}(model, lr=...)"
         )
+    if optimizer.average is not None:
+        raise TypeError("the processes keep no EMA of the weights: leave EMA(optimizer) out")
     base: type[Rule] = SyntheticGradients if isinstance(rule, SyntheticGradients) else Backprop
     for method in ("estimate", "end_epoch", "rescale"):
         if getattr(type(rule), method) is not getattr(base, method):
@@ -63,6 +65,15 @@ def check_batches(train: Dataset) -> None:
         raise TypeError(
             f"{type(train).__name__} makes its batches in a way of its own, and the processes "
             "would not use it: give a plain minigrad.data.Dataset(x, y)"
+        )
+
+
+def check_schedule(schedule: Schedule | None) -> None:
+    """TypeError for a schedule whose rates are not known before the run."""
+    if isinstance(schedule, ReduceLROnPlateau):
+        raise TypeError(
+            f"{type(schedule).__name__} looks at evaluations, and here they are made after the "
+            "run: give a schedule per epoch or per step"
         )
 
 

@@ -78,8 +78,8 @@ class Team:
         """The objects for the process of block i."""
         block = self.blocks[i]
         net = getattr(self.rule, "decoupled", None)
-        optimizer = self.optimizer.twin(block)
         names = block.keys()
+        optimizer = self.optimizer.twin(block, names)
         state = self.optimizer.state_dict()
         optimizer.load_state_dict(
             {"lr": self.optimizer.lr}

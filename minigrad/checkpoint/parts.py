@@ -19,6 +19,8 @@ from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.rules import Rule
 
+# The names in a file for attributes of layers
+STILL = {"frozen": "frozen", "statistics": "keeps_statistics"}
 NAMES = ("model", "optimizer", "schedule", "rule", "loss")
 
 
@@ -57,7 +59,9 @@ class Parts:
             # Its schedule goes on, too, whether it is made before the state is loaded or after.
             state["schedule"] = self.optimizer.schedule_state()
         if self.model is not None:
-            state["frozen"] = [i for i, layer in enumerate(self.model.modules()) if layer.frozen]
+            modules = list(self.model.modules())
+            for name, attribute in STILL.items():
+                state[name] = [i for i, layer in enumerate(modules) if getattr(layer, attribute)]
         streams = {name: dict(part.rng_state()) for name, part in drawing(parts)}
         state["random"] = {name: stream for name, stream in streams.items() if stream}
         return state
@@ -99,7 +103,8 @@ class Parts:
         """
         if self.model is not None:
             self.model.load_state_dict(state["model"])
-            _freeze(list(self.model.modules()), state["frozen"])
+            for name, attribute in STILL.items():  # older files do not have all
+                _freeze(list(self.model.modules()), attribute, state.get(name, []))
         if self.rule is not None and self.model is not None:
             self.rule.load_state_dict(self.model, state["rule"])
         if self.optimizer is not None:
@@ -159,10 +164,10 @@ def warn_of_hidden(parts: Mapping[str, Any]) -> None:
         )
 
 
-def _freeze(layers: list[Layer], numbers: Any) -> None:
-    """Freeze the layers with these numbers, and no others."""
+def _freeze(layers: list[Layer], attribute: str, numbers: Any) -> None:
+    """Set the attribute of the layers with these numbers to True, of all others to False."""
     if not isinstance(numbers, list) or not set(numbers) <= set(range(len(layers))):
-        raise ValueError(f"frozen layers are a list of numbers below {len(layers)}")
+        raise ValueError(f"{attribute} layers are a list of numbers below {len(layers)}")
     for i, layer in enumerate(layers):
-        if layer.frozen != (i in numbers):
-            layer.frozen = i in numbers
+        if getattr(layer, attribute) != (i in numbers):
+            setattr(layer, attribute, i in numbers)

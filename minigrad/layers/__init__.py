@@ -4,6 +4,7 @@ from minigrad.layers.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from minigrad.layers.base import Layer
 from minigrad.layers.conv import Conv2d
 from minigrad.layers.dropout import Dropout
+from minigrad.layers.freezing import freeze, unfreeze
 from minigrad.layers.holding import holding
 from minigrad.layers.linear import Linear
 from minigrad.layers.normalization import BatchNorm1d, BatchNorm2d
@@ -26,5 +27,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "freeze",
     "holding",
+    "unfreeze",
 ]

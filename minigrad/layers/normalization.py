@@ -71,6 +71,7 @@ class BatchNorm1d(Layer):
     def forward(self, x: Array, train: bool = True) -> Array:
         self._check(x)
         rows = self._rows(x)
+        train = train and not self.keeps_statistics
         # x̂ = (x - μ)/s,  s = √(σ² + ε)
         if train:
             self._check_number(len(rows))

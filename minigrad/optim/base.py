@@ -17,11 +17,13 @@ from minigrad.backend import Array
 from minigrad.checks import not_negative
 from minigrad.layers import Layer, Sequential
 from minigrad.layers.sharing import tied
+from minigrad.optim.groups import LR_FACTOR, checked_groups, options_by_name
 from minigrad.optim.loading import checked_kept, checked_lr, checked_schedule
 from minigrad.settings import Configured
 from minigrad.streams import StreamsOfParts
 
 Update = tuple[Array, Array, str]  # parameter, gradient, name
+AVERAGE = "average/"  # in front of the names of an EMA in the state
 
 
 class Optimizer(Configured, StreamsOfParts):
@@ -50,11 +52,18 @@ class Optimizer(Configured, StreamsOfParts):
     array_names: tuple[str, ...] = ()  # always arrays of the parameter's shape
     count_names: tuple[str, ...] = ()  # whole numbers >= 0
     not_negative_names: tuple[str, ...] = ()  # no number below 0
+    # Attributes that groups may set, besides lr_factor
+    group_options: tuple[str, ...] = ()
 
-    def __init__(self, model: Layer, lr: float):
+    def __init__(
+        self, model: Layer, lr: float, *, groups: Mapping[Any, Mapping[str, float]] | None = None
+    ):
         """
-        model  all its parameters are moved. For a part of a network: SGD(net[2:], lr)
-        lr     the learning rate, a number >= 0. It may be changed between two steps
+        model   all its parameters are moved. For a part of a network: SGD(net[2:], lr)
+        lr      the learning rate, a number >= 0. It may be changed between two steps
+        groups  {pattern of names: options of these parameters}. lr_factor multiplies lr, others
+                replace the optimiser's own. Of two groups the later one counts:
+                {("*.b", "*.gamma", "*.beta"): {"weight_decay": 0}, "0.*": {"lr_factor": 0.1}}
         """
         if not isinstance(model, Layer):
             raise TypeError(f"{self._is_for()}, got {_kind(model)}: pass the model")
@@ -66,7 +75,11 @@ class Optimizer(Configured, StreamsOfParts):
         self._look_at_parameters()
         if not self._params:
             raise ValueError(f"{self._is_for()}, and this one has none{_unregistered(model)}")
+        kind = type(self).__name__
+        self.groups = None if groups is None else checked_groups(groups, self.group_options, kind)
+        self._options = options_by_name(self.groups or {}, self._params, self._tied)
         self.state: dict[str, dict[str, Any]] = defaultdict(dict)
+        self.average: Any = None  # an EMA of the weights
         self._schedule: weakref.ref[Any] | None = None
         self.pending_schedule: dict[str, Any] | None = None  # see load_schedule_state
 
@@ -127,8 +140,25 @@ class Optimizer(Configured, StreamsOfParts):
             self._look_at_parameters()
         if self._tied:
             updates = self._added_up(updates)
-        for param, grad, key in updates:  # only after all of them fit: no half step
-            self._update(param, grad, self.state[key])
+        if self._options:
+            self._update_groups(updates)
+        else:
+            for param, grad, key in updates:  # only after all of them fit: no half step
+                self._update(param, grad, self.state[key])
+        if self.average is not None and updates:
+            self.average.update()
+
+    def _update_groups(self, updates: Iterable[Update]) -> None:
+        """While a parameter with options of its own moves, the optimiser has these options."""
+        for param, grad, key in updates:
+            options: dict[str, float] = dict(self._options.get(key, {}))
+            options["lr"] = self.lr * options.pop(LR_FACTOR, 1.0)
+            before = {name: getattr(self, name) for name in options}
+            vars(self).update(options)
+            try:
+                self._update(param, grad, self.state[key])
+            finally:
+                vars(self).update(before)
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no _update(param, grad, state) yet")
@@ -173,10 +203,17 @@ class Optimizer(Configured, StreamsOfParts):
             f"in its params, {sorted(layer.params)}, and would never move"
         )
 
-    def twin(self, model: Layer) -> Optimizer:
-        """A new optimiser with the same settings for another model. It has no state yet."""
+    def twin(self, model: Layer, names: Mapping[str, str] | None = None) -> Optimizer:
+        """A new optimiser with the same settings for another model. It has no state yet.
+
+        names  for a part of the model: {a parameter's name in the part: its name in the model}
+        """
         twin = copy.copy(self)
-        Optimizer.__init__(twin, model, self.lr)
+        Optimizer.__init__(twin, model, self.lr, groups=self.groups if names is None else None)
+        if names is not None:
+            twin.groups = self.groups
+            options = {inner: self._options.get(outer) for inner, outer in names.items()}
+            twin._options = {inner: dict(own) for inner, own in options.items() if own}
         return twin
 
     def state_dict(self) -> dict[str, Any]:
@@ -186,7 +223,7 @@ class Optimizer(Configured, StreamsOfParts):
             for name, value in state.items():
                 number = isinstance(value, int | float)
                 flat[f"{key}.{name}"] = value if number else backend.to_host(value).copy()
-        return flat
+        return flat if self.average is None else flat | self.average.state_dict()
 
     def load_state_dict(self, flat: Mapping[str, Any], *, finite: bool = True) -> None:
         """Load a state from `state_dict`. The next step then continues from there.
@@ -195,7 +232,12 @@ class Optimizer(Configured, StreamsOfParts):
         moments that are NaN or infinite.
         """
         lr = checked_lr(flat, type(self).__name__)
-        kept = checked_kept(self, flat, finite)
+        average = {k: v for k, v in flat.items() if str(k).startswith(AVERAGE)}
+        kept = checked_kept(self, {k: v for k, v in flat.items() if k not in average}, finite)
+        if self.average is not None:
+            self.average.t, self.average.arrays = self.average.checked(average, finite)
+        elif average:
+            raise KeyError("the state has averaged weights: call EMA(optimizer, decay) before")
         self.lr = lr
         self.state = kept
 

@@ -46,6 +46,7 @@ class Schedule(Configured, StreamsOfParts):
         self.per = per
         self.start = optimizer.lr
         self.t = 0
+        self.passed_over: dict[str, Any] | None = None  # a saved position of another schedule
 
     def __init_subclass__(cls, **options: Any) -> None:
         """After the `__init__` of `cls`, the optimiser's lr is set to lr(0) · factor(0)."""
@@ -71,6 +72,7 @@ class Schedule(Configured, StreamsOfParts):
             self.load_state_dict({name: value for name, value in saved.items() if name != "said"})
         else:
             self._set()
+            self.passed_over = saved
         self.optimizer.pending_schedule = None
         self.optimizer._schedule = weakref.ref(self)
 
@@ -100,8 +102,13 @@ class Schedule(Configured, StreamsOfParts):
             raise KeyError(f"a schedule's state is t and start, this one has {got}")
         t = count("t", state["t"])
         start = not_negative("start", state["start"])
-        self.optimizer.lr = start * self.factor(t)  # may raise: before anything else is set
-        self.start = start
+        before = self.start
+        self.start = start  # first: a factor may depend on it
+        try:
+            self.optimizer.lr = start * self.factor(t)
+        except BaseException:
+            self.start = before
+            raise
         self.t = t
 
     def __getstate__(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from minigrad.backend import Array, array_module
@@ -25,6 +26,7 @@ class SGD(Optimizer):
 
     state_names = ("velocity",)
     array_names = ("velocity", "step")
+    group_options = ("weight_decay",)
 
     def __init__(
         self,
@@ -34,6 +36,8 @@ class SGD(Optimizer):
         nesterov: bool = False,
         weight_decay: float = 0,
         velocity: str = "gradients",
+        *,
+        groups: Mapping[Any, Mapping[str, float]] | None = None,
     ):
         """
         model         its parameters are moved
@@ -42,8 +46,9 @@ class SGD(Optimizer):
         nesterov      True: Nesterov's form, which needs momentum > 0
         weight_decay  λ >= 0. It also acts on biases
         velocity      v is a sum of "gradients", as in PyTorch, or of "steps", as in Sutskever 2013
+        groups        options of some parameters: {"*.b": {"weight_decay": 0}}, see Optimizer
         """
-        super().__init__(model, lr)
+        super().__init__(model, lr, groups=groups)
         if velocity not in ("gradients", "steps"):
             raise ValueError(
                 f'velocity must be "gradients" (PyTorch) or "steps" (Sutskever), got {velocity!r}'

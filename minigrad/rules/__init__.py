@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from minigrad.rules.accumulated import AccumulatedGradients
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
+from minigrad.rules.clipped import ClippedGradients
 from minigrad.rules.forward import (
     ActivityPerturbation,
     DirectionSampler,
@@ -25,8 +27,10 @@ from minigrad.rules.well_tempered import WellTempered, null_fraction
 from minigrad.rules.wrapper import Wrapper
 
 __all__ = [
+    "AccumulatedGradients",
     "ActivityPerturbation",
     "Backprop",
+    "ClippedGradients",
     "DirectionSampler",
     "ForwardGradient",
     "GradientModule",
