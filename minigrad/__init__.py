@@ -34,19 +34,23 @@ from minigrad.evaluation import evaluate
 from minigrad.history import History
 from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
 from minigrad.layers import (
+    GELU,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
     Dropout,
     Flatten,
     Layer,
+    LeakyReLU,
     Linear,
     LogSoftmax,
     MaxPool2d,
     ReLU,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
     Tanh,
 )
 from minigrad.losses import BCELoss, CrossEntropyLoss, Loss, MSELoss, NLLLoss
@@ -55,6 +59,7 @@ from minigrad.train import fit
 from minigrad.version import __version__
 
 __all__ = [
+    "GELU",
     "SGD",
     "Adam",
     "BCELoss",
@@ -69,6 +74,7 @@ __all__ = [
     "Flatten",
     "History",
     "Layer",
+    "LeakyReLU",
     "Linear",
     "LogSoftmax",
     "Loss",
@@ -78,8 +84,10 @@ __all__ = [
     "NLLLoss",
     "ReLU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
     "StepLR",
     "Tanh",
     "__version__",

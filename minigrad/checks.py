@@ -49,6 +49,22 @@ def number(name: str, value: Any) -> int | float:
     return int(plain) if isinstance(plain, numbers.Integral) else float(plain)
 
 
+def finite(name: str, value: Any) -> float:
+    """`value` as a float. TypeError if it is not a number, ValueError if it is NaN or infinite."""
+    plain = float(number(name, value))
+    if not abs(plain) < float("inf"):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    return plain
+
+
+def positive(name: str, value: Any) -> float:
+    """`value` as a float. TypeError if it is not a number, ValueError unless 0 < value < ∞."""
+    plain = float(number(name, value))
+    if not 0 < plain < float("inf"):
+        raise ValueError(f"{name} must be a number > 0, got {value!r}")
+    return plain
+
+
 def count(name: str, value: Any) -> int:
     """`value` as an int. TypeError or ValueError unless it is a whole number, 0 <= it < 2^63."""
     plain = number(name, value)

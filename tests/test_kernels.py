@@ -24,6 +24,7 @@ from minigrad.kernels.convolution import (
 )
 from minigrad.kernels.draws import draw_normals, draw_signs
 from minigrad.kernels.elementwise import masked, relu, relu_with_tangent, row_max, sigmoid
+from minigrad.kernels.erf import erf
 from minigrad.kernels.normalization import project, standardise
 from minigrad.kernels.pooling import from_winners, max_pool, max_pool_with_tangent, to_winners
 from minigrad.kernels.products import affine_jvp, affine_with_tangent, matmul
@@ -205,6 +206,7 @@ CASES = {
     "elementwise.relu_with_tangent": lambda m, N: relu_with_tangent(m(N, 5, 3), m(N, 5, 3)),
     "elementwise.sigmoid": lambda m, N: [sigmoid(m(N, 5, 3)), sigmoid(1e4 * m(N, 3))],
     "elementwise.row_max": lambda m, N: [row_max(m(N, 5))],
+    "erf.erf": lambda m, N: [erf(m(N, 5, 3)), erf(1e4 * m(N, 3))],
     "windows.im2col": im2col_case,
     "windows.col2im": col2im_case,
     "convolution.convolve": convolutions(convolve_case),

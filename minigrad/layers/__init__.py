@@ -8,23 +8,28 @@ from minigrad.layers.holding import holding
 from minigrad.layers.linear import Linear
 from minigrad.layers.normalization import BatchNorm1d, BatchNorm2d
 from minigrad.layers.pooling import MaxPool2d
+from minigrad.layers.rectifiers import GELU, LeakyReLU, SiLU, Softplus
 from minigrad.layers.reshape import Flatten
 from minigrad.layers.sequential import Sequential
 
 __all__ = [
+    "GELU",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
     "Dropout",
     "Flatten",
     "Layer",
+    "LeakyReLU",
     "Linear",
     "LogSoftmax",
     "MaxPool2d",
     "ReLU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
     "Tanh",
     "holding",
 ]
