@@ -35,6 +35,7 @@ from minigrad.history import History
 from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
 from minigrad.layers import (
     GELU,
+    AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
     Conv2d,
@@ -62,6 +63,7 @@ __all__ = [
     "GELU",
     "SGD",
     "Adam",
+    "AvgPool2d",
     "BCELoss",
     "BatchNorm1d",
     "BatchNorm2d",

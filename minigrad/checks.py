@@ -83,6 +83,14 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
     return positive_int(name, values[0], least), positive_int(name, values[1], least)
 
 
+def not_over_half(name: str, value: Any, size: tuple[int, int]) -> tuple[int, int]:
+    """(rows, columns) from integers >= 0. ValueError if one is more than half of `size`."""
+    values = pair(name, value, least=0)
+    if any(2 * one > whole for one, whole in zip(values, size, strict=True)):
+        raise ValueError(f"{name} must be at most half of kernel_size {size}, got {value!r}")
+    return values
+
+
 def renamed(**names: str) -> Callable[[F], F]:
     """A decorator: the function also accepts old names of arguments. @renamed(old="new").
 

@@ -26,7 +26,15 @@ def torch_twin(layer):
 
     arguments = {
         mg.Linear: lambda m: (m.in_features, m.out_features, "b" in m.params),
-        mg.MaxPool2d: lambda m: (m.kernel_size, m.stride),
+        mg.MaxPool2d: lambda m: (m.kernel_size, m.stride, m.padding, 1, False, m.ceil_mode),
+        mg.AvgPool2d: lambda m: (
+            m.kernel_size,
+            m.stride,
+            m.padding,
+            m.ceil_mode,
+            m.count_include_pad,
+            m.divisor_override,
+        ),
         mg.BatchNorm1d: lambda m: (m.num_features, m.eps, m.momentum),
         mg.BatchNorm2d: lambda m: (m.num_features, m.eps, m.momentum),
         mg.LeakyReLU: lambda m: (m.negative_slope,),
@@ -138,6 +146,18 @@ LAYERS = [
     LayerCase("MaxPool2d", lambda d: mg.MaxPool2d(2, dtype=d), (3, 2, 4, 6)),
     LayerCase("MaxPool2d overlap", lambda d: mg.MaxPool2d((3, 2), 1, dtype=d), (3, 2, 5, 4)),
     LayerCase("MaxPool2d gaps", lambda d: mg.MaxPool2d(2, (3, 2), dtype=d), (3, 2, 7, 5)),
+    LayerCase(
+        "MaxPool2d edges",
+        lambda d: mg.MaxPool2d(3, 2, (1, 0), ceil_mode=True, dtype=d),
+        (4, 2, 5, 6),
+    ),
+    LayerCase("AvgPool2d", lambda d: mg.AvgPool2d(2, dtype=d), (3, 2, 4, 6)),
+    LayerCase("AvgPool2d overlap", lambda d: mg.AvgPool2d((3, 2), 1, 1, dtype=d), (3, 2, 5, 4)),
+    LayerCase(
+        "AvgPool2d edges",
+        lambda d: mg.AvgPool2d(3, 2, (1, 0), True, False, dtype=d),
+        (4, 2, 5, 6),
+    ),
     LayerCase("BatchNorm1d", lambda d: mg.BatchNorm1d(3, dtype=d), (5, 3), single=False),
     LayerCase("BatchNorm1d eval", lambda d: mg.BatchNorm1d(3, dtype=d), (5, 3), train=False),
     LayerCase("BatchNorm2d", lambda d: mg.BatchNorm2d(3, dtype=d), (4, 3, 5, 2)),

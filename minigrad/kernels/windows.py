@@ -44,6 +44,44 @@ def output_size(size: Pair, kernel: Pair, stride: Pair) -> Pair:
     return (size[0] - kernel[0]) // stride[0] + 1, (size[1] - kernel[1]) // stride[1] + 1
 
 
+def pooled_size(
+    size: Pair, kernel: Pair, stride: Pair, padding: Pair = (0, 0), ceil_mode: bool = False
+) -> Pair:
+    """(OH, OW) for pooling: OH = (H + 2p - KH)/s + 1, rounded down, or up with ceil_mode.
+
+    A window that would start behind the image and the padding above it is left out.
+    """
+    OH, OW = (
+        min(-(-(n + 2 * p - k) // s) + 1, (n + p - 1) // s + 1)
+        if ceil_mode
+        else (n + 2 * p - k) // s + 1
+        for n, k, s, p in zip(size, kernel, stride, padding, strict=True)
+    )
+    return OH, OW
+
+
+def reach(size: int, k: int, stride: int, padding: int, n: int) -> tuple[slice, slice]:
+    """(windows, pixels) along one axis: the windows whose element k is in the image, and which.
+
+    The image has `size` pixels, there are n windows. Window i has the pixels i·s - p + k.
+    """
+    if padding == 0 and k + stride * (n - 1) < size:
+        return slice(None), slice(k, k + stride * (n - 1) + 1, stride)
+    first = max(0, -((k - padding) // stride))
+    end = max(first, min(n, (size - 1 + padding - k) // stride + 1))
+    start = first * stride + k - padding
+    return slice(first, end), slice(start, start + stride * (end - first), stride)
+
+
+def reach_2d(
+    size: Pair, k: int, l: int, stride: Pair, padding: Pair, n: Pair
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The same for element (k, l) of windows on images: two indices, for (N, ., ., C)."""
+    rows, its_rows = reach(size[0], k, stride[0], padding[0], n[0])
+    columns, its_columns = reach(size[1], l, stride[1], padding[1], n[1])
+    return (slice(None), rows, columns), (slice(None), its_rows, its_columns)
+
+
 def windows(rows: Array, kernel: Pair, stride: Pair) -> Array:
     """All windows of rows (N, H, W, C) as a view (N, OH, OW, KH, KW, C)."""
     N, H, W, C = rows.shape

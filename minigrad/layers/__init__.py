@@ -7,13 +7,14 @@ from minigrad.layers.dropout import Dropout
 from minigrad.layers.holding import holding
 from minigrad.layers.linear import Linear
 from minigrad.layers.normalization import BatchNorm1d, BatchNorm2d
-from minigrad.layers.pooling import MaxPool2d
+from minigrad.layers.pooling import AvgPool2d, MaxPool2d
 from minigrad.layers.rectifiers import GELU, LeakyReLU, SiLU, Softplus
 from minigrad.layers.reshape import Flatten
 from minigrad.layers.sequential import Sequential
 
 __all__ = [
     "GELU",
+    "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
