@@ -143,6 +143,11 @@ LAYERS = [
         lambda d: mg.Conv2d(2, 5, 5, padding=2, dtype=d, seed=0),
         (6, 2, 4, 3),
     ),
+    LayerCase(
+        "Conv2d same",
+        lambda d: mg.Conv2d(2, 3, (5, 3), padding="same", dtype=d, seed=0),
+        (4, 2, 5, 6),
+    ),
     LayerCase("MaxPool2d", lambda d: mg.MaxPool2d(2, dtype=d), (3, 2, 4, 6)),
     LayerCase("MaxPool2d overlap", lambda d: mg.MaxPool2d((3, 2), 1, dtype=d), (3, 2, 5, 4)),
     LayerCase("MaxPool2d gaps", lambda d: mg.MaxPool2d(2, (3, 2), dtype=d), (3, 2, 7, 5)),

@@ -13,10 +13,11 @@ from minigrad.kernels.memory import scratch
 from minigrad.kernels.switch import kernel
 
 Pair = tuple[int, int]
+Padding = Pair | tuple[Pair, Pair]  # (ph, pw), or ((above, below), (left, right))
 SHORT_RUN = 16  # numbers. If a window's row has fewer, im2col copies image rows instead
 
 
-def channels_last(x: Array, padding: Pair = (0, 0)) -> Array:
+def channels_last(x: Array, padding: Padding = (0, 0)) -> Array:
     """x (N, C, H, W) as contiguous (N, H + 2ph, W + 2pw, C), with zeros around the image.
 
     There is no copy if x already has this order in memory and there is no padding.
@@ -26,17 +27,23 @@ def channels_last(x: Array, padding: Pair = (0, 0)) -> Array:
     if padding == (0, 0):
         return xp.ascontiguousarray(rows)
     N, H, W, C = rows.shape
-    ph, pw = padding
-    padded = xp.zeros((N, H + 2 * ph, W + 2 * pw, C), x.dtype)
-    padded[:, ph : ph + H, pw : pw + W] = rows
+    (above, below), (left, right) = both_sides(padding)
+    padded = xp.zeros((N, above + H + below, left + W + right, C), x.dtype)
+    padded[:, above : above + H, left : left + W] = rows
     return padded
 
 
-def channels_first(rows: Array, padding: Pair = (0, 0)) -> Array:
+def both_sides(padding: Padding) -> tuple[Pair, Pair]:
+    """((above, below), (left, right)) from either form of a padding."""
+    down, right = ((p, p) if isinstance(p, int) else p for p in padding)
+    return down, right
+
+
+def channels_first(rows: Array, padding: Padding = (0, 0)) -> Array:
     """rows (N, H + 2ph, W + 2pw, C) as (N, C, H, W), without the padding: a view."""
     H, W = rows.shape[1:3]
-    ph, pw = padding
-    return rows[:, ph : H - ph, pw : W - pw].transpose(0, 3, 1, 2)
+    (above, below), (left, right) = both_sides(padding)
+    return rows[:, above : H - below, left : W - right].transpose(0, 3, 1, 2)
 
 
 def output_size(size: Pair, kernel: Pair, stride: Pair) -> Pair:
