@@ -37,6 +37,12 @@ def torch_twin(layer):
         ),
         mg.BatchNorm1d: lambda m: (m.num_features, m.eps, m.momentum),
         mg.BatchNorm2d: lambda m: (m.num_features, m.eps, m.momentum),
+        mg.LayerNorm: lambda m: (
+            m.normalized_shape,
+            m.eps,
+            "gamma" in m.params,
+            "beta" in m.params,
+        ),
         mg.LeakyReLU: lambda m: (m.negative_slope,),
         mg.GELU: lambda m: (m.approximate,),
         mg.Softplus: lambda m: (m.beta, m.threshold),
@@ -127,6 +133,7 @@ def _dropout_net(d):
 LAYERS = [
     LayerCase("Linear", lambda d: mg.Linear(4, 3, dtype=d, seed=0), (5, 4)),
     LayerCase("Linear no bias", lambda d: mg.Linear(4, 3, False, dtype=d, seed=0), (5, 4)),
+    LayerCase("Linear places", lambda d: mg.Linear(4, 3, dtype=d, seed=0), (5, 2, 6, 4)),
     LayerCase("Conv2d", lambda d: mg.Conv2d(2, 3, 3, dtype=d, seed=0), (4, 2, 5, 6)),
     LayerCase(
         "Conv2d stride padding",
@@ -167,6 +174,10 @@ LAYERS = [
     LayerCase("BatchNorm1d eval", lambda d: mg.BatchNorm1d(3, dtype=d), (5, 3), train=False),
     LayerCase("BatchNorm2d", lambda d: mg.BatchNorm2d(3, dtype=d), (4, 3, 5, 2)),
     LayerCase("BatchNorm2d eval", lambda d: mg.BatchNorm2d(3, dtype=d), (4, 3, 5, 2), train=False),
+    LayerCase("LayerNorm", lambda d: mg.LayerNorm(5, dtype=d), (4, 5)),
+    LayerCase("LayerNorm images", lambda d: mg.LayerNorm((3, 5), 0.01, dtype=d), (4, 2, 3, 5)),
+    LayerCase("LayerNorm no bias", lambda d: mg.LayerNorm(5, bias=False, dtype=d), (4, 3, 5)),
+    LayerCase("LayerNorm plain", lambda d: mg.LayerNorm(5, 1e-5, False, dtype=d), (4, 3, 5)),
     LayerCase("Dropout", lambda d: mg.Dropout(0.4, dtype=d, seed=0), (5, 4)),
     LayerCase("Dropout eval", lambda d: mg.Dropout(0.4, dtype=d, seed=0), (5, 4), train=False),
     LayerCase("Flatten", lambda d: mg.Flatten(dtype=d), (4, 2, 3, 5), view=True),

@@ -39,6 +39,9 @@ def test_valid_is_no_padding():
 
 
 REFUSED = [
+    (lambda: mg.LayerNorm(()), ValueError, "normalized_shape needs at least one size"),
+    (lambda: mg.LayerNorm((3, 0)), ValueError, "normalized_shape must be an integer of at least 1"),
+    (lambda: mg.LayerNorm(3, -0.5), ValueError, "eps must be a number >= 0"),
     (lambda: mg.Conv2d(1, 2, 3, 2, "same"), ValueError, 'padding="same" needs stride=1'),
     (lambda: mg.Conv2d(1, 2, 3, padding="full"), ValueError, '"same" or "valid", got \'full\''),
     (lambda: mg.MaxPool2d(3, padding=2), ValueError, "at most half of kernel_size"),

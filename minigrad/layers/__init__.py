@@ -5,6 +5,7 @@ from minigrad.layers.base import Layer
 from minigrad.layers.conv import Conv2d
 from minigrad.layers.dropout import Dropout
 from minigrad.layers.holding import holding
+from minigrad.layers.layer_norm import LayerNorm
 from minigrad.layers.linear import Linear
 from minigrad.layers.normalization import BatchNorm1d, BatchNorm2d
 from minigrad.layers.pooling import AvgPool2d, MaxPool2d
@@ -21,6 +22,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
