@@ -61,16 +61,17 @@ class Linear(Layer):
         self._check(x)
         self.cache = x
         # y = x W + b
-        y = matmul(_rows(x), self.params["W"])
+        y = matmul(x if x.ndim == 2 else _rows(x), self.params["W"])
         if "b" in self.params:
             y += self.params["b"]
-        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], -1)
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
 
     def backward(self, dy: Array) -> Array:
         self._gradients(dy)
         # dx = dy Wᵀ
-        dx = matmul(_rows(dy), self.params["W"].T)
-        return dx if dy.ndim == 2 else dx.reshape(self.cache.shape)
+        if dy.ndim == 2:
+            return matmul(dy, self.params["W"].T)
+        return matmul(_rows(dy), self.params["W"].T).reshape(self.cache.shape)
 
     def backward_params(self, dy: Array) -> None:
         """The same gradients as `backward`. dx is not computed."""
@@ -79,8 +80,9 @@ class Linear(Layer):
     def _gradients(self, dy: Array) -> None:
         x = self.recall()
         self.check_upstream(dy, (*x.shape[:-1], self.out_features))
-        x = _rows(x)
-        dy = _rows(dy)
+        if x.ndim > 2:
+            x = _rows(x)
+            dy = _rows(dy)
         # dW = xᵀ dy
         self.grads["W"] = matmul(x.T, dy)
         # db = Σ_n dy_n
@@ -93,8 +95,10 @@ class Linear(Layer):
             self.check_tangent(x_dot, x.shape)
         W_dot, b_dot = (params_dot["W"], params_dot.get("b")) if params_dot else (None, None)
         # y_dot = x_dot W + x W_dot + b_dot
+        if x.ndim == 2:
+            return affine_jvp(x, x_dot, self.params["W"], W_dot, b_dot)
         y_dot = affine_jvp(_rows(x), _rows(x_dot), self.params["W"], W_dot, b_dot)
-        return y_dot if x.ndim == 2 else y_dot.reshape(*x.shape[:-1], -1)
+        return y_dot.reshape(*x.shape[:-1], self.out_features)
 
     def forward_jvp(
         self,
@@ -135,4 +139,4 @@ class Linear(Layer):
 
 def _rows(x: Tangent) -> Tangent:
     """x (N, ..., D) as a matrix (N·..., D)."""
-    return x if x is None or x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    return x if x is None else x.reshape(-1, x.shape[-1])
