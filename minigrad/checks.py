@@ -91,6 +91,19 @@ def not_over_half(name: str, value: Any, size: tuple[int, int]) -> tuple[int, in
     return values
 
 
+def axis(name: str, value: Any, dtype: Any = None) -> tuple[int | None, Any]:
+    """(the number of an axis, or None; the dtype). TypeError unless it is an integer or None.
+
+    These layers had `dtype` as their first argument. So a dtype is still taken there.
+    """
+    if value is None or (isinstance(value, int | np.integer) and not isinstance(value, bool)):
+        return None if value is None else int(value), dtype
+    try:
+        return None, float_dtype(value)
+    except TypeError:
+        raise TypeError(f"{name} must be the number of an axis, got {value!r}") from None
+
+
 def renamed(**names: str) -> Callable[[F], F]:
     """A decorator: the function also accepts old names of arguments. @renamed(old="new").
 

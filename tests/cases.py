@@ -46,8 +46,9 @@ def torch_twin(layer):
         mg.LeakyReLU: lambda m: (m.negative_slope,),
         mg.GELU: lambda m: (m.approximate,),
         mg.Softplus: lambda m: (m.beta, m.threshold),
-        mg.Softmax: lambda m: (1,),
-        mg.LogSoftmax: lambda m: (1,),
+        mg.Softmax: lambda m: (1 if m.dim is None else m.dim,),
+        mg.LogSoftmax: lambda m: (1 if m.dim is None else m.dim,),
+        mg.Flatten: lambda m: (m.start_dim, m.end_dim),
     }
     if isinstance(layer, mg.Sequential):
         return nn.Sequential(*[torch_twin(inner) for inner in layer.layers])
@@ -181,6 +182,7 @@ LAYERS = [
     LayerCase("Dropout", lambda d: mg.Dropout(0.4, dtype=d, seed=0), (5, 4)),
     LayerCase("Dropout eval", lambda d: mg.Dropout(0.4, dtype=d, seed=0), (5, 4), train=False),
     LayerCase("Flatten", lambda d: mg.Flatten(dtype=d), (4, 2, 3, 5), view=True),
+    LayerCase("Flatten some", lambda d: mg.Flatten(1, -2, dtype=d), (4, 2, 3, 5), view=True),
     LayerCase("ReLU", lambda d: mg.ReLU(dtype=d), (4, 5)),
     LayerCase("ReLU images", lambda d: mg.ReLU(dtype=d), (4, 2, 3, 5)),
     LayerCase("Sigmoid", lambda d: mg.Sigmoid(dtype=d), (4, 5)),
@@ -193,6 +195,8 @@ LAYERS = [
     LayerCase("Softplus beta", lambda d: mg.Softplus(2.0, 30.0, dtype=d), (4, 2, 3, 5)),
     LayerCase("Softmax", lambda d: mg.Softmax(dtype=d), (4, 5)),
     LayerCase("LogSoftmax", lambda d: mg.LogSoftmax(dtype=d), (4, 5)),
+    LayerCase("Softmax dim", lambda d: mg.Softmax(1, dtype=d), (4, 5, 2, 3)),
+    LayerCase("LogSoftmax dim", lambda d: mg.LogSoftmax(-2, dtype=d), (4, 5, 3)),
     LayerCase("Sequential", _dropout_net, (5, 4)),
 ]
 

@@ -39,6 +39,10 @@ def test_valid_is_no_padding():
 
 
 REFUSED = [
+    (lambda: mg.Softmax("one"), TypeError, "dim must be the number of an axis, got 'one'"),
+    (lambda: mg.LogSoftmax(1.0), TypeError, "dim must be the number of an axis"),
+    (lambda: mg.Flatten(0), ValueError, "axis 0 is the batch"),
+    (lambda: mg.Flatten(1, True), TypeError, "end_dim must be the number of an axis"),
     (lambda: mg.LayerNorm(()), ValueError, "normalized_shape needs at least one size"),
     (lambda: mg.LayerNorm((3, 0)), ValueError, "normalized_shape must be an integer of at least 1"),
     (lambda: mg.LayerNorm(3, -0.5), ValueError, "eps must be a number >= 0"),
@@ -108,3 +112,41 @@ def test_a_nan_stays_in_its_windows(xp):
         y = to_host(layer.forward(to_device(x)))
         assert np.isnan(y).sum() == 1
         assert np.isnan(y[0, 0, 0, 0])
+
+
+def test_a_dtype_may_still_come_first():
+    """Softmax, LogSoftmax and Flatten had no other argument before."""
+    for make in (mg.Softmax, mg.LogSoftmax, mg.Flatten):
+        assert make("float64").dtype == make(dtype="float64").dtype == np.dtype("float64")
+        assert repr(make("float32")) == f"{make.__name__}()"
+    assert repr(mg.Softmax(-1)) == "Softmax(-1)"
+    assert repr(mg.Flatten(2)) == "Flatten(2, -1)"
+
+
+WRONG = [
+    (lambda: mg.Softmax(2), (3, 4), "with an axis 2"),
+    (lambda: mg.Softmax(-2), (3, 4), "axis -2 of x is the batch"),
+    (lambda: mg.Softmax(), (3, 4, 5), "for another axis give dim"),
+    (lambda: mg.Flatten(2, 1), (3, 4, 5), "cannot flatten x of shape"),
+    (lambda: mg.Flatten(-3), (3, 4, 5), "cannot flatten x of shape"),
+    (lambda: mg.Flatten(1, 3), (3, 4, 5), "cannot flatten x of shape"),
+]
+
+
+@pytest.mark.parametrize(("make", "shape", "message"), WRONG)
+def test_what_an_axis_may_not_be(make, shape, message, xp):
+    with pytest.raises(ValueError, match=message):
+        make().forward(xp.ones(shape, "float32"))
+
+
+def test_dropout_of_everything(xp):
+    layer = mg.Dropout(1)
+    x = xp.ones((3, 4), "float32")
+    assert not to_host(layer.forward(x)).any()
+    assert not to_host(layer.backward(x)).any()
+    np.testing.assert_array_equal(to_host(layer.forward(x, train=False)), 1)
+
+
+def test_softmax_over_the_batch_mixes_examples():
+    assert mg.Softmax(0).mixes_examples
+    assert not mg.Softmax(1).mixes_examples

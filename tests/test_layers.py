@@ -326,7 +326,7 @@ def test_wrong_shapes_say_what_was_expected(make, shape, message, xp):
         lambda: mg.Conv2d(1, 2, 3, stride=0),
         lambda: mg.Conv2d(1, 2, 3, padding=-1),
         lambda: mg.MaxPool2d(0),
-        lambda: mg.Dropout(1.0),
+        lambda: mg.Dropout(1.1),
         lambda: mg.Dropout(-0.1),
         lambda: mg.BatchNorm1d(True),
         lambda: mg.Linear(3, 2, rng=np.random.default_rng(0), seed=0),

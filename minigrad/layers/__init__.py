@@ -1,6 +1,6 @@
 """The layers. Each is a function whose derivative is written by hand, in both directions."""
 
-from minigrad.layers.activations import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from minigrad.layers.activations import ReLU, Sigmoid, Tanh
 from minigrad.layers.base import Layer
 from minigrad.layers.conv import Conv2d
 from minigrad.layers.dropout import Dropout
@@ -12,6 +12,7 @@ from minigrad.layers.pooling import AvgPool2d, MaxPool2d
 from minigrad.layers.rectifiers import GELU, LeakyReLU, SiLU, Softplus
 from minigrad.layers.reshape import Flatten
 from minigrad.layers.sequential import Sequential
+from minigrad.layers.softmax import LogSoftmax, Softmax
 
 __all__ = [
     "GELU",

@@ -86,7 +86,7 @@ class LayerNorm(Layer):
             self.check_tangent(x_dot, shape)
             y_dot = self._project(x_dot)
             y_dot = y_dot * self.params["gamma"] if "gamma" in self.params else y_dot
-        if params_dot is not None:
+        if params_dot:
             y_dot = y_dot + params_dot["gamma"] * x_hat.T.reshape(shape)
             y_dot = y_dot + params_dot["beta"] if "beta" in params_dot else y_dot
         return y_dot
