@@ -19,6 +19,10 @@ def away_from_zero(rng, shape):
     return values.reshape(shape)
 
 
+def batch_norm_settings(m):
+    return m.num_features, m.eps, m.momentum, "gamma" in m.params, bool(m.buffers)
+
+
 def torch_twin(layer):
     """The torch.nn module of the same name and settings, with the layer's weights, in float64."""
     import torch
@@ -35,8 +39,8 @@ def torch_twin(layer):
             m.count_include_pad,
             m.divisor_override,
         ),
-        mg.BatchNorm1d: lambda m: (m.num_features, m.eps, m.momentum),
-        mg.BatchNorm2d: lambda m: (m.num_features, m.eps, m.momentum),
+        mg.BatchNorm1d: batch_norm_settings,
+        mg.BatchNorm2d: batch_norm_settings,
         mg.LayerNorm: lambda m: (
             m.normalized_shape,
             m.eps,
@@ -173,6 +177,19 @@ LAYERS = [
     ),
     LayerCase("BatchNorm1d", lambda d: mg.BatchNorm1d(3, dtype=d), (5, 3), single=False),
     LayerCase("BatchNorm1d eval", lambda d: mg.BatchNorm1d(3, dtype=d), (5, 3), train=False),
+    LayerCase("BatchNorm1d places", lambda d: mg.BatchNorm1d(3, dtype=d), (4, 3, 5)),
+    LayerCase(
+        "BatchNorm1d plain",
+        lambda d: mg.BatchNorm1d(3, 1e-3, None, False, dtype=d),
+        (5, 3),
+        single=False,
+    ),
+    LayerCase(
+        "BatchNorm2d of the batch",
+        lambda d: mg.BatchNorm2d(3, track_running_stats=False, dtype=d),
+        (4, 3, 5, 2),
+        train=False,
+    ),
     LayerCase("BatchNorm2d", lambda d: mg.BatchNorm2d(3, dtype=d), (4, 3, 5, 2)),
     LayerCase("BatchNorm2d eval", lambda d: mg.BatchNorm2d(3, dtype=d), (4, 3, 5, 2), train=False),
     LayerCase("LayerNorm", lambda d: mg.LayerNorm(5, dtype=d), (4, 5)),

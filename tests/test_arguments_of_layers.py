@@ -150,3 +150,34 @@ def test_dropout_of_everything(xp):
 def test_softmax_over_the_batch_mixes_examples():
     assert mg.Softmax(0).mixes_examples
     assert not mg.Softmax(1).mixes_examples
+
+
+def test_momentum_none_is_the_mean_over_all_batches(rng):
+    layer = mg.BatchNorm1d(3, momentum=None, dtype="float64")
+    batches = rng.standard_normal((5, 4, 3))
+    for batch in batches:
+        layer.forward(to_device(batch))
+    mean, var = batches.mean(axis=(0, 1)), batches.var(axis=1, ddof=1).mean(axis=0)
+    np.testing.assert_allclose(to_host(layer.buffers["running_mean"]), mean, rtol=1e-12)
+    np.testing.assert_allclose(to_host(layer.buffers["running_var"]), var, rtol=1e-12)
+    assert int(layer.buffers["num_batches_tracked"]) == 5
+    with mg.layers.holding(layer):
+        layer.forward(to_device(batches[0]))
+        layer.forward(to_device(batches[1]))
+    assert int(layer.buffers["num_batches_tracked"]) == 6
+
+
+def test_batch_norm_without_its_parts(rng):
+    plain = mg.BatchNorm1d(3, affine=False, dtype="float64")
+    assert list(plain.params) == []
+    assert list(mg.BatchNorm1d(3, bias=False).params) == ["gamma"]
+    batch = mg.BatchNorm1d(3, track_running_stats=False, dtype="float64")
+    assert batch.state_dict().keys() == {"gamma", "beta"}
+    x = to_device(rng.standard_normal((6, 3)))
+    y = to_host(batch.forward(x))
+    np.testing.assert_array_equal(to_host(batch.forward(x, train=False)), y)
+    np.testing.assert_array_equal(to_host(plain.forward(x)), y)
+    assert repr(batch) == "BatchNorm1d(3, track_running_stats=False)"
+    assert repr(mg.BatchNorm2d(3, 1e-5, None, False)) == (
+        "BatchNorm2d(3, momentum=None, affine=False)"
+    )
