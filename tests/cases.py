@@ -54,6 +54,8 @@ def torch_twin(layer):
         mg.LogSoftmax: lambda m: (1 if m.dim is None else m.dim,),
         mg.Flatten: lambda m: (m.start_dim, m.end_dim),
     }
+    if isinstance(layer, mg.Residual):
+        return Plus(*[torch_twin(inner) for inner in layer.layers])
     if isinstance(layer, mg.Sequential):
         return nn.Sequential(*[torch_twin(inner) for inner in layer.layers])
     if isinstance(layer, mg.Dropout):
@@ -90,6 +92,17 @@ def Times(mask):
             return x * mask
 
     return Module()
+
+
+def Plus(*modules):
+    """y = x + f(x) in PyTorch."""
+    from torch import nn
+
+    class Module(nn.Sequential):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    return Module(*modules)
 
 
 @dataclass(frozen=True)
@@ -133,6 +146,11 @@ def _dropout_net(d):
         mg.Sequential(mg.Tanh(dtype=d), mg.Dropout(0.3, seed=1)),
         mg.Linear(6, 3, dtype=d, seed=2),
     )
+
+
+def _residual(d):
+    f = mg.Linear(4, 6, dtype=d, seed=0), mg.Tanh(dtype=d), mg.Linear(6, 4, dtype=d, seed=2)
+    return mg.Residual(*f)
 
 
 LAYERS = [
@@ -215,6 +233,7 @@ LAYERS = [
     LayerCase("Softmax dim", lambda d: mg.Softmax(1, dtype=d), (4, 5, 2, 3)),
     LayerCase("LogSoftmax dim", lambda d: mg.LogSoftmax(-2, dtype=d), (4, 5, 3)),
     LayerCase("Sequential", _dropout_net, (5, 4)),
+    LayerCase("Residual", _residual, (5, 4)),
 ]
 
 

@@ -11,6 +11,7 @@ from minigrad.layers.normalization import BatchNorm1d, BatchNorm2d
 from minigrad.layers.pooling import AvgPool2d, MaxPool2d
 from minigrad.layers.rectifiers import GELU, LeakyReLU, SiLU, Softplus
 from minigrad.layers.reshape import Flatten
+from minigrad.layers.residual import Residual
 from minigrad.layers.sequential import Sequential
 from minigrad.layers.softmax import LogSoftmax, Softmax
 
@@ -29,6 +30,7 @@ __all__ = [
     "LogSoftmax",
     "MaxPool2d",
     "ReLU",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
