@@ -36,7 +36,7 @@ def test_every_rule_estimates_what_is_inside(case):
     rule, optimizer = case.make(model), mg.SGD(model, 0.05)
     before = model.state_dict()
     x, target = batch()
-    for _ in range(8):
+    for _ in range(16):
         assert np.isfinite(rule.estimate(model, mg.CrossEntropyLoss(), x, target))
         optimizer.step()
     assert list(model.params) == NAMES
