@@ -356,6 +356,16 @@ def run(samples):
     return counts
 
 
+@pytest.fixture
+def one_thread():
+    """The samples are tiny: PyTorch's threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_every_sample_agrees_or_has_a_reason():
     samples = [*module_samples(), *op_samples()]
     pooling = [sample for sample in samples if sample.name == "MaxPool2d"]
