@@ -29,6 +29,7 @@ from minigrad.kernels.erf import erf
 from minigrad.kernels.normalization import project, standardise
 from minigrad.kernels.pooling import from_winners, max_pool, max_pool_with_tangent, to_winners
 from minigrad.kernels.products import affine_jvp, affine_with_tangent, matmul
+from minigrad.kernels.rows import rows_by_number
 from minigrad.kernels.updates import add_scaled
 from minigrad.kernels.windows import col2im, im2col
 
@@ -244,6 +245,9 @@ CASES = {
             spread_over_windows(m(*y.shape), x.shape, *window)
         ]
     ),
+    "rows.rows_by_number": lambda m, N: [
+        rows_by_number(m(3 * N, 4), to_device(np.arange(3 * N) % 5 % 3), 6)
+    ],
     "products.matmul": lambda m, N: [matmul(m(N, 70), m(70, 9)), matmul(m(70, N).T, m(70, 9))],
     "products.affine_jvp": affine_jvp_case,
     "products.affine_with_tangent": affine_with_tangent_case,

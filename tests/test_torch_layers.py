@@ -37,14 +37,15 @@ def databases():
 
 
 MODULES = (
-    "AvgPool2d BatchNorm1d BatchNorm2d Conv2d GELU LayerNorm LeakyReLU Linear LogSoftmax MaxPool2d "
-    "ReLU SiLU Sigmoid Softmax Softplus Tanh"
+    "AvgPool2d BatchNorm1d BatchNorm2d Conv2d Embedding GELU LayerNorm LeakyReLU Linear LogSoftmax "
+    "MaxPool2d ReLU SiLU Sigmoid Softmax Softplus Tanh"
 ).split()
 OPS = {  # PyTorch's function: our layer
     "nn.functional.avg_pool2d": "AvgPool2d",
     "nn.functional.batch_norm": "BatchNorm",
     "nn.functional.conv2d": "Conv2d",
     "nn.functional.dropout": "Dropout",
+    "nn.functional.embedding": "Embedding",
     "nn.functional.gelu": "GELU",
     "nn.functional.layer_norm": "LayerNorm",
     "nn.functional.leaky_relu": "LeakyReLU",
@@ -72,7 +73,7 @@ class Sample:
     def __init__(self, name, f, x, arguments=(), options=None, params=None, buffers=None):
         self.name = name
         self.f = f
-        self.x = x.detach().double()
+        self.x = x.detach().double() if name != "Embedding" else x
         self.arguments = arguments
         self.options = dict(options or {})
         self.params = params or {}
@@ -117,6 +118,7 @@ def module_samples():
 
 def of_module(name, module, x, arguments, options):
     names = dict(module.named_parameters())
+    kinds = {"Embedding": {"weight": "table"}}
     turn = {"weight": "gamma", "bias": "beta"} if "Norm" in name else {"weight": "W", "bias": "b"}
 
     def f(x, *params):
@@ -125,6 +127,7 @@ def of_module(name, module, x, arguments, options):
         out = torch.func.functional_call(module, dict(zip(names, params, strict=True)), (x,))
         return out[0] if isinstance(out, tuple) else out
 
+    turn = kinds.get(name, turn)
     params = {turn[key]: value for key, value in names.items()}
     options = {key: value for key, value in options.items() if key != "return_indices"}
     if name == "LayerNorm":
@@ -198,6 +201,16 @@ def layer_norm(op, x, arguments, options):
     return Sample("LayerNorm", f, x, (tuple(shape),), said, params)
 
 
+def embedding(op, x, arguments, options):
+    """PyTorch's sample gives the table first, as if it were x."""
+
+    def f(index, table):
+        return op.op(table, arguments[0], **options)
+
+    V, D = x.shape
+    return Sample("Embedding", f, arguments[0], (V, D), options, {"table": x})
+
+
 def batch_norm(op, x, arguments, options):
     mean, var, gamma, beta = arguments
     train = options.get("training", False)
@@ -238,6 +251,7 @@ def dropout(x, options):
 WITH_PARAMETERS = {
     "Linear": linear,
     "Conv2d": convolution,
+    "Embedding": embedding,
     "LayerNorm": layer_norm,
     "BatchNorm": batch_norm,
 }
@@ -281,6 +295,9 @@ REASONS = {
     ),
     "momentum is a number from 0 on": lambda s: s.options.get("momentum", 0) < 0,
     "eps is a number from 0 on": lambda s: s.options.get("eps", 0) < 0,
+    "no padding_idx, max_norm, scale_grad_by_freq, sparse: no lesson uses them": lambda s: (
+        s.name == "Embedding" and bool({*s.options} - {"num_embeddings", "embedding_dim"})
+    ),
     "a layer has at least one feature": lambda s: "BatchNorm" in s.name and s.arguments[0] == 0,
     "a variance needs at least two values": lambda s: "BatchNorm" in s.name and not s.x.numel(),
 }
@@ -314,6 +331,9 @@ def compare(sample):
     """y, dx, dparams, jvp and forward_jvp."""
     rng = np.random.default_rng(0)
     tensors = [t.detach().double().requires_grad_() for t in (sample.x, *sample.params.values())]
+    if sample.name == "Embedding":
+        of_x = sample.f
+        sample.f = lambda x, table: of_x(sample.x, table) + 0 * x.sum()  # x has no derivative
     y_t = sample.f(*tensors)
     dy = rng.standard_normal(tuple(y_t.shape))
     gradients = torch.autograd.grad(y_t, tensors, torch.from_numpy(np.asarray(dy)))
@@ -375,5 +395,5 @@ def test_every_sample_agrees_or_has_a_reason():
     assert set(REASONS) == {why for counts in found for why in counts} - {None}, "not needed"
     assert len(pooling) == 1443
     assert found[1] == {None: 723, DILATION: 720}
-    assert len(others) >= 200
-    assert sum(found[0].values()) - found[0][None] <= 40
+    assert len(others) >= 250
+    assert sum(found[0].values()) - found[0][None] <= 42

@@ -4,6 +4,7 @@ from minigrad.layers.activations import ReLU, Sigmoid, Tanh
 from minigrad.layers.base import Layer
 from minigrad.layers.conv import Conv2d
 from minigrad.layers.dropout import Dropout
+from minigrad.layers.embedding import Embedding
 from minigrad.layers.holding import holding
 from minigrad.layers.layer_norm import LayerNorm
 from minigrad.layers.linear import Linear
@@ -22,6 +23,7 @@ __all__ = [
     "BatchNorm2d",
     "Conv2d",
     "Dropout",
+    "Embedding",
     "Flatten",
     "Layer",
     "LayerNorm",
