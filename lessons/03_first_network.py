@@ -84,7 +84,8 @@ lesson.expect("pull on a digit without a chance, two", pull[16.0][1], at_most=1e
 # ## 2. Training on all images at once
 #
 # Rule and optimiser are separate things: `Backprop` fills in the gradients, `SGD` takes the step.
-# (`lesson.fit` is `mg.fit`; it also ends the lesson, and keeps what was measured, on Ctrl-C.)
+# (`lesson.fit` is `mg.fit`. On Ctrl-C it also ends the lesson and keeps what was measured. With
+# --resume it goes on where it was; `collects` names the lists that the callbacks fill.)
 
 
 # %%
@@ -114,6 +115,7 @@ def full_batch(model, found):
         batch_size=len(train),
         evaluate_every=max(1, steps // 10),
         step_callback=look,
+        collects=[found],
     )
 
 

@@ -268,7 +268,7 @@ settings = {  # batch size, lr, epochs
 }
 seeds = range(lesson.seed, lesson.seed + (2 if lesson.quick else 4))
 runs = {name: {"plain backprop": [], "well-tempered": []} for name in settings}
-etas = {name: {} for name in settings}  # of the last seed, by epoch
+etas = {name: [] for name in settings}  # of the last seed: (epoch, η of all live weights)
 shares = {name: [] for name in settings}
 
 
@@ -281,9 +281,8 @@ def train_once(setting, rule, seed):
         if seed == seeds[-1] and isinstance(rule, mg.rules.WellTempered):
             measured = rule.measured
             shares[setting].append({k: f.live_below for k, f in measured.by_parameter.items()})
-            etas[setting][history.epoch[-1]] = np.concatenate(
-                [to_host(snr)[~to_host(measured.dead[key])] for key, snr in measured.snr.items()]
-            )
+            live = [to_host(snr)[~to_host(measured.dead[key])] for key, snr in measured.snr.items()]
+            etas[setting].append((history.epoch[-1], np.concatenate(live)))
 
     return lesson.fit(
         net,
@@ -297,6 +296,7 @@ def train_once(setting, rule, seed):
         seed=seed,
         evaluate_every=max(1, epochs // 5),
         callback=look,
+        collects=[shares[setting], etas[setting]],
     )
 
 
@@ -304,6 +304,7 @@ for setting in settings:
     for seed in seeds:
         runs[setting]["plain backprop"].append(train_once(setting, mg.rules.Backprop(), seed))
         runs[setting]["well-tempered"].append(train_once(setting, mg.rules.WellTempered(), seed))
+etas = {name: dict(found) for name, found in etas.items()}  # by epoch
 
 
 # %%

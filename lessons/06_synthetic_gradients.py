@@ -180,7 +180,8 @@ print(f"\nparameters: {sizes[0]:,} in the network, {sizes[1]:,} in the modules")
 
 # %% [markdown]
 # Beside it runs the baseline that its author chose: *stale*, no modules, the true gradient of every
-# tenth step used for ten steps. Both see the same batches and start alike.
+# tenth step used for ten steps. Both see the same batches and start alike. (`lesson.kept(f, a)` is
+# f(a). With --resume it returns what an interrupted run has found already.)
 
 # %%
 
@@ -192,7 +193,7 @@ def batches(seed):
 
 
 def gist(kind, seed, mask=False, relu=True, rho=None):
-    """Train: p, S, losses and accuracies, and the last hundred true gradients of W1."""
+    """Train: p, S, losses, accuracies; "synthetic": the last hundred true gradients of W1, too."""
     p, S = gist_start(seed, modules=kind == "synthetic")
     run = SimpleNamespace(p=p, S=S, losses=[], accuracy=[], recent=[])
     dW_hat = {k: np.zeros_like(v) for k, v in p.items()}
@@ -205,7 +206,8 @@ def gist(kind, seed, mask=False, relu=True, rho=None):
         if step % EVERY == 0:
             value, dW = gist_backward(p, x, y, h, z, mask)
             run.losses.append(value)
-            run.recent = [*run.recent[-99:], dW["W1"].ravel()]
+            if kind == "synthetic":
+                run.recent = [*run.recent[-99:], dW["W1"].ravel()]
             for k in p:
                 if kind == "synthetic":
                     learn(S[k], told[k], dW[k].ravel())
@@ -222,7 +224,7 @@ def gist(kind, seed, mask=False, relu=True, rho=None):
 
 
 with one_blas_thread():  # one row times 31 MB: memory sets the pace, a second thread only waits
-    runs = {kind: gist(kind, lesson.seed) for kind in ("synthetic", "stale")}
+    runs = {kind: lesson.kept(gist, kind, lesson.seed) for kind in ("synthetic", "stale")}
 print(f"\ntest accuracy after {steps} steps of {BATCH}, and the mean of the last four evaluations")
 for kind, run in runs.items():
     print(f"{kind:>12}: {run.accuracy[-1]:.4f}, {run.late:.4f}")
@@ -351,7 +353,7 @@ def smooth(losses, factor=0.95):
     return found
 
 
-runs["average"] = gist("average", lesson.seed, rho=rho)
+runs["average"] = lesson.kept(gist, "average", lesson.seed, rho=rho)
 print(f"running average without modules: {runs['average'].late:.4f}, {run.late:.4f} with them")
 apart = run.late - runs["average"].late
 lesson.expect("the gist - average", apart, equal=0, tolerance=0.03 if full else 0.25)
@@ -383,7 +385,7 @@ recalls, dead, accuracy = {}, {}, {name: [] for name in VARIANTS}
 print(f"\n{'seed':>5} {'':26}{'test accuracy':>14}{'worst recall':>14}  dead logits")
 for seed in seeds:
     for name, options in VARIANTS.items():
-        run = gist("average", seed, rho=rho, **options)
+        run = lesson.kept(gist, "average", seed, rho=rho, **options)
         z, read = gist_forward(run.p, test_x, relu=False)[1], gist_read(run.p)
         of_digit = [test.y == digit for digit in range(10)]
         recalls[seed, name] = [float((read[of] == d).mean()) for d, of in enumerate(of_digit)]
@@ -401,7 +403,7 @@ if full:
     lesson.expect("dead logits in all seeds, as written", died["as written"], at_most=1)
     lesson.expect("dead logits, derivative put right", died[masked], at_least=2)
     with one_blas_thread():
-        run = gist("synthetic", lesson.seed, mask=True)
+        run = lesson.kept(gist, "synthetic", lesson.seed, mask=True)
     print(f"the gist itself, derivative put right: {run.late:.4f}")
     apart = runs["synthetic"].late - run.late
     lesson.expect("the gist - the gist, derivative put right", apart, at_least=0.03)

@@ -179,21 +179,26 @@ lesson.expect("notebook: accuracy", after[1], at_most=0.3)
 EPOCHS = lesson.epochs(usual=40 if lesson.long else 15, quick=5)
 
 
+def report(rule):
+    """How good the rule's modules are, on up to a thousand validation images."""
+    x, y = (to_device(a) for a in (validation.x[:1000], validation.y[:1000]))
+    return rule.report(loss, x, y)
+
+
 def experiment(rule, net, *, epochs=EPOCHS, lr=1e-3, every=1, by=mg.fit, **options):
     """One training run: history, and what was counted and measured at each evaluation."""
     optimizer = mg.Adam(net, lr)
     at = [max(1, round(part * epochs)) for part in (0.6, 0.8)]
     schedule = mg.MultiStepLR(optimizer, at)
-    x, y = (to_device(a) for a in (validation.x[:1000], validation.y[:1000]))
     updates, reports = [], []
 
     def look(history):
-        updates.append(np.mean(rule.updates))
+        updates.append(float(np.mean(rule.updates)))
         if rule.modules:
-            reports.append(rule.report(loss, x, y))
+            reports.append([vars(module) for module in report(rule).interfaces])
 
     if isinstance(rule, mg.rules.SyntheticGradients) and by == mg.fit:
-        options["callback"] = look
+        options |= {"callback": look, "collects": [updates, reports]}
     history = lesson.fit(
         net,
         loss,
@@ -301,7 +306,7 @@ if usual:
 # %%
 
 for label in (TOLD, UNTOLD):
-    print(f"\nmodules, {label}, after the last epoch:\n{runs[label][2][-1]}")
+    print(f"\nmodules, {label}, after the last epoch:\n{report(ended[label])}")
 history, _, reports = runs[TOLD]
 names = ["interface 1 (lowest)", "interface 2", "interface 3 (top)"]
 KINDS = {
@@ -312,7 +317,7 @@ KINDS = {
 figure = plots.beside(
     {
         panel: {
-            name: (history.epoch, [getattr(r.interfaces[i], kind) for r in reports])
+            name: (history.epoch, [modules[i][kind] for modules in reports])
             for i, name in enumerate(names)
         }
         for panel, kind in KINDS.items()
@@ -323,10 +328,8 @@ figure = plots.beside(
     xlabel="epoch",
 )
 lesson.save(figure, "modules")
-lesson.record(
-    "modules", {label: [vars(i) for i in runs[label][2][-1].interfaces] for label in (TOLD, UNTOLD)}
-)
-cosine = min(i.cosine for i in reports[-1].interfaces)
+lesson.record("modules", {label: runs[label][2][-1] for label in (TOLD, UNTOLD)})
+cosine = min(module["cosine"] for module in reports[-1])
 if usual:
     lesson.expect("told the label: smallest cosine with the true gradient", cosine, at_least=0.1)
 

@@ -219,7 +219,7 @@ lesson.save(plots.cloud(clouds, true, title), "cloud")
 #
 # The third, for K = 1: |g|² = d² |v|² = n d², so E|g|² = n |∇L|²; take |E[g]|² = |∇L|² off. A
 # normal v has no fixed length, which costs a little more. n perpendicular directions leave no error
-# at all.
+# at all. (`lesson.kept(f, a)` is f(a). With --resume it returns what an interrupted run has found.)
 
 # %%
 
@@ -230,6 +230,16 @@ formulas = {
     "orthonormal": lambda n, K: n / K - 1,
 }
 directions = 320 if lesson.quick else 1600
+
+
+def errors(distribution, K, n):
+    """Squared errors of estimates in n dimensions, relative to |∇L|²."""
+    bowl = at(Ravine(np.linspace(1, 3, n)))  # from (1, ..., 1): the gradient is (1, ..., 3)
+    true = draws(Backprop(), bowl, 1)[0]
+    g = draws(ForwardGradient(K, distribution, seed=lesson.seed), bowl, directions // K)
+    return ((g - true) ** 2).sum(axis=1) / (true**2).sum()
+
+
 sizes, measured, worst = (4, 16, 64) if lesson.quick else (4, 16, 64, 256), {}, 0.0
 print(f"\nvariance/|∇L|² measured (calculated)\n{'':12}{'K':>4}", end="")
 print("".join(f"{f'n = {n}':>18}" for n in sizes))
@@ -240,11 +250,7 @@ for distribution, formula in formulas.items():
             if distribution == "orthonormal" and n < K:
                 line += f"{'-':>18}"
                 continue
-            bowl = at(Ravine(np.linspace(1, 3, n)))  # from (1, ..., 1): the gradient is (1, ..., 3)
-            true = draws(Backprop(), bowl, 1)[0]
-            rule = ForwardGradient(K, distribution, seed=lesson.seed)
-            g = draws(rule, bowl, directions // K)
-            error = ((g - true) ** 2).sum(axis=1) / (true**2).sum()
+            error = lesson.kept(errors, distribution, K, n)
             measured[distribution, K, n] = error.mean()
             line += f"{error.mean():9.3g} ({formula(n, K):6.4g})"
             if formula(n, K) > 0:
@@ -330,17 +336,21 @@ for K in (1, 4, 16):
 curvature = 10 * 0.86112 ** np.arange(60)
 bowl, panels = Ravine(curvature), {}
 runs, steps = (3, 200) if lesson.quick else (9, 300)
+
+
+def course(K, lr, run):
+    """f / f at the start after each step."""
+    model, rule = at(bowl), ForwardGradient(K, seed=1000 * lesson.seed + run)
+    heights = descend(model, rule, mg.SGD(model, lr), steps).heights
+    return heights / heights[0]
+
+
 print(f"\nf / f at the start after {steps} steps, {runs} runs")
 for K in (1, 4) if lesson.quick else (1, 4, 16):
     limit = 2 / (curvature.sum() / K + (1 + 1 / K) * curvature.max())
     panels[f"K = {K}, limit {limit:.3f}"] = series = {}
     for factor in (0.6, 1.5):
-        falls = []
-        for run in range(runs):
-            model = at(bowl)
-            rule = ForwardGradient(K, seed=1000 * lesson.seed + run)
-            heights = descend(model, rule, mg.SGD(model, factor * limit), steps).heights
-            falls.append(heights / heights[0])
+        falls = [lesson.kept(course, K, float(factor * limit), run) for run in range(runs)]
         ends, median = [fall[-1] for fall in falls], np.median(falls, axis=0)
         print(
             f"K = {K:2}, lr {factor} of the limit: median {median[-1]:8.2g}, "
@@ -457,19 +467,23 @@ lesson.save(figure, "learning_rates")
 
 # %%
 
+
+def staggered(name, lr, steps, run):
+    """The path down a surface by forward gradients, and the heights along it."""
+    model, rule = at(SURFACES[name]), ForwardGradient(seed=1000 * lesson.seed + run)
+    return descend(model, rule, mg.SGD(model, lr), steps)
+
+
+SURFACES = {"Beale": Beale(), "Rosenbrock": Rosenbrock()}
 panels = {}
-for surface, lr, steps, runs in ((Beale(), 0.01, 1000, 10), (Rosenbrock(), 0.0005, 25_000, 3)):
+for name, lr, steps, runs in (("Beale", 0.01, 1000, 10), ("Rosenbrock", 0.0005, 25_000, 3)):
     if lesson.quick:
         steps, runs = 1000, runs // 3
-    name = type(surface).__name__
+    surface = SURFACES[name]
     model = at(surface)
     path, heights = descend(model, Backprop(), mg.SGD(model, lr), steps)
-    falls = []
-    for run in range(runs):
-        model = at(surface)
-        rule = ForwardGradient(seed=1000 * lesson.seed + run)
-        falls.append(descend(model, rule, mg.SGD(model, lr), steps))
-    forward = np.array([fall.heights for fall in falls])
+    falls = [lesson.kept(staggered, name, lr, steps, run) for run in range(runs)]
+    forward = np.array([heights for _, heights in falls])
     last = forward[:, -1]
     r = -np.diff(np.log(heights[300:]))  # by then it is in the valley
     scatter = np.sqrt(3 * (r**2).sum())
@@ -487,7 +501,7 @@ for surface, lr, steps, runs in ((Beale(), 0.01, 1000, 10), (Rosenbrock(), 0.000
         lesson.expect(f"{name}: backprop's f", heights[-1], equal=known, tolerance=known / 500)
     figure = plots.surface_paths(
         surface,
-        {"forward gradient": falls[0].path, "backprop": path},
+        {"forward gradient": falls[0][0], "backprop": path},
         f"{name}: forward gradients stagger down the same valley",
     )
     lesson.save(figure, name.lower())

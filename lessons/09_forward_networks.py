@@ -252,7 +252,7 @@ def run(net, rule, optimizer, epochs, *, k=0.0, data=train, on=validation, **opt
 
 def listener(rule, slopes):
     """A callback that collects a rule's d."""
-    return lambda step, value: slopes.append(rule.derivatives[0])
+    return lambda step, value: slopes.append(float(rule.derivatives[0]))
 
 
 head = f"{'net':9}{'rule':18}{'optimiser':10}{'steps':>8}{'test loss':>11}{'accuracy':>10}"
@@ -268,6 +268,7 @@ for *row, make, k, printed in TABLE:
         epochs, options = 1, {"data": train.take(GLIMPSE), "on": None}
     elif row == OURS:
         epochs, options = MAIN, {"step_callback": listener(rule, main_slopes), "evaluate_every": 2}
+        options["collects"] = [main_slopes]
     elif row == BACKPROP:
         options = {"evaluate_every": 1}
     histories[row] = run(net, rule, make(net), epochs, k=k, **options)
@@ -415,7 +416,7 @@ print(
 print(f"{'d = 0':>9}")
 for label, (its_loss, clip) in CLIPS.items():
     net, rule, d = fresh(), forward(clip=clip), []
-    optimizer, options = mg.SGD(net, CLIP_LR), {"step_callback": listener(rule, d)}
+    optimizer, options = mg.SGD(net, CLIP_LR), {"step_callback": listener(rule, d), "collects": [d]}
     history = lesson.fit(
         net, its_loss, rule, optimizer, train, epochs=1, batch_size=BATCH, **options
     )

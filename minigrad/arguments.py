@@ -107,17 +107,6 @@ def check_dataset(name: str, dataset: Any) -> None:
         raise ValueError(f"the {name} set is empty")
 
 
-def check_same_sets(history: History, test: Dataset | None, validation: Dataset | None) -> None:
-    """ValueError if a run goes on with other sets: the lists would not be equally long."""
-    for name, dataset in (("test", test), ("validation", validation)):
-        before = len(getattr(history, f"{name}_loss"))
-        if history.train_loss and (before > 0) != (dataset is not None):
-            raise ValueError(
-                f"this history has {before} values for the {name} set in {len(history.epoch)} "
-                f"epochs: go on {'without' if not before else 'with'} a {name} set, as before"
-            )
-
-
 def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None) -> None:
     """ValueError if the optimiser moves other layers than those of the model."""
     name = type(optimizer).__name__
@@ -178,6 +167,15 @@ def why_not_finite(model: Layer, x: Any, first: bool) -> str:
     if first:
         return "no step was made before: look at the data's scale, and at the loss"
     return "a smaller lr may help"
+
+
+def in_words(error: BaseException) -> str:
+    """The error in one line. Its own class may be unable to say it."""
+    try:
+        text = " ".join(str(error).split())
+    except BaseException:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _finite(array: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -35,14 +35,19 @@ def not_negative(name: str, value: Any) -> float:
     number = isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()
     kind = getattr(getattr(value, "dtype", None), "kind", "f")
     if not number or isinstance(value, bool) or kind not in "fiu":
-        raise TypeError(f"{name} must be a number >= 0, got {value!r}, a {type(value).__name__}")
+        raise TypeError(
+            f"{name} must be a number >= 0, got {value!r:.60}, a {type(value).__name__}"
+        )
     if not 0 <= value < float("inf"):
-        raise ValueError(f"{name} must be a number >= 0, got {value!r}")
+        raise ValueError(f"{name} must be a number >= 0, got {value!r:.60}")
     return float(value)
 
 
 def number(name: str, value: Any) -> int | float:
-    """`value` as a Python number, of an array without axes too. TypeError for anything else."""
+    """A number from a saved state as Python's own; it may be an array without axes.
+
+    TypeError for anything else.
+    """
     plain = value.item() if getattr(value, "shape", None) == () else value
     if isinstance(plain, bool) or not isinstance(plain, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r:.60}, a {type(value).__name__}")
@@ -66,13 +71,22 @@ def positive(name: str, value: Any) -> float:
 
 
 def count(name: str, value: Any) -> int:
-    """`value` as an int. TypeError or ValueError unless it is a whole number, 0 <= it < 2^63."""
+    """A count from a saved state as an int. Like `number`; and it is whole, 0 <= count < 2^63.
+
+    (`positive_int` checks arguments: it takes no array, and always raises ValueError.)
+    """
     plain = number(name, value)
     if not isinstance(plain, int):
         raise TypeError(f"{name} must be a whole number >= 0, got {value!r:.60}")
     if not 0 <= plain < 2**63:
         raise ValueError(f"{name} must be a whole number from 0 to 2^63 - 1, got {value!r:.60}")
     return plain
+
+
+def check_state(owner: str, state: Any) -> None:
+    """TypeError unless a saved state is a dict, as `state_dict()` gives it."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"{owner}: a state is a dict from state_dict(), got {state!r:.60}")
 
 
 def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from minigrad.arguments import a_parameter, check
 from minigrad.data import Dataset
 from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.losses import Loss
+
+SETS = ("train", "test", "validation")
+KINDS = ("loss", "accuracy", "clean_accuracy")
+LISTS = [f"{name}_{kind}" for name in SETS for kind in KINDS]
 
 
 def evaluate(
@@ -51,10 +57,6 @@ def _evaluate(
     return total / len(dataset), correct / len(dataset), clean / len(dataset)
 
 
-SETS = ("train", "test", "validation")
-KINDS = ("loss", "accuracy", "clean_accuracy")
-
-
 def measure(
     model: Layer,
     loss: Loss,
@@ -72,11 +74,18 @@ def measure(
 
 
 def extend(history: History, epoch: int, seconds: float, row: dict[str, float]) -> None:
-    """Add one entry to the lists of a history."""
+    """Add one entry to the lists of a history. `row` is from `measure`.
+
+    A run may go on with other sets than before. NaN stands where a set was not evaluated: all lists
+    that are not empty are equally long.
+    """
+    before = len(history.epoch)
     history.epoch.append(epoch)
-    history.seconds.append(seconds)
-    for name, value in row.items():
-        getattr(history, name).append(value)
+    history.seconds += [0.0] * (before - len(history.seconds)) + [seconds]
+    for name in LISTS:
+        values = getattr(history, name)
+        if values or name in row:
+            values += [math.nan] * (before - len(values)) + [row.get(name, math.nan)]
 
 
 def record(
@@ -89,5 +98,5 @@ def record(
     seconds: float,
     validation: Dataset | None = None,
 ) -> None:
-    """Evaluate all sets, then extend all lists."""
+    """`measure`, then `extend`. If an evaluation fails, no list has grown."""
     extend(history, epoch, seconds, measure(model, loss, train, test, validation))

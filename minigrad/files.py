@@ -29,8 +29,11 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     The bytes go to a temporary file in the same folder. They are forced to the disk, then the file
     is renamed. After an error, or if the process is killed, `path` is what it was before. The
     folder is made if there is none. Temporary files of processes that were killed are removed.
+    A symbolic link stays: the file it leads to is written.
     """
     path = Path(path)
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
@@ -84,7 +87,8 @@ def sweep(path: str | Path) -> None:
 def _may_be_in_use(file: Path, process: int) -> bool:
     """Whether the process that wrote the file may still be at work on it.
 
-    A new container gives a new process the number of the old one. Then the file's age decides.
+    This process may have the number of one that was killed, as in a new container. Then the file's
+    age decides.
     """
     try:
         age = time.time() - file.stat().st_mtime

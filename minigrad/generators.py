@@ -22,6 +22,7 @@ KINDS = {
     "numpy.RandomState": np.random.RandomState,
     "random.Random": random.Random,
 }
+CLASSES = tuple(KINDS.values())
 # The largest value of each whole number. NumPy does not check a position before it reads there.
 LARGEST = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "has_gauss": 1, "uinteger": 2**32 - 1}
 PYTHON = 3  # the version of the state of Python's own generator
@@ -38,7 +39,7 @@ def is_known(value: Any) -> bool:
     """Whether this is a generator whose state can be read here."""
     if isinstance(value, random.Random):
         return not isinstance(value, random.SystemRandom)
-    return isinstance(value, tuple(KINDS.values())) and _bits(value) in BITS
+    return isinstance(value, CLASSES) and _bits(value) in BITS
 
 
 def is_unknown(value: Any) -> bool:
@@ -46,7 +47,7 @@ def is_unknown(value: Any) -> bool:
     if isinstance(value, type) or is_known(value):
         return False
     draws = [getattr(value, name, None) for name in ("random", "standard_normal")]
-    return isinstance(value, (*KINDS.values(),)) or all(map(callable, draws))
+    return isinstance(value, CLASSES) or all(map(callable, draws))
 
 
 def described(generator: Known) -> dict[str, Any]:
@@ -108,7 +109,24 @@ def set_to(generator: Any, other: Known) -> None:
         _source(generator).state = _source(other).state
 
 
+def common_state() -> dict[str, Any]:
+    """The state of the generators that all of a program share."""
+    return {name: described(generator) for name, generator in COMMON.items()}
+
+
+def common_from(state: Mapping[str, Any], where: str) -> dict[str, Known]:
+    """New generators in a state from `common_state`. ValueError for a damaged one."""
+    return {name: restored(state.get(name), f"{where}: {name}") for name in COMMON}
+
+
+def set_common(generators: Mapping[str, Known]) -> None:
+    """Give the generators that all share the states of those from `common_from`."""
+    for name, generator in generators.items():
+        set_to(COMMON[name], generator)
+
+
 def _kind(generator: Known) -> str:
+    """The name in `KINDS`."""
     return next(name for name, made in KINDS.items() if isinstance(generator, made))
 
 
@@ -118,6 +136,7 @@ def _source(generator: Any) -> Any:
 
 
 def _bits(generator: Any) -> str:
+    """The name of the bit generator, one of `BITS` if the generator is known."""
     if isinstance(generator, random.Random):
         return "MT19937"
     if isinstance(generator, np.random.RandomState):
@@ -135,12 +154,16 @@ def _plain(value: Any) -> Any:
 
 
 def _restored_python(state: Mapping[str, Any], where: str) -> random.Random:
+    """Python's generator. Its "gauss" is None, or a number that `gauss()` has kept for later."""
     new = random.Random(0)
     like = {"version": PYTHON, "state": np.zeros(WORDS, "uint32")}
-    gauss = state.get("gauss")
-    if gauss is not None:
+    given = dict(state)
+    gauss = given.get("gauss")
+    if gauss is None:
+        given.pop("gauss", None)
+    else:
         like["gauss"] = 0.0
-    checked = _like({k: v for k, v in state.items() if k != "gauss" or v is not None}, like, where)
+    checked = _like(given, like, where)
     if "gauss" not in state or checked["version"] != PYTHON or checked["state"][-1] > WORDS - 1:
         raise ValueError(f"{where}: this is no state of Python's random.Random")
     new.setstate((PYTHON, tuple(checked["state"].tolist()), gauss))

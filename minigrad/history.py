@@ -14,8 +14,8 @@ from minigrad.files import replacing
 
 # Lists that older files do not have
 LATER = ("validation_loss", "validation_accuracy", "validation_clean_accuracy")
-NOT_FINITE = ("nan", "inf", "-inf")  # how `save` writes such numbers
-DEEP = "lists or objects are nested too deeply"
+NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no such numbers: `strict` makes them text
+TOO_DEEP = "lists or objects are nested too deeply"
 LARGEST = 2**53  # of an epoch's number
 
 
@@ -69,7 +69,7 @@ class History:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], name: str) -> History:
-        """The History of which `content` is the `as_dict()`. ValueError for any other content.
+        """The History whose `as_dict()` gave `content`. ValueError for any other content.
 
         name  where the content is from, for the error's message
         """
@@ -82,7 +82,7 @@ class History:
             history = cls(**values)
             _check_lengths(history)
         except RecursionError:
-            raise ValueError(f"{name} is not a saved History: {DEEP}") from None
+            raise ValueError(f"{name} is not a saved History: {TOO_DEEP}") from None
         except ValueError as error:
             raise ValueError(f"{name} is not a saved History: {error}") from None
         return history
@@ -97,7 +97,7 @@ def _parsed(text: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 text ({error.reason} at byte {error.start})") from None
     except RecursionError:
-        raise ValueError(DEEP) from None
+        raise ValueError(TOO_DEEP) from None
 
 
 def _finite(digits: str) -> float:
@@ -152,6 +152,7 @@ def _epochs(value: list[Any]) -> list[int]:
 
 
 def _number(key: str, i: int, entry: Any) -> float:
+    """One entry of a list as a float. It may be one of the texts `NOT_FINITE`."""
     if type(entry) is str and entry in NOT_FINITE:
         return float(entry)
     if type(entry) not in (int, float):

@@ -13,12 +13,12 @@ class CtrlC:
 
         with CtrlC() as ctrl_c:
             ctrl_c.holding = True
-            ...  # Ctrl-C does not come through here
-            ctrl_c.release()  # it comes through here: KeyboardInterrupt
+            ...  # Ctrl-C waits
+            ctrl_c.release()  # KeyboardInterrupt, if Ctrl-C has waited
 
-    Ctrl-C pressed a second time comes through at once, so that a step that hangs can be ended. If
-    `updating` is True, it takes a third time: parameters are being changed. If `ending` is True,
-    Ctrl-C does not come through at all: the results are being put in their places.
+    A second Ctrl-C does not wait, so that a step that hangs can be ended. While `updating` is True,
+    parameters are being changed: then the third one does not wait. While `ending` is True, results
+    are being put in their places: then all of them wait.
     Python passes Ctrl-C to the main thread. In any other thread this block does nothing.
     """
 
@@ -26,7 +26,7 @@ class CtrlC:
         self.holding = False
         self.updating = False
         self.ending = False
-        self.waiting = 0  # how often it was pressed and has not come through
+        self.waiting = 0  # how many of them wait
         self._before: Any = None
 
     def __enter__(self) -> CtrlC:
@@ -40,11 +40,12 @@ class CtrlC:
         if self._before is None:
             return
         signal.signal(signal.SIGINT, self._before)
-        if self.waiting:  # whoever counts interrupts must learn of it; the results must not go
+        if self.waiting:  # the handler learns of it, but its exception must not lose the results
             with suppress(KeyboardInterrupt):
                 self._before(signal.SIGINT, None)
 
     def _pressed(self, number: int, frame: Any) -> None:
+        """The handler of Ctrl-C within the block."""
         if self.holding or self.ending:
             self.waiting += 1
             if self.ending or self.waiting < (3 if self.updating else 2):
@@ -53,7 +54,7 @@ class CtrlC:
         self._before(number, frame)
 
     def release(self) -> None:
-        """Hold no longer. A Ctrl-C that has waited comes through now."""
+        """Hold no longer. A Ctrl-C that has waited is handled now."""
         self.holding = False
         self.updating = False
         if self.waiting and not self.ending:

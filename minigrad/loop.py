@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arguments import why_not_finite
+from minigrad.arguments import in_words, why_not_finite
 from minigrad.backend import Array
 from minigrad.checkpoint.run import RunFile
 from minigrad.data import Dataset
 from minigrad.evaluation import extend, measure
+from minigrad.generators import common_from, common_state, set_common
 from minigrad.history import History
 from minigrad.interrupts import CtrlC
 from minigrad.layers import Layer
@@ -24,8 +25,12 @@ from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
+from minigrad.rules.rates import move
 
-STEPS, ENDED, EVALUATED = range(3)
+# The phases of an epoch
+STEPS = 0  # its steps are being made
+ENDED = 1  # all steps are made
+EVALUATED = 2  # and it is evaluated, if it is one of those that are
 
 
 @dataclass
@@ -35,10 +40,10 @@ class Position:
     first     how many epochs the model had been trained before the run
     epoch     the epoch in which the run is, counted on from `first`
     batch     how many of its batches are done
-    phase     STEPS: its steps are being made. ENDED: all are made. EVALUATED: and it is evaluated
+    phase     STEPS, ENDED or EVALUATED
     trained   seconds of training since the last evaluation
     finished  the callback has ended the run
-    data      the random numbers of the data set at the start of the epoch, if it draws any
+    data      the random numbers at the start of the epoch: of the training set, and the common ones
     """
 
     first: int
@@ -77,7 +82,7 @@ class Loop:
     def __post_init__(self) -> None:
         self.whole = True  # False: in the middle of a step. Such a state is never saved
         self.step = len(self.history.step_loss)  # steps that are done
-        self._started: float | None = None  # the time when training went on after a pause
+        self._started: float | None = None  # when the clock was started; None: it stands
 
     def run(self) -> History:
         """Train to the last epoch, or until something stops the run. Returns the history.
@@ -89,24 +94,36 @@ class Loop:
         with CtrlC() as self.ctrl_c:
             error = self._attempt()  # from here on Ctrl-C waits
             self._stop_clock()
+            # The checkpoint is written before `stopped` is set: a run that goes on has not stopped.
             if self.whole and history.stopped is None:
-                self._save()
+                error = self._also(error, self._save)
             if isinstance(error, KeyboardInterrupt):
-                # What stopped a run is no part of its checkpoint: the run goes on from there.
                 history.stopped = f"interrupted {self._where()}"
             elif error is not None:
-                said = " ".join(f"{type(error).__name__}: {error}".split())
-                history.stopped = f"failed {self._where()}: {said}"
-                with suppress(AttributeError):
-                    error.history = history  # type: ignore[attr-defined]
+                history.stopped = f"failed {self._where()}: {in_words(error)}"
             elif self.ctrl_c.waiting and history.stopped is None:
                 history.stopped = f"interrupted {self._where()}"
-            self.bar.close(history.stopped)
-            self.model.drop_cache()
-            self.loss.cache = None
+            error = self._also(error, self._close)
         if error is not None and not isinstance(error, KeyboardInterrupt):
+            history.stopped = history.stopped or f"failed {self._where()}: {in_words(error)}"
+            with suppress(Exception):  # around a __setattr__ of the error's own class
+                object.__setattr__(error, "history", history)
             raise error
         return history
+
+    def _also(self, error: BaseException | None, act: Callable[[], None]) -> BaseException | None:
+        """Do what is left to do at the end. Returns the first error, which says most."""
+        try:
+            act()
+        except BaseException as later:
+            if error is None or isinstance(error, KeyboardInterrupt):
+                return later
+        return error
+
+    def _close(self) -> None:
+        self.bar.close(self.history.stopped)
+        self.model.drop_cache()
+        self.loss.cache = None
 
     def _attempt(self) -> BaseException | None:
         """Train. Returns the error that ended the training, if there was one."""
@@ -172,9 +189,10 @@ class Loop:
             self.step += 1
             at.batch += 1
             self.whole = True
-            ctrl_c.release()
-            if self.step_callback is not None:
+            ctrl_c.updating = False
+            if self.step_callback is not None:  # it belongs to the step: Ctrl-C waits for it, too
                 self.step_callback(self.step, value)
+            ctrl_c.release()
             self.bar.update(value)
             if self.file is not None and self.file.every.after_step(self.step):
                 self._save()
@@ -210,12 +228,29 @@ class Loop:
     def _batches(self) -> Iterator[tuple[Array, Array]]:
         """The batches of this epoch that are left."""
         at = self.position
-        if at.batch == 0:
-            at.data = self.train.rng_state()
-        elif at.data:  # a run goes on in mid-epoch: the batches before are drawn again, and skipped
-            self.train.set_rng_state(at.data)
         rng = np.random.default_rng((self.seed, at.epoch)) if self.shuffle else None
-        return islice(self.train.batches(self.batch_size, rng), at.batch, None)
+        batches = self.train.batches(self.batch_size, rng)
+        if at.batch == 0:
+            at.data = {} if self.file is None else self._drawn()
+            return batches
+        # A run goes on in mid-epoch: the batches before are drawn again, and skipped.
+        now = self._drawn()
+        self._draw_from(at.data)
+        for _ in islice(batches, at.batch):
+            pass
+        self._draw_from(now)  # layers may have drawn from the same generators
+        return batches
+
+    def _drawn(self) -> dict[str, Any]:
+        """The random numbers of the training set, and those that all of a program share."""
+        return {"train": self.train.rng_state(), "common": common_state()}
+
+    def _draw_from(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state from `_drawn`. It is empty if processes have made the steps."""
+        if not state:
+            return
+        self.train.set_rng_state(state["train"])
+        set_common(common_from(state["common"], "at the start of the epoch"))
 
     def _save(self) -> None:
         """Write the checkpoint, if there is one to write. Its time is not training time."""
@@ -224,8 +259,6 @@ class Loop:
         training = self._started is not None
         self._stop_clock()
         self.ctrl_c.holding = True
-        if self.position.batch == 0:
-            self.position.data = self.train.rng_state()
         self.file.save(self.history, asdict(self.position))
         self.ctrl_c.release()
         if training:
@@ -234,7 +267,6 @@ class Loop:
     def save_first(self) -> None:
         """Write a checkpoint before the first step. What cannot be saved is an error now."""
         if self.file is not None:
-            self.position.data = self.train.rng_state()
             self.file.write(self.history, asdict(self.position))
 
     def _stop_clock(self) -> None:
@@ -248,20 +280,8 @@ class Loop:
         at = self.position
         if at.finished or at.epoch > self.last:
             return f"after the last step, {self.step}"
-        return f"in epoch {at.epoch}, after step {self.step}" + ", within a step" * (not self.whole)
-
-
-def move(schedule: Schedule | None, rule: Rule) -> None:
-    """Move the schedule on by one, if there is one. The rule's own learning rates follow."""
-    if schedule is not None:
-        schedule.step()
-        rescale(schedule, rule)
-
-
-def rescale(schedule: Schedule, rule: Rule) -> None:
-    """Multiply the rule's own learning rates, if it has any, by the schedule's factor."""
-    if hasattr(rule, "rescale"):
-        rule.rescale(schedule.factor(schedule.t))
+        place = f"in epoch {at.epoch}, after step {self.step}"
+        return place if self.whole else f"{place}, within a step"
 
 
 def diverged(value: float, step: int, epoch: int, why: str = "a smaller lr may help") -> str:

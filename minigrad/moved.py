@@ -14,6 +14,7 @@ from types import ModuleType
 MOVED = {
     "minigrad.differences": "minigrad.gradcheck.numerical",
     "minigrad.idx": "minigrad.data.idx",
+    "minigrad.layers.random_streams": "minigrad.streams",
     "minigrad.layers.windows": "minigrad.kernels.windows",
     "minigrad.layers.winograd": "minigrad.kernels.winograd",
     "minigrad.mnist": "minigrad.data.mnist",

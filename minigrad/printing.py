@@ -108,6 +108,7 @@ def degrade() -> None:
 
 
 def _is_utf(stream: io.TextIOWrapper) -> bool:
+    """Whether the stream can write every character."""
     return codecs.lookup(stream.encoding).name.startswith("utf")
 
 
@@ -181,6 +182,7 @@ def guard() -> None:
 
 
 def _flush_at_the_end() -> None:
+    """Python does the same after this, but with a complaint if the reader has gone."""
     try:
         flush()
     except BrokenPipeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 
 from minigrad.history import History
 
@@ -30,8 +31,11 @@ class Bar:
         self.pending += steps
         now = time.perf_counter()
         if now - self.written > 0.1:
-            self.bar.set_postfix_str(f"loss {value:.4f}{self.tail}", refresh=False)
-            self.bar.update(self.pending)
+            try:
+                self.bar.set_postfix_str(f"loss {value:.4f}{self.tail}", refresh=False)
+                self.bar.update(self.pending)
+            except (OSError, ValueError):  # the terminal is gone: no reason to stop a training
+                self.hidden = True
             self.written = now
             self.pending = 0
 
@@ -43,7 +47,9 @@ class Bar:
                 return
 
     def close(self, stopped: str | None) -> None:
-        self.bar.update(self.pending)
-        self.bar.close()
+        with suppress(OSError, ValueError):
+            self.bar.update(self.pending)
+            self.bar.close()
         if stopped:
-            print(stopped, file=sys.stderr)
+            with suppress(OSError, ValueError):
+                print(stopped, file=sys.stderr)

@@ -1,4 +1,8 @@
-"""Random streams of layers, losses, rules, optimisers and schedules: saved, and set again."""
+"""Random streams of layers, losses, rules, optimisers and schedules: saved, and set again.
+
+A *random stream* is all the numbers that one generator draws, one after another. Its state is the
+generator's state, as `minigrad.generators` describes it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from typing import Any
 
 from minigrad.generators import described, is_known, is_unknown, restored, same_kind, set_to
 
-Action = tuple[Callable[[], Any], Callable[[], Any] | None]  # what to do, and how to undo it
+# What to do, and how to undo it. None: it cannot fail, so nobody needs to undo it.
+Action = tuple[Callable[[], Any], Callable[[], Any] | None]
 SEQUENCES = (list, tuple)
 
 
@@ -37,7 +42,7 @@ class RandomStreams:
         is not known here. Random numbers of the parts inside are in it, too.
         """
         state = _own_state(self)
-        for name, part in _parts(self):
+        for name, part in parts_of(self):
             inside = _own_state(part) if _is_plain(part, "rng_state") else part.rng_state()
             if inside:
                 state[name] = inside
@@ -56,7 +61,7 @@ class RandomStreams:
         who = type(self).__name__
         if not isinstance(state, Mapping):
             raise ValueError(f"{who}: random streams are a dict, got {state!r:.60}")
-        parts = dict(_parts(self))
+        parts = dict(parts_of(self))
         own = {name: value for name, value in state.items() if name not in parts}
         actions = _own_actions(self, own)
         for name, part in parts.items():
@@ -83,7 +88,8 @@ class StreamsOfParts(RandomStreams):
         for name, value in vars(self).items():
             if name in self._not_searched:
                 continue
-            for path, part in [(name, value), *((f"{name}/{k}", v) for k, v in _items(value))]:
+            inside = [(f"{name}/{key}", item) for key, item in _items(value)]
+            for path, part in [(name, value), *inside]:
                 network = callable(getattr(type(part), "leaves", None))
                 if network and self._holds_layers:
                     yield from layers_of(part, f"{path}/")
@@ -126,31 +132,12 @@ def run(actions: list[Action]) -> None:
         raise
 
 
-def streams_of(model: Any) -> dict[str, Any]:
-    """{name of a layer: its `rng_state`} for all layers of a network that have random streams."""
-    found = {name: layer.rng_state() for name, layer in layers_of(model)}
-    return {name: state for name, state in found.items() if state}
-
-
-def prepared_model(model: Any, state: Mapping[str, Any]) -> list[Action]:
-    """The actions that set all layers' streams to a state from `streams_of`, after all checks."""
-    layers = dict(layers_of(model))
-    if not isinstance(state, Mapping):
-        raise ValueError(f"random streams of a model are a dict, got {state!r:.60}")
-    needed = {name for name, layer in layers.items() if layer.rng_state()}
-    if unknown := sorted(map(str, state.keys() - layers.keys())):
-        raise KeyError(f"random streams of layers {unknown}, which the model does not have")
-    if missing := sorted(needed - state.keys()):
-        raise KeyError(f"random streams of layers {missing} are missing")
-    return [a for name, layer in layers.items() for a in prepared(layer, state.get(name, {}))]
-
-
 def _is_plain(owner: Any, method: str) -> bool:
     """Whether the class has this method from here, and has not overridden it."""
     return getattr(type(owner), method) is getattr(RandomStreams, method)
 
 
-def _parts(owner: RandomStreams) -> Iterator[tuple[str, RandomStreams]]:
+def parts_of(owner: RandomStreams) -> Iterator[tuple[str, RandomStreams]]:
     """All parts inside, with those inside the parts. Each object comes once."""
     seen = {id(owner)}
 
@@ -183,11 +170,12 @@ def _attributes(owner: RandomStreams) -> dict[str, Any]:
         for name, value in vars(cls).items()
         if is_known(value)
     }
-    mine = {k: v for k, v in vars(owner).items() if k not in owner._not_searched}
-    return of_class | mine
+    own = {name: v for name, v in vars(owner).items() if name not in owner._not_searched}
+    return of_class | own
 
 
 def _own_state(owner: RandomStreams) -> dict[str, Any]:
+    """The states of the generators in the object's attributes, and in dicts and lists there."""
     state: dict[str, Any] = {}
     for name, value in _attributes(owner).items():
         _check_known(owner, name, value)
@@ -204,6 +192,7 @@ def _own_state(owner: RandomStreams) -> dict[str, Any]:
 
 
 def _check_known(owner: RandomStreams, name: str, value: Any) -> None:
+    """TypeError for a generator whose state cannot be read here."""
     if is_unknown(value):
         who = type(owner).__name__
         raise TypeError(
@@ -214,6 +203,7 @@ def _check_known(owner: RandomStreams, name: str, value: Any) -> None:
 
 
 def _own_actions(owner: RandomStreams, state: Mapping[str, Any]) -> list[Action]:
+    """The actions for a state from `_own_state`, after all checks."""
     who = type(owner).__name__
     if not isinstance(state, Mapping):
         raise ValueError(f"{who}: random streams are a dict, got {state!r:.60}")

@@ -82,14 +82,19 @@ def set_threads(n: int | None) -> None:
 
 
 def _limit(name: str) -> int | None:
-    """The number in an environment variable. OMP_NUM_THREADS may be a list, "4,2"."""
+    """The number in an environment variable, or None.
+
+    Minigrad's own variable must be right: else ValueError. Those of other libraries only count if
+    they are. OMP_NUM_THREADS may be a list, "4,2".
+    """
+    own = name == LIMITS[0]
     text = os.environ.get(name, "").strip()
-    if name != LIMITS[0]:
+    if not own:
         text = text.split(",")[0].strip()
     digits = text.lstrip("0") if text.isascii() and text.isdecimal() else ""
     if digits and len(digits) <= len(str(MOST)):
         return int(digits)
-    if text and name == LIMITS[0]:
+    if text and own:
         most = f", {MOST} at most" if digits else ""
         raise ValueError(f"{name} must be a number of threads, 1 or more{most}; got {text!r:.50}")
     return None

@@ -11,22 +11,22 @@ from minigrad.arguments import (
     check_callable,
     check_flag,
     check_parts,
-    check_same_sets,
     checked,
     checked_set,
 )
 from minigrad.checkpoint.parts import Parts
-from minigrad.checkpoint.run import RunFile, fingerprint
+from minigrad.checkpoint.run import RunFile
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
 from minigrad.evaluation import evaluate, record
 from minigrad.history import History
 from minigrad.layers import Layer
-from minigrad.loop import Loop, Position, diverged, move, rescale
+from minigrad.loop import Loop, Position, diverged
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
+from minigrad.rules.rates import move, rescale
 
 __all__ = [
     "Bar",
@@ -94,7 +94,8 @@ def fit(
     keep            how many checkpoints are kept. The earlier ones have "earlier" in their names
     resume          True: go on with the checkpoint if there is one, else begin. `epochs` counts
                     from the beginning of the run. The result is that of an unbroken run, bit for
-                    bit, if versions, device and number of threads are the same
+                    bit, if versions, device and number of threads are the same. Callbacks are not
+                    compared
     progress        whether to show a bar. None: only if standard error is a terminal
 
     Ctrl-C, or a loss that is not finite, ends the run. `history.stopped` then says why. Any other
@@ -121,12 +122,13 @@ def fit(
         file = RunFile(
             checkpoint,
             Parts(model, optimizer, schedule, rule, loss),
-            comparable(said, evaluate_every, train, test, validation),
+            comparable(said, evaluate_every, moved_layers(model, optimizer)),
             every=every,
             keep=keep,
             resume=resume,
+            sets={"train": train, "test": test, "validation": validation},
         )
-        found = file.begin(history)
+        found = file.begin(history, epochs)
     elif resume or every is not None or keep != 1:
         raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
     if found is not None:
@@ -134,39 +136,34 @@ def fit(
     else:
         if history.stopped is not None:
             raise ValueError(
-                f"this history cannot be continued: the run was {history.stopped}. Its weights are "
-                "from the middle of an epoch. With checkpoint=FILE and resume=True such a run goes "
-                "on"
+                f"this history cannot be continued: the run was {history.stopped}. Its weights may "
+                "be from the middle of an epoch. If that run had a checkpoint, give the same file "
+                "and resume=True. Else begin anew, with a new model and no history"
             )
-        check_same_sets(history, test, validation)
         history.settings = said
         first = history.epoch[-1] if history.epoch else 0
         at = Position(first, first + 1)
         if schedule is not None:
             rescale(schedule, rule)
-    if at.epoch > at.first + epochs + 1:
-        raise ValueError(
-            f"{checkpoint} has {at.epoch - 1 - at.first} epochs done, this call asks for {epochs}"
-        )
     steps = -(-len(train) // batch_size)
     done = (at.epoch - 1 - at.first) * steps + at.batch
     loop = Loop(
-        model,
-        loss,
-        rule,
-        optimizer,
-        schedule,
-        train,
-        test,
-        validation,
-        batch_size,
-        bool(shuffle),
-        seed,
-        evaluate_every,
-        callback,
-        step_callback,
-        history,
-        at,
+        model=model,
+        loss=loss,
+        rule=rule,
+        optimizer=optimizer,
+        schedule=schedule,
+        train=train,
+        test=test,
+        validation=validation,
+        batch_size=batch_size,
+        shuffle=bool(shuffle),
+        seed=seed,
+        evaluate_every=evaluate_every,
+        callback=callback,
+        step_callback=step_callback,
+        history=history,
+        position=at,
         last=at.first + epochs,
         bar=Bar(epochs * steps, progress, done),
         file=file,
@@ -177,22 +174,23 @@ def fit(
 
 
 def comparable(
-    said: dict[str, Any],
-    evaluate_every: int,
-    train: Dataset,
-    test: Dataset | None,
-    validation: Dataset | None,
+    said: dict[str, Any], evaluate_every: int, layers: list[str] | str
 ) -> dict[str, Any]:
     """The settings that must be the same when a run goes on. The parts are compared by themselves.
 
-    `said` are the settings of the history.
+    `said` are the settings of the history, `layers` those that the optimiser moves.
     """
     parts = ("rule", "loss", "optimizer", "schedule", "examples")
     same = {name: value for name, value in said.items() if name not in parts}
-    same["evaluate_every"] = evaluate_every
-    for name, dataset in (("train", train), ("test", test), ("validation", validation)):
-        same[name] = fingerprint(dataset)
-    return same
+    return same | {"evaluate_every": evaluate_every, "layers of the optimizer": layers}
+
+
+def moved_layers(model: Layer, optimizer: Optimizer) -> list[str] | str:
+    """The names in the model of the layers that the optimiser moves: ["2.", "4."], or "all"."""
+    stepped = {id(leaf) for _, leaf in optimizer.model.leaves()}
+    own = {prefix: leaf for prefix, leaf in model.leaves() if leaf.params}
+    moved = [prefix for prefix, leaf in own.items() if id(leaf) in stepped]
+    return moved if len(moved) < len(own) else "all"
 
 
 def settings(

@@ -4,10 +4,13 @@ A test that has nothing to do with arrays on a device says so with `@on_host` an
 """
 
 import importlib.util
+import multiprocessing
 import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +84,14 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("device", BACKENDS, indirect=True)
 
 
-ALONE = {"test_asynchronous", "test_parallel", "test_search", "test_search_faults", "test_threads"}
+ALONE = {
+    "test_asynchronous",
+    "test_asynchronous_checkpoints",
+    "test_parallel",
+    "test_search",
+    "test_search_faults",
+    "test_threads",
+}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -127,3 +137,34 @@ def real_mnist():
     if folder is None:
         pytest.skip("MNIST is not on disk (MINIGRAD_DATA, data/ or the user cache)")
     return folder
+
+
+@pytest.fixture
+def while_it_runs(monkeypatch):
+    """while_it_runs(act, steps): act(processes) is called once all blocks have made these steps."""
+    from minigrad.asynchronous.place import connected
+
+    places = []
+
+    def recording(*arguments):
+        places[:] = connected(*arguments)
+        return list(places)
+
+    monkeypatch.setattr("minigrad.asynchronous.team.connected", recording)
+
+    def start(act, steps):
+        def watch():
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                if places and min(places[0].progress) >= steps:
+                    found = multiprocessing.active_children()
+                    found = [p for p in found if p.name.startswith("minigrad")]
+                    act(sorted(found, key=lambda process: process.name))
+                    return
+                time.sleep(0.01)
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        return thread
+
+    return start

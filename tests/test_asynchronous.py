@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 
@@ -200,37 +199,20 @@ def test_backprop_in_processes_keeps_the_order_of_backprop(data):
     assert run.timeline.ahead == 0
 
 
-def while_it_runs(act):
-    """Call act(processes) in a thread, once all have been there for some seconds."""
-
-    def watch():
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            found = [p for p in multiprocessing.active_children() if p.name.startswith("minigrad")]
-            if len(found) == 3:
-                time.sleep(3)
-                act(found)
-                return
-            time.sleep(0.05)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    return thread
-
-
 @pytest.mark.parametrize(
     ("kind", "victim"), [("synthetic", 0), ("synthetic", 1), ("synthetic", 2), ("backprop", 1)]
 )
-def test_a_killed_process_is_an_error_that_names_it_and_nobody_is_left(kind, victim, data):
+def test_a_killed_process_is_an_error_that_names_it_and_nobody_is_left(
+    kind, victim, data, while_it_runs
+):
     pids = []
 
     def kill(processes):
         pids.extend(p.pid for p in processes)
-        processes.sort(key=lambda p: p.name)
         os.kill(processes[victim].pid, signal.SIGKILL)
 
     net, loss, rule, optimizer = make(kind)
-    thread = while_it_runs(kill)
+    thread = while_it_runs(kill, steps=20)
     began = time.monotonic()
     with pytest.raises(asynchronous.WorkerError, match=rf"block {victim + 1} \(layers .*signal 9"):
         asynchronous.fit(net, loss, rule, optimizer, data, epochs=3000, batch_size=8)
@@ -259,10 +241,10 @@ def test_a_diverging_run_ends_and_says_so(data):
     assert "epoch" in run.history.stopped
 
 
-def test_ctrl_c_ends_the_run_cleanly_with_the_last_whole_epoch(data):
+def test_ctrl_c_ends_the_run_cleanly_with_the_last_whole_epoch(data, while_it_runs):
     net, loss, rule, optimizer = make()
     before = net.state_dict()
-    thread = while_it_runs(lambda processes: os.kill(os.getpid(), signal.SIGINT))
+    thread = while_it_runs(lambda found: os.kill(os.getpid(), signal.SIGINT), steps=5 * STEPS)
     run = asynchronous.fit(
         net, loss, rule, optimizer, data, epochs=3000, batch_size=8, evaluate_every=5
     )
@@ -279,7 +261,7 @@ def test_ctrl_c_while_it_evaluates_loses_nothing_of_the_run(data, monkeypatch):
     for interrupted in (False, True):
         net, loss, rule, optimizer = make()
         if interrupted:
-            monkeypatch.setattr("minigrad.asynchronous.team.record", _raise_interrupt)
+            monkeypatch.setattr("minigrad.asynchronous.snapshots.measure", _raise_interrupt)
         run = asynchronous.fit(net, loss, rule, optimizer, data, epochs=2, batch_size=8, lag=0)
         ends.append(states(net, rule, optimizer))
     assert run.history.stopped == "interrupted while evaluating epoch 1"

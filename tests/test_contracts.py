@@ -822,6 +822,10 @@ WRONG = {
         r"step_callback must be a function of \(step, loss\), got 'p'",
     ),
     "history": ({"history": {}}, TypeError, "history must be a History, got dict"),
+    "checkpoint": ({"checkpoint": 3}, TypeError, "checkpoint must be the path of a file, got 3"),
+    "every": ({"checkpoint": "a.npz", "every": "now"}, ValueError, "every says how often to save"),
+    "keep": ({"checkpoint": "a.npz", "keep": 0}, ValueError, "keep must be an integer of at least"),
+    "resume": ({"checkpoint": "a.npz", "resume": "no"}, TypeError, "resume must be True or False"),
 }
 
 

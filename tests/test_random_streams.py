@@ -12,9 +12,10 @@ from cases import layer_cases
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
+from minigrad.checkpoint import archive
 from minigrad.generators import BITS, described
 from minigrad.kernels.counter import _mix, uniform
-from minigrad.streams import prepared, prepared_model, run, streams_of
+from minigrad.streams import prepared, run
 
 on_host = pytest.mark.on_host
 
@@ -198,22 +199,38 @@ def test_a_position_beyond_the_words_is_refused():
 def test_a_generator_that_two_layers_share_stays_shared():
     shared = np.random.default_rng(0)
     net = mg.Sequential(Holder(shared), mg.Sequential(Holder(shared)))
-    state = streams_of(net)
-    assert state.keys() == {"0", "1.0"}
+    holders = [net[0], net[1][0]]
+    states = [holder.rng_state() for holder in holders]
     expected = [net[0].rng.random(), net[1][0].rng.random()]
-    run(prepared_model(net, state))
+    for holder, state in zip(holders, states, strict=True):
+        holder.set_rng_state(state)
     assert net[0].rng is net[1][0].rng
     assert [net[0].rng.random(), net[1][0].rng.random()] == expected
 
 
 @on_host
-def test_a_networks_streams_fit_its_layers():
+def test_a_networks_streams_fit_its_layers(tmp_path):
+    """In a checkpoint: none is missing, none is too many, none belongs to another layer."""
+    path = tmp_path / "a.npz"
     net = mg.Sequential(mg.Linear(2, 2, seed=0), mg.Dropout(0.5, seed=0))
-    state = streams_of(net)
-    assert state.keys() == {"1"}
-    for wrong in ({}, state | {"7": state["1"]}, state | {"0": state["1"]}, [], {"1": {}}):
-        with pytest.raises((KeyError, ValueError), match=r"."):
-            prepared_model(net, wrong)
+    mg.save(path, net)
+    meta, arrays = archive.read(path)
+    dropout = meta["random"]["model 2 Dropout"]
+    assert meta["random"].keys() == {"model 2 Dropout"}
+    before = net[1].rng_state()
+    for wrong in (
+        {},
+        meta["random"] | {"model 7 Dropout": dropout},
+        meta["random"] | {"model 1 Linear": dropout},
+        [],
+        {"model 2 Dropout": {}},
+    ):
+        archive.write(path, arrays, meta | {"random": wrong})
+        with pytest.raises(mg.CheckpointError, match="does not fit"):
+            mg.load(path, net)
+        assert net[1].rng_state() == before
+    archive.write(path, arrays, meta)
+    mg.load(path, net)
 
 
 class Library:

@@ -29,6 +29,8 @@ class Place:
     above        the block above: activations go to it, gradients come from it. None for the top
     labels, x    the data, in shared memory; x for block 0 only
     stop         shared; not 0: end the run
+    asked        shared; not 0: the parent wants the state of all blocks, soon
+    cut          shared; after this step of the run each block sends its state. Block 0 sets it
     progress     shared; for each block the number of its steps so far, -1 before it is ready
     last_loss    shared; the loss of the last batch
     started      shared; the time at which block 0 began
@@ -41,6 +43,8 @@ class Place:
     labels: Any
     x: Any
     stop: Any
+    asked: Any
+    cut: Any
     progress: Any
     last_loss: Any
     started: Any
@@ -50,14 +54,21 @@ class Place:
 class Plan:
     """The arguments of the run, the same for all blocks.
 
-    locked   True for backprop: each block waits for the gradient from above
-    lag      the block may be this many batches ahead of the answers to its predictions; None: any
-             number
-    lrs      (lr, lr/start) of the optimiser for each epoch or step, as `per` says; empty without a
-             schedule
+    epochs     those to be trained. Of the first one a part may have been trained before
+    before     the steps that were made before, all in all; 0 for a new run
+    locked     True for backprop: each block waits for the gradient from above
+    lag        the block may be this many batches ahead of the answers to its predictions; None:
+               any number
+    lrs        (lr, lr/start) of the optimiser for each epoch or step, as `per` says; empty without
+               a schedule
+    evaluated  the network is evaluated after these epochs
+    after      each block sends its state after these epochs
+    every      it also sends its state after every so many steps; 0: it does not
+    whole      the state is all that a run can go on from; False: what an evaluation needs
     """
 
     epochs: range
+    before: int
     batch_size: int
     shuffle: bool
     seed: int
@@ -65,7 +76,10 @@ class Plan:
     lag: int | None
     lrs: list[tuple[float, float]]
     per: str | None
-    snapshots: frozenset[int]
+    evaluated: frozenset[int]
+    after: frozenset[int]
+    every: int
+    whole: bool
     threads: int
 
 
@@ -83,6 +97,8 @@ def connected(context: Any, blocks: list[Block], train: Dataset, rows: int) -> l
     labels = shared(context, train.y)
     x = shared(context, train.x)
     stop = context.RawValue("b", 0)
+    asked = context.RawValue("b", 0)
+    cut = context.RawValue("q", 0)
     progress = context.RawArray("q", [-1] * L)
     last_loss = context.RawValue("d", 0.0)
     started = context.RawValue("d", 0.0)
@@ -95,6 +111,8 @@ def connected(context: Any, blocks: list[Block], train: Dataset, rows: int) -> l
             labels=labels,
             x=x if i == 0 else None,
             stop=stop,
+            asked=asked,
+            cut=cut,
             progress=progress,
             last_loss=last_loss,
             started=started,

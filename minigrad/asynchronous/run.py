@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from minigrad import threads
+from minigrad.arguments import check_flag, check_parts, checked, checked_set
+from minigrad.asynchronous.place import Plan
+from minigrad.asynchronous.presses import Presses
+from minigrad.asynchronous.saving import Saver
+from minigrad.asynchronous.snapshots import Snapshots
+from minigrad.asynchronous.suitable import blocks_of, check_batches, check_rule, check_saving
 from minigrad.asynchronous.team import Team, WorkerError
 from minigrad.asynchronous.timeline import Timeline
-from minigrad.asynchronous.worker import Plan
-from minigrad.backend import array_module
+from minigrad.checkpoint.parts import Parts
+from minigrad.checkpoint.run import RunFile
 from minigrad.checks import positive_int, renamed
 from minigrad.data import Dataset
 from minigrad.history import History
 from minigrad.layers import Layer
+from minigrad.loop import Position
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
-from minigrad.rules import Backprop, Rule, SyntheticGradients
-from minigrad.rules.synthetic.blocks import Block, split
-from minigrad.train import Bar, check_parts, checked, settings
+from minigrad.progress import Bar
+from minigrad.rules import Backprop, Rule
+from minigrad.rules.rates import rescale
+from minigrad.train import comparable, settings
 
 __all__ = ["Run", "WorkerError", "fit"]
 
@@ -46,9 +56,14 @@ def fit(
     shuffle: bool = True,
     seed: int = 0,
     schedule: Schedule | None = None,
+    validation: Dataset | None = None,
     evaluate_every: int = 1,
     lag: int | None = None,
     interfaces: Sequence[int] | None = None,
+    checkpoint: str | Path | None = None,
+    every: int | str | None = None,
+    keep: int = 1,
+    resume: bool = False,
     threads_per_process: int | None = None,
     progress: bool | None = None,
 ) -> Run:
@@ -64,141 +79,151 @@ def fit(
                     Backprop
     interfaces      for Backprop: after which layers the network is cut, as in SyntheticGradients
     threads_per_process  None: the number of threads divided by the number of blocks, at least 1
+    checkpoint, every, keep, resume
+                    as in `mg.fit`. The file has the state of all blocks after one step. There each
+                    block first waits for the answers to all its predictions. In lock-step a
+                    resumed run is the unbroken one, bit for bit; its timeline has the new steps
     evaluate_every  epochs between two evaluations. They are made after the run, from copies of the
-                    weights
+                    weights; with a checkpoint, before it is written
     The other arguments are those of `mg.fit`, and model, optimiser, rule and schedule are changed
-    as it changes them. If the run was stopped early (see `history.stopped`), only the model is
-    changed: it is set to its state after the last whole epoch that was to be evaluated.
+    as it changes them.
 
+    Ctrl-C, or a loss that is not finite, ends the run: `history.stopped` says why. Without a
+    checkpoint only the model is then changed. It is as after the last whole epoch that was to be
+    evaluated. With one, all is as in the last state of all blocks; Ctrl-C first asks for one more.
+    Ctrl-C pressed again ends waiting and evaluating. It never loses the run.
+    WorkerError: a process failed or was killed. All others have then been ended. This error, and
+    any other, has the history in its attribute `history`, and leaves the model like Ctrl-C.
     An optimiser sees one block only: one that uses the norm of all gradients uses the block's.
-    Raises WorkerError if a process fails or is killed. All others have then been ended, and the
-    model is as after a run that was stopped.
     """
     check_parts(model, loss, rule, optimizer, schedule)
     positive_int("epochs", epochs)
     positive_int("seed", seed, least=0)
     positive_int("evaluate_every", evaluate_every)
-    _check_rule(model, rule, optimizer)
-    if isinstance(rule, Backprop) and lag is not None:
-        raise ValueError("with Backprop() each block waits for its gradient: leave out lag=")
-    if interfaces is not None and not isinstance(rule, Backprop):
-        raise ValueError(
-            "interfaces= is for Backprop(); here the rule has them: "
-            "SyntheticGradients(model, interfaces=...)"
-        )
+    check_flag("shuffle", shuffle)
+    check_flag("resume", resume)
+    check_rule(model, rule, optimizer, lag, interfaces)
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
-    if type(train).batches is not Dataset.batches:
-        raise TypeError(
-            f"{type(train).__name__} makes its batches in a way of its own, and the processes "
-            "would not use it: give a plain minigrad.data.Dataset(x, y)"
-        )
-    blocks = _blocks(model, rule, interfaces)
-    _check_apart(blocks)
+    validation = checked_set("validation", validation, model)
+    check_batches(train)
+    blocks = blocks_of(model, rule, interfaces)
+    given = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
+    same = given | {"lag": "any" if lag is None else positive_int("lag", lag, least=0)}
+    same["threads_per_process"] = threads_per_process
     if threads_per_process is None:
         threads_per_process = max(1, threads.threads() // len(blocks))
+    given |= {"processes": len(blocks), "threads_per_process": threads_per_process}
+    history = History(settings=settings(loss, rule, optimizer, schedule, train, **given))
     steps = -(-len(train) // batch_size)
-    lrs: list[tuple[float, float]] = []
-    if schedule is not None:
-        count = epochs if schedule.per == "epoch" else epochs * steps
-        factors = [schedule.factor(schedule.t + k) for k in range(count + 1)]
-        lrs = [(schedule.start * factor, factor) for factor in factors]
-    every = range(1, epochs + 1)
+    file = None
+    found = None
+    if checkpoint is not None:
+        check_saving(optimizer)
+        file = RunFile(
+            checkpoint,
+            Parts(model, optimizer, schedule, rule, loss),
+            comparable(same, evaluate_every, "all"),
+            every=every,
+            keep=keep,
+            resume=resume,
+            sets={"train": train, "test": test, "validation": validation},
+        )
+        found = file.begin(history, epochs)
+    elif resume or every is not None or keep != 1:
+        raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
+    at = Position(**found) if found is not None else Position(0, 1)
+    before = (at.epoch - 1) * steps + at.batch
+    if before == epochs * steps:
+        return Run(history, Timeline([np.empty((0, 5)) for _ in blocks]))
+    if found is None and schedule is not None:
+        rescale(schedule, rule)
+    evaluated = {e for e in range(1, epochs + 1) if e % evaluate_every == 0 or e == epochs}
+    saved = {e for e in range(1, epochs + 1) if file is not None and file.every.after_epoch(e)}
     plan = Plan(
-        epochs=every,
+        epochs=range(at.epoch, epochs + 1),
+        before=before,
         batch_size=batch_size,
         shuffle=shuffle,
         seed=seed,
         locked=isinstance(rule, Backprop),
-        lag=None if lag is None else positive_int("lag", lag, least=0),
-        lrs=lrs,
+        lag=lag,
+        lrs=_rates(schedule, epochs - at.epoch + 1, epochs * steps - before),
         per=schedule.per if schedule is not None else None,
-        snapshots=frozenset(e for e in every if e % evaluate_every == 0 or e == epochs),
+        evaluated=frozenset(evaluated),
+        after=frozenset(evaluated | saved),
+        every=file.every.steps or 0 if file is not None else 0,
+        whole=file is not None,
         threads=positive_int("threads_per_process", threads_per_process),
     )
-    numbers = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
-    numbers |= {"processes": len(blocks), "threads_per_process": threads_per_process}
-    history = History(settings=settings(loss, rule, optimizer, schedule, train, **numbers))
-    team = Team(model, blocks, loss, rule, optimizer, train, plan)
-    bar = Bar(epochs * steps, progress)
+    sets = train, test, validation
+    trains = model, blocks, loss, rule, optimizer, schedule
+    snapshots = Snapshots(*trains, plan, history, sets, at.trained)
+    saver = Saver(snapshots, file) if file is not None else None
+    with Presses() as presses:
+        team = Team(snapshots, plan, saver)
+        if file is not None and found is None:
+            file.write(history, snapshots.position(0))  # what cannot be saved is an error now
+        bar = Bar(epochs * steps, progress, before)
+        return _run(team, snapshots, saver, bar, presses)
+
+
+def _run(team: Team, snapshots: Snapshots, saver: Saver | None, bar: Bar, presses: Presses) -> Run:
+    """Let the processes do their work. Whatever stops them, what they have done is kept."""
+    history = snapshots.history
+    error: BaseException | None = None
     try:
-        results = team.work(bar, history)
+        team.work(bar, presses)
+    except BaseException as caught:
+        error = caught
+    try:
+        team.end(presses)
+        history.stopped = history.stopped or _what(error, team)
+        bar.close(history.stopped)
+        _conclude(snapshots, saver, presses)
+    except BaseException as caught:
+        error = error or caught
+        history.stopped = history.stopped or _what(error, team)
+    if presses.count and history.stopped is None:
+        history.stopped = _what(KeyboardInterrupt(), team)
+    if error is not None and not isinstance(error, KeyboardInterrupt):
+        with suppress(AttributeError):  # not every class of errors takes attributes
+            error.history = history  # type: ignore[attr-defined]
+        raise error
+    events = [team.events[i] for i in range(len(team.blocks)) if i in team.events]
+    if len(events) < len(team.blocks):
+        return Run(history, Timeline([np.empty((0, 5)) for _ in team.blocks]))
+    return Run(history, Timeline.of(events))
+
+
+def _rates(schedule: Schedule | None, epochs: int, steps: int) -> list[tuple[float, float]]:
+    """(lr, lr/start) for each epoch or step that is left, and for the one after the last."""
+    if schedule is None:
+        return []
+    moves = epochs if schedule.per == "epoch" else steps
+    factors = [schedule.factor(schedule.t + k) for k in range(moves + 1)]
+    return [(schedule.start * factor, factor) for factor in factors]
+
+
+def _conclude(snapshots: Snapshots, saver: Saver | None, presses: Presses) -> None:
+    """Put the last whole state in its place, extend the history up to it, and save it."""
+    last = snapshots.whole()[-1:]
+    for step in last:  # before the evaluation: should that fail, the results are in their places
+        snapshots.put_back(step)
+    try:
+        snapshots.record_all(presses)
+        if saver is not None:
+            saver.write_last()
     finally:
-        try:
-            team.end()
-        finally:
-            bar.close(history.stopped)
-            team.restore()
-    line = Timeline([np.empty((0, 5)) for _ in blocks])
-    if results is not None:
-        # Before the evaluation: if that is interrupted, the results are in their places already.
-        line = Timeline.of([result["events"] for result in results])
-        team.take_back(results)
-        if schedule is not None:
-            schedule.t += len(lrs) - 1
-            optimizer.lr = lrs[-1][0]
-            rule.rescale(lrs[-1][1])
-    team.evaluate(history, train, test)
-    return Run(history, line)
+        for step in last:
+            snapshots.put_back(step)
 
 
-def _check_rule(model: Layer, rule: Rule, optimizer: Optimizer) -> None:
-    """An error unless the blocks, each in a process, do together what `mg.fit` would do."""
-    if any(array_module(array) is not np for array in model.params.values()):
-        raise TypeError(
-            "the processes share memory of the host: make the model, the rule and the optimiser "
-            "with the backend 'numpy'"
-        )
-    if _names(optimizer.model) != _names(model):
-        raise ValueError(
-            "the optimiser must be one of the whole model, so that it can be divided among the "
-            f"blocks: {type(optimizer).__name__}(model, lr=...)"
-        )
-    base: type[Rule] = SyntheticGradients if isinstance(rule, SyntheticGradients) else Backprop
-    for method in ("estimate", "end_epoch", "rescale"):
-        if getattr(type(rule), method) is not getattr(base, method):
-            raise TypeError(
-                f"the processes do not call {type(rule).__name__}.{method}: blocks in processes "
-                "learn by SyntheticGradients(model) or by Backprop() themselves"
-            )
-    if not isinstance(rule, SyntheticGradients):
-        return
-    if rule.mode != "sequential" or rule.warm_up:
-        raise TypeError(
-            "blocks in processes learn by SyntheticGradients(model) in the mode 'sequential' and "
-            f"without warm_up, or by Backprop(); got {rule!r}"
-        )
-    if rule.model is not model:
-        raise ValueError("the rule was made for another model; make it anew for this one")
-
-
-def _blocks(model: Layer, rule: Rule, interfaces: Sequence[int] | None) -> list[Block]:
-    """The blocks, one for each process."""
-    if not isinstance(rule, SyntheticGradients):
-        return split(model, interfaces)
-    inside = [id(layer) for block in rule.blocks for layer in block.layers]
-    if inside != [id(layer) for layer in getattr(model, "layers", ())]:
-        raise ValueError(
-            "the model has got other layers since the rule was made; make the rule anew: "
-            "SyntheticGradients(model)"
-        )
-    return rule.blocks
-
-
-def _check_apart(blocks: list[Block]) -> None:
-    """ValueError if two blocks share an array: each process would change a copy of its own."""
-    owners: dict[int, tuple[int, str]] = {}
-    for number, block in enumerate(blocks):
-        names = block.keys()
-        for inner, array in block.params.items():
-            other, name = owners.setdefault(id(array), (number, names[inner]))
-            if other != number:
-                raise ValueError(
-                    f"{name} and {names[inner]} are one array in two blocks, and each process has "
-                    "parameters of its own: give both layers arrays of their own, or choose "
-                    "interfaces so that both are in one block"
-                )
-
-
-def _names(model: Layer) -> dict[str, int]:
-    """{a parameter's name: the id of its layer}, for all parameters."""
-    return {prefix + name: id(leaf) for prefix, leaf in model.leaves() for name in leaf.params}
+def _what(error: BaseException | None, team: Team) -> str | None:
+    """What has stopped the run, for `history.stopped`."""
+    where = f"after step {team.made()} of the top block"
+    if error is None:
+        return None
+    if isinstance(error, KeyboardInterrupt):
+        return f"interrupted {where}"
+    first = str(error).partition("\n")[0]
+    return f"failed {where}: {type(error).__name__}" + (f": {first}" if first else "")

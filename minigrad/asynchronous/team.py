@@ -1,26 +1,27 @@
-"""The processes of all blocks: they are started, watched and ended, and their results put back."""
+"""The processes of all blocks: they are started, watched and ended."""
 
 from __future__ import annotations
 
 import math
 import multiprocessing
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import numpy as np
 
 from minigrad.asynchronous.place import Plan, connected
+from minigrad.asynchronous.presses import Presses
+from minigrad.asynchronous.saving import Saver
+from minigrad.asynchronous.snapshots import Snapshots
 from minigrad.asynchronous.spawning import no_interrupt, pickled, without_main
 from minigrad.asynchronous.worker import main
-from minigrad.data import Dataset
-from minigrad.history import History
-from minigrad.layers import Layer
-from minigrad.losses import Loss
-from minigrad.optim import Optimizer
-from minigrad.rules import Rule, SyntheticGradients
+from minigrad.loop import diverged
+from minigrad.progress import Bar
 from minigrad.rules.synthetic.blocks import Block
-from minigrad.train import Bar, diverged, record
+
+PATIENCE = 10.0  # seconds that Ctrl-C waits for a state of all blocks, if there is a checkpoint
 
 
 class WorkerError(RuntimeError):
@@ -28,36 +29,32 @@ class WorkerError(RuntimeError):
 
 
 class Team:
-    """One process for each block, and the channels between neighbours."""
+    """One process for each block, and the channels between neighbours.
 
-    def __init__(
-        self,
-        model: Layer,
-        blocks: list[Block],
-        loss: Loss,
-        rule: Rule,
-        optimizer: Optimizer,
-        train: Dataset,
-        plan: Plan,
-    ):
-        self.model = model
-        self.blocks = blocks
-        self.loss = loss
-        self.rule = rule
-        self.optimizer = optimizer
+    events  what the blocks did when, {block: array}, of those that have done all their steps
+    """
+
+    def __init__(self, snapshots: Snapshots, plan: Plan, saver: Saver | None = None):
+        self.snapshots = snapshots
+        self.blocks = snapshots.blocks
+        self.loss = snapshots.loss
+        self.rule = snapshots.rule
+        self.optimizer = snapshots.optimizer
+        self.history = snapshots.history
         self.plan = plan
-        self.snapshots: dict[int, dict[int, Any]] = {}  # {epoch: {block: its state after it}}
-        self.steps = -(-len(train) // plan.batch_size)  # in an epoch
+        self.saver = saver
+        self.events: dict[int, np.ndarray] = {}
         self.processes: list[Any] = []
         self.pipes: list[Connection] = []
-        self._kits = [pickled(self._kit(i), block) for i, block in enumerate(blocks)]
+        self._asking = False  # whether a state that was asked for has not come yet
+        self._kits = [pickled(self._kit(i), block) for i, block in enumerate(self.blocks)]
         self._context = multiprocessing.get_context("spawn")
         # Kept in an attribute: their semaphores must live as long as the run.
-        self.places = connected(self._context, blocks, train, min(plan.batch_size, len(train)))
+        train = snapshots.sets[0]
+        self.places = connected(self._context, self.blocks, train, min(plan.batch_size, len(train)))
         self.stop = self.places[0].stop
-        self.started = self.places[0].started
         self.progress = self.places[0].progress
-        self.last_loss = self.places[0].last_loss
+        snapshots.started = self.places[0].started
 
     def _start(self) -> None:
         """Start all processes. In __init__ nothing is started: `end` must see what there is."""
@@ -72,8 +69,10 @@ class Team:
                     name=f"minigrad {_name(self.blocks[place.number], place.number)}",
                 )
                 self.processes.append(process)
-                process.start()
-                theirs.close()
+                try:
+                    process.start()
+                finally:
+                    theirs.close()  # else the end of a process would not be seen
 
     def _kit(self, i: int) -> dict[str, Any]:
         """The objects for the process of block i."""
@@ -104,55 +103,91 @@ class Team:
             "rng": net.rng if net else None,
         }
 
-    def work(self, bar: Bar, history: History) -> list[dict[str, Any]] | None:
-        """Start the processes and wait for their results.
+    def work(self, bar: Bar, presses: Presses) -> None:
+        """Start the processes, and wait until all have done their steps.
 
-        None if the run was stopped before its end; `history.stopped` says why.
+        It returns earlier if the loss is not finite: `history.stopped` then says so. After Ctrl-C
+        it raises KeyboardInterrupt; with a checkpoint, only after a last state of all blocks.
         """
-        results: dict[int, dict[str, Any]] = {}
-        L = len(self.blocks)
+        top = len(self.blocks) - 1
         shown = 0
+        until = math.inf  # when to wait no longer for the state of an interrupted run
+        self._start()
+        while len(self.events) <= top:
+            open_pipes = [pipe for i, pipe in enumerate(self.pipes) if i not in self.events]
+            ready = wait(open_pipes, timeout=0.1)
+            for i, pipe in enumerate(self.pipes):
+                if pipe in ready:
+                    self._receive(i)
+            if self.progress[top] > shown:
+                bar.update(self.places[0].last_loss.value, self.progress[top] - shown)
+                shown = self.progress[top]
+            if self.saver is not None:
+                self._save(self.saver, presses)
+            if self.history.stopped is not None:
+                return
+            if presses.count and until == math.inf:
+                asked = self.saver is not None and min(self.progress) >= 0 and self._ask()
+                until = time.monotonic() + (PATIENCE if asked else 0)
+            over = not self._asking or time.monotonic() > until or presses.count > 1
+            if until < math.inf and over:
+                raise KeyboardInterrupt
+
+    def _receive(self, i: int) -> None:
+        """Take one message of block i."""
         try:
-            self._start()
-            while len(results) < L:
-                open_pipes = [p for i, p in enumerate(self.pipes) if i not in results]
-                ready = wait(open_pipes, timeout=0.1)
-                for i, pipe in enumerate(self.pipes):
-                    if pipe not in ready:
-                        continue
-                    try:
-                        kind, *content = pipe.recv()
-                    except (EOFError, OSError):
-                        raise self._died(i) from None
-                    if kind == "error":
-                        message, trace = content
-                        raise WorkerError(
-                            f"{_name(self.blocks[i], i)} failed in step {self._step(i)}: "
-                            f"{message}\n\n{trace}"
-                        )
-                    if kind == "diverged":
-                        step, value = content
-                        epoch = 1 + (step - 1) // self.steps
-                        history.stopped = diverged(value, step, epoch)
-                        return None
-                    if kind == "epoch":
-                        epoch, state = content
-                        states = self.snapshots.setdefault(epoch, {})
-                        states[i] = state
-                    else:
-                        results[i] = content[0]
-                if self.progress[L - 1] > shown:
-                    bar.update(self.last_loss.value, self.progress[L - 1] - shown)
-                    shown = self.progress[L - 1]
-        except KeyboardInterrupt:
-            steps = max(0, self.progress[L - 1])
-            history.stopped = f"interrupted after step {steps} of the top block"
-            return None
-        return [results[i] for i in range(L)]
+            kind, *content = self.pipes[i].recv()
+        except (EOFError, OSError):
+            raise self._died(i) from None
+        if kind == "error":
+            message, trace = content
+            raise WorkerError(
+                f"{_name(self.blocks[i], i)} failed in step {self._step(i)}: {message}\n\n{trace}"
+            )
+        if kind == "diverged":
+            step, value = content
+            self.history.stopped = diverged(value, step, self.snapshots.epoch(step))
+        else:
+            self._keep(i, kind, content)
+
+    def _keep(self, i: int, kind: str, content: list[Any]) -> None:
+        """Keep what a message has of block i's state."""
+        if kind == "state":
+            step, state = content
+            self.snapshots.add(step, i, state)
+        elif kind == "done":
+            rest, self.events[i] = content
+            self.snapshots.add(self.snapshots.last, i, rest)
+
+    def _ask(self) -> bool:
+        """Ask the blocks for their states after one of the next steps."""
+        if not self._asking:
+            self._asking = True
+            self.places[0].asked.value = 1
+        return True
+
+    def _save(self, saver: Saver, presses: Presses) -> None:
+        """Put the states that are whole into the history, and into the file if that is due."""
+        if saver.time_has_come():
+            self._ask()
+        place = self.places[0]
+        for step in self.snapshots.news():
+            if not self.snapshots.record(step, presses) or self.history.stopped is not None:
+                return
+            asked = step == place.cut.value and not place.asked.value
+            if asked or saver.due(step):
+                saver.write(step)
+            if asked:
+                self._asking = False
+            self.snapshots.forget()
+
+    def made(self) -> int:
+        """How many steps the top block has made, with those before this run."""
+        return self.plan.before + max(0, self.progress[len(self.blocks) - 1])
 
     def _step(self, i: int) -> int:
         """The step that block i is working on."""
-        return max(0, self.progress[i]) + 1
+        return self.plan.before + max(0, self.progress[i]) + 1
 
     def _died(self, i: int) -> WorkerError:
         self.processes[i].join(5)
@@ -163,104 +198,47 @@ class Team:
             "without a message; the other processes have been ended"
         )
 
-    def end(self) -> None:
+    def end(self, presses: Presses) -> None:
         """End all processes. None is left afterwards, and no pipe is open.
 
         They get 5 seconds to end by themselves. Then they are terminated, and at last killed. After
-        Ctrl-C the next of these ways is taken at once, and KeyboardInterrupt is raised at the end.
+        Ctrl-C the next of these ways is taken at once. Whole states that they still send are kept.
         """
         self.stop.value = 1
-        interrupt: KeyboardInterrupt | None = None
         for patience, how in ((5, "ask"), (2, "terminate"), (2, "kill")):
-            try:
-                self._end_within(patience, how)
-            except KeyboardInterrupt as error:
-                interrupt = error
+            with suppress(KeyboardInterrupt):  # where Ctrl-C is not counted
+                self._end_within(patience, how, presses)
         for process in self.processes:
             if process.pid is not None:
                 process.join()
         for pipe in self.pipes:
             pipe.close()
-        if interrupt is not None:
-            raise interrupt
 
-    def _end_within(self, patience: float, how: str) -> None:
+    def _end_within(self, patience: float, how: str, presses: Presses) -> None:
         alive = [p for p in self.processes if p.pid is not None and p.is_alive()]
         if how != "ask":
             for process in alive:
                 getattr(process, how)()
         until = time.monotonic() + patience
-        unread = list(self.pipes) if alive else []
-        while unread and time.monotonic() < until:
+        before = presses.count
+        unread = dict(enumerate(self.pipes))
+        while time.monotonic() < until and presses.count == before:
             # A process may be sending: it cannot end before its message has been read.
-            ready = wait(unread, timeout=0.1)
-            for pipe in [pipe for pipe in unread if pipe in ready]:
+            ready = wait(list(unread.values()), timeout=0.1) if unread else []
+            for i, pipe in list(unread.items()):
+                if pipe not in ready:
+                    continue
                 try:
-                    pipe.recv_bytes()
-                except (EOFError, OSError):
-                    unread.remove(pipe)
-        for process in alive:
-            process.join(max(0.0, until - time.monotonic()))
-
-    def _whole(self) -> list[int]:
-        """The epochs after which all blocks have sent their state."""
-        return sorted(e for e, states in self.snapshots.items() if len(states) == len(self.blocks))
-
-    def restore(self) -> None:
-        """Set the model to its state after the last whole epoch, if there is one."""
-        for epoch in self._whole()[-1:]:
-            self._load(epoch)
-
-    def _load(self, epoch: int) -> None:
-        for i, block in enumerate(self.blocks):
-            block.load_state_dict(self.snapshots[epoch][i][0])
-
-    def evaluate(self, history: History, train: Dataset, test: Dataset | None) -> None:
-        """Evaluate the model after each whole epoch, and extend the history."""
-        before = self.started.value
-        try:
-            for epoch in self._whole():
-                states = self.snapshots[epoch]
-                self._load(epoch)
-                ended = max(clock for _, _, clock in states.values())
-                history.step_loss += states[len(self.blocks) - 1][1]
-                with np.errstate(over="ignore", invalid="ignore"):
-                    record(history, self.model, self.loss, epoch, train, test, ended - before)
-                before = ended
-                if not math.isfinite(history.train_loss[-1]) and history.stopped is None:
-                    step = len(history.step_loss)
-                    history.stopped = diverged(history.train_loss[-1], step, epoch)
-        except KeyboardInterrupt:
-            history.stopped = history.stopped or f"interrupted while evaluating epoch {epoch}"
-        finally:
-            self.restore()
-
-    def take_back(self, results: list[dict[str, Any]]) -> None:
-        """Set the model, optimiser and rule to the state that the processes ended with."""
-        flat: dict[str, Any] = {"lr": self.optimizer.lr}
-        for block, result in zip(self.blocks, results, strict=True):
-            block.load_state_dict(result["block"])
-            for prefix, layer in block.leaves():
-                if prefix in result["streams"]:
-                    layer.set_rng_state(result["streams"][prefix])
-            for inner, outer in block.keys().items():
-                flat |= {
-                    f"{outer}.{kind}": result["optimizer"][f"{inner}.{kind}"]
-                    for kind in self.optimizer.state_names
-                    if f"{inner}.{kind}" in result["optimizer"]
-                }
-        self.optimizer.load_state_dict(flat, finite=False)  # a run may have diverged
-        if isinstance(self.rule, SyntheticGradients):
-            net = self.rule.decoupled
-            steps = len(results[-1]["losses"])
-            for i, result in enumerate(results):
-                if i < net.top:
-                    net.modules[i].load_state_dict(result["module"])
-                if result["updates"]:
-                    net.last_update[i] = net.steps + result["last_update"]
-                net.updates[i] += result["updates"]
-            net.steps += steps
-            net.rng = results[0]["rng"]
+                    kind, *content = pipe.recv()
+                except Exception:  # its end, or a message that was cut off
+                    del unread[i]
+                else:
+                    self._keep(i, kind, content)
+            if not unread:
+                for process in alive:
+                    process.join(0.05)
+                if not any(process.is_alive() for process in alive):
+                    return
 
 
 def _name(block: Block, i: int) -> str:

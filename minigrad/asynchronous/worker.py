@@ -11,6 +11,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def main(place: Place, plan: Plan, payload: bytes, pipe: Any) -> None:
         worker = Worker(place, plan, payload, pipe)
         with np.errstate(over="ignore", invalid="ignore"):
             worker.run()
-        pipe.send(("done", worker.result()))
+        pipe.send(("done", worker.rest(), worker.timeline()))
     except Stopped:
         pass
     except BrokenPipeError:  # the parent has ended
@@ -63,11 +64,10 @@ class Worker:
         # (step, h, target) of the predictions whose answer has not come yet
         self.pending: deque[tuple[int, np.ndarray, np.ndarray]] = deque()
         self.predicted = 0  # the step of the activation that the module was last given
-        self.step = 0
+        self.step = 0  # of this run, counted from 1
         self.updates = 0
         self.last_update = 0
-        self.losses: list[float] = []
-        self.told = 0  # how many of the losses have been sent to the parent
+        self.losses: list[float] = []  # since the last message to the parent
         self.events: list[tuple[float, ...]] = []
 
     def run(self) -> None:
@@ -75,30 +75,65 @@ class Worker:
         plan = self.plan
         labels = view(self.place.labels)
         x = view(self.place.x) if self.place.x else np.zeros((len(labels), 1), "float32")
+        steps = -(-len(labels) // plan.batch_size)
+        made = plan.before % steps  # of the first epoch
         self._begin()
         data = Dataset(x, labels, classes=int(labels.max()) + 1)
         for e, epoch in enumerate(plan.epochs):
             if plan.per == "epoch":
                 self._set_lr(e)
             rng = np.random.default_rng((plan.seed, epoch)) if plan.shuffle else None
-            for batch_x, target in data.batches(plan.batch_size, rng):
+            batches = islice(data.batches(plan.batch_size, rng), made if e == 0 else 0, None)
+            for batch_x, target in batches:
                 if plan.per == "step":
                     self._set_lr(self.step)
                 self.step += 1
                 self._check()
+                self._answer()
                 below = self.place.below
                 h_in = batch_x if below is None else below.receive.get(self._check)
                 if plan.locked:
                     self._locked_step(h_in, target)
                 else:
                     self._decoupled_step(h_in, target)
+                whole = self.made % steps == 0
+                if self._due() or (whole and epoch in plan.after):
+                    self._send()
                 self.place.progress[self.place.number] = self.step
-            if epoch in plan.snapshots:
-                news = self.losses[self.told :]
-                self.told = len(self.losses)
-                state = self.block.state_dict(), news, time.perf_counter()
-                self.pipe.send(("epoch", epoch, state))
         self._settle(-1)
+
+    @property
+    def made(self) -> int:
+        """The step of the whole run: with those that were made before this process began."""
+        return self.plan.before + self.step
+
+    def _answer(self) -> None:
+        """Block 0: if the parent wants a state of all blocks, it is to be that after this step.
+
+        The others learn of it in time: they get the activation of this step after it was set. The
+        parent asks again only when it has the state of every block.
+        """
+        place = self.place
+        if place.number == 0 and place.asked.value:
+            place.cut.value = self.made
+            place.asked.value = 0
+
+    def _due(self) -> bool:
+        """Whether the state is to be sent after this step, which may be within an epoch."""
+        every = self.plan.every
+        return self.made == self.place.cut.value or (every > 0 and self.made % every == 0)
+
+    def _send(self) -> None:
+        """Send the state after this step to the parent.
+
+        In a whole state no prediction waits for its answer. So the states of all blocks after one
+        step fit together, however far the blocks are apart when they send them.
+        """
+        state = self.state()
+        if self.plan.whole:
+            self._settle(-1)
+            state |= self.rest()
+        self.pipe.send(("state", self.made, state))
 
     def _begin(self) -> None:
         """Tell the others that this block is ready. Block 0 waits for all, and starts the clock."""
@@ -208,7 +243,7 @@ class Worker:
         self.losses.append(value)
         self.place.last_loss.value = value
         if not math.isfinite(value):
-            self.pipe.send(("diverged", self.step, value))
+            self.pipe.send(("diverged", self.made, value))
             raise Stopped
 
     @contextmanager
@@ -217,20 +252,32 @@ class Worker:
         start = time.perf_counter()
         cpu = time.thread_time()
         yield
-        row = KINDS.index(kind), step or self.step, start, time.perf_counter()
+        row = KINDS.index(kind), self.plan.before + (step or self.step), start, time.perf_counter()
         self.events.append((*row, time.thread_time() - cpu))
 
-    def result(self) -> dict[str, Any]:
-        """What the parent needs, after the last step."""
-        streams = {prefix: layer.rng_state() for prefix, layer in self.block.leaves()}
+    def state(self) -> dict[str, Any]:
+        """What the parent needs to evaluate the block, and the losses since the last message."""
+        losses = self.losses
+        self.losses = []
+        block = self.block.state_dict()
+        return {"block": block, "losses": losses, "clock": time.perf_counter()}
+
+    def rest(self) -> dict[str, Any]:
+        """What else the block needs to go on from here."""
+        streams = {i: layer.rng_state() for i, layer in enumerate(self.block.modules())}
         return {
-            "block": self.block.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "module": self.module.state_dict() if self.module is not None else None,
             "updates": self.updates,
             "last_update": self.last_update,
-            "losses": self.losses,
-            "events": np.array(self.events, float).reshape(-1, 5),
             "rng": self.rng,
-            "streams": {prefix: state for prefix, state in streams.items() if state},
+            "streams": {i: state for i, state in streams.items() if state},
+            "random": {
+                name: part.rng_state()
+                for name, part in (("module", self.module), ("loss", self.loss))
+                if hasattr(part, "rng_state")
+            },
         }
+
+    def timeline(self) -> np.ndarray:
+        return np.array(self.events, float).reshape(-1, 5)

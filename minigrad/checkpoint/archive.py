@@ -12,8 +12,8 @@ read it, too:
 
 Equal contents give equal files. A file costs its arrays, its meta, and less than 1 kB an array.
 `read` checks every byte before it returns anything, and takes no more memory than a small multiple
-of the file. A CRC-32 finds damage by accident. It is no signature: who wants to can write a file
-with other numbers.
+of the file. A CRC-32 finds bytes that have changed by accident. It is no signature: a person can
+write a file with other numbers and the CRC-32 that fits them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from minigrad.checkpoint import npy, stored
 from minigrad.checkpoint.error import CheckpointError
 from minigrad.checkpoint.foreign import FIRST, what_is
 from minigrad.files import replacing
+from minigrad.version import __version__
 
 SUFFIX = ".npy"
-ADVICE = "take another copy of it, or an older checkpoint"
+ADVICE = "take another copy of it, or an earlier checkpoint"
 
 
 def write(path: str | Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -66,16 +67,29 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             raise CheckpointError(f"{path} is damaged: {error}; {ADVICE}") from error
 
 
+def check_format(path: str | Path, found: Any, known: int, wrote: Any) -> None:
+    """CheckpointError unless the format found in a file is the one known here.
+
+    wrote  the version of minigrad that wrote the file
+    """
+    if found != known:
+        raise CheckpointError(
+            f"{path} has the format {found}, and minigrad {__version__} reads format {known}: "
+            f"install the version that wrote it, {wrote!r:.40}"
+        )
+
+
 def _contents(
     text: bytes, arrays: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[str, tuple[bytes, memoryview]]]:
-    """(name of the member, parts of its content), meta first."""
-    yield FIRST, npy.parts("meta", np.frombuffer(text, np.uint8))
+    """(name of the member, pieces of its content), meta first."""
+    yield FIRST, npy.pieces("meta", np.frombuffer(text, np.uint8))
     for name, array in arrays.items():
-        yield name + SUFFIX, npy.parts(name, array)
+        yield name + SUFFIX, npy.pieces(name, array)
 
 
 def _read(file: BufferedReader) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(meta, arrays), or ValueError with what is wrong in the file."""
     members = stored.members(file)
     for member in members:
         if member.name != FIRST:
@@ -100,7 +114,7 @@ def _read(file: BufferedReader) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _check_name(name: str) -> None:
-    """ValueError for a name that `numpy.load` would mix up with another, or that may escape."""
+    """ValueError for a name that `numpy.load` mixes up with another, or that leaves its folder."""
     if not isinstance(name, str):
         raise TypeError(f"names of arrays must be text, got {name!r}")
     stored.check_name(name)

@@ -1,4 +1,4 @@
-"""How often a run is saved: "each epoch and each minute", in words that `fit` takes."""
+"""How often a run is saved: the argument `every` of `fit`, such as "100 steps"."""
 
 from __future__ import annotations
 
@@ -42,17 +42,19 @@ class Every:
         self.last = clock()
 
     def _read(self, text: str) -> None:
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(epoch|step|second|minute|hour)s?\s*", text)
+        """Read text such as "100 steps". Epochs and steps are whole numbers."""
+        match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d+)?)\s*([a-z]+?)s?\s*", text)
         number = float(match[1]) if match else 0.0
+        unit = match[2] if match else ""
         whole = number == int(number)
-        if not match or number <= 0 or not (whole or match[2] in SECONDS):
-            raise ValueError(f"every says how often to save: {EXAMPLES}; got {text!r}")
-        if match[2] == "epoch":
+        if number > 0 and unit in SECONDS:
+            self.seconds = number * SECONDS[unit]
+        elif number > 0 and whole and unit == "epoch":
             self.epochs = int(number)
-        elif match[2] == "step":
+        elif number > 0 and whole and unit == "step":
             self.steps = int(number)
         else:
-            self.seconds = number * SECONDS[match[2]]
+            raise ValueError(f"every says how often to save: {EXAMPLES}; got {text!r:.60}")
 
     def after_step(self, step: int) -> bool:
         """Whether a checkpoint is due after this step, counted from 1."""

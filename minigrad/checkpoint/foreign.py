@@ -1,4 +1,4 @@
-"""Files that are no checkpoint at all: what they are, and how they are read."""
+"""Files of other kinds that may be given in place of a checkpoint: what they are, what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ PYTORCH = (
 
 
 def what_is(file: BinaryIO) -> str | None:
-    """ "is an empty file, ...": what a file is that is no checkpoint. None if it may be one."""
+    """What a file is that is no checkpoint, and what to do. None if it may be a checkpoint.
+
+    The text goes on after the file's name: "is an empty file: ...".
+    """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(HEAD)

@@ -31,8 +31,8 @@ LARGEST = 2**48  # bytes of an array
 TEXT = re.compile(rb"\{'descr': '(.{3})', 'fortran_order': False, 'shape': \(([0-9, ]*)\), \} *\n")
 
 
-def parts(name: str, array: np.ndarray) -> tuple[bytes, memoryview]:
-    """(header, numbers) of an array. Only an array that is not in this form is copied.
+def pieces(name: str, array: np.ndarray) -> tuple[bytes, memoryview]:
+    """(header, numbers) of an array. An array that is already in this form is not copied.
 
     TypeError for a type that is not allowed, ValueError for an impossible shape.
     """
@@ -56,7 +56,7 @@ def header(kind: np.dtype, shape: tuple[int, ...]) -> bytes:
 def read(file: BufferedReader, name: str, size: int) -> tuple[np.ndarray, int]:
     """(array, CRC-32) of the next `size` bytes.
 
-    ValueError if they are not exactly what `parts` gives. The array is made only after its size
+    ValueError if they are not exactly what `pieces` gives. The array is made only after its size
     is known to be that of the bytes.
     """
     first = len(MAGIC) + 2

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.history import NOT_FINITE
+
 ARRAY = "__array__"
 FLOAT = "__float__"
-NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def pack(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -19,8 +20,8 @@ def pack(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     value   None, True, False, numbers, text, arrays, and lists and dicts of these. Dicts have text
             as keys. A NumPy number is an array without axes
     In the result {"__array__": name} stands for an array, and {"__float__": "nan"} for a number
-    that JSON has no word for. `unpack` gives the value back.
-    TypeError for anything else: it names the place.
+    that is not finite, since JSON has no word for it. `unpack` gives the value back.
+    TypeError, with the place's name, for anything else.
     """
     if value is None or isinstance(value, bool | str) or type(value) is int:
         return value
@@ -60,5 +61,5 @@ def unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         text = value[FLOAT]
         if not isinstance(text, str) or text not in NOT_FINITE:
             raise ValueError(f"{text!r} is no number")
-        return NOT_FINITE[text]
+        return float(text)
     return {key: unpack(item, arrays) for key, item in value.items()}

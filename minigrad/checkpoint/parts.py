@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from minigrad.backend import array_module
+from minigrad.checkpoint.unsaved import drawing, hidden
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
@@ -38,9 +40,9 @@ class Parts:
         """Each part in words. Optimisers without their learning rate: that is state, it changes."""
         said = {name: repr(part) for name, part in self.given().items()}
         said = {name: re.sub(r" at 0x[0-9a-fA-F]+", "", text) for name, text in said.items()}
-        for name, place in (("optimizer", r"^(\w+\(.*?)"), ("rule", r"(\boptimizer=\w+\()")):
+        for name, before in (("optimizer", r"^(\w+\(.*?)"), ("rule", r"(\boptimizer=\w+\()")):
             if name in said:
-                said[name] = re.sub(place + r"\blr=[^,()]*(, )?", r"\1", said[name])
+                said[name] = re.sub(before + r"\blr=[^,()]*(, )?", r"\1", said[name])
         return said
 
     def state(self) -> dict[str, Any]:
@@ -56,71 +58,89 @@ class Parts:
             state["schedule"] = self.optimizer.schedule_state()
         if self.model is not None:
             state["frozen"] = [i for i, layer in enumerate(self.model.modules()) if layer.frozen]
-        streams = {name: dict(part.rng_state()) for name, part in _drawing(parts)}
+        streams = {name: dict(part.rng_state()) for name, part in drawing(parts)}
         state["random"] = {name: stream for name, stream in streams.items() if stream}
         return state
 
-    def load(self, state: Mapping[str, Any], finite: bool) -> None:
+    def load(
+        self,
+        state: Mapping[str, Any],
+        finite: bool,
+        same_schedule: bool = True,
+        then: Callable[[], Any] | None = None,
+    ) -> None:
         """Set every part to `state`. If that fails, every part is as before, and an error raised.
 
-        The state is first set to copies of the parts. What cannot be copied, such as a rule that
-        has a file open, is set back to its state from before.
+        Copies of the parts are set to it first: what does not fit fails there. Some parts cannot be
+        copied, such as a rule that has a file open. If those fail, they are set back.
+        then  what else is to be done, last. If it fails, nothing has changed, either
         """
         try:
             copies = copy.deepcopy(self)
         except Exception:  # whatever the parts' own code raises
             copies = None
         if copies is not None:
-            copies.set(state, finite)
+            copies.set(state, finite, same_schedule)
         before = self.state()
         try:
-            self.set(state, finite)
+            self.set(state, finite, same_schedule)
+            if then is not None:
+                then()
         except BaseException:
             self.set(before, finite=False)
             raise
 
-    def set(self, state: Mapping[str, Any], finite: bool) -> None:
-        """Set every part to its state. finite: NaN and infinite numbers are refused."""
-        if finite:
-            self.check_finite(state)
+    def set(self, state: Mapping[str, Any], finite: bool, same_schedule: bool = True) -> None:
+        """Set every part to its state.
+
+        finite         optimisers refuse NaN and infinite numbers
+        same_schedule  the learning rate is that of the state, which a callback may have set after
+                       the schedule. False: the schedule has other settings, and sets it
+        """
         if self.model is not None:
             self.model.load_state_dict(state["model"])
             _freeze(list(self.model.modules()), state["frozen"])
         if self.rule is not None and self.model is not None:
             self.rule.load_state_dict(self.model, state["rule"])
         if self.optimizer is not None:
-            options = {} if finite else {"finite": False}  # an own method need not have it
-            self.optimizer.load_state_dict(state["optimizer"], **options)
+            load = self.optimizer.load_state_dict
+            own = "finite" not in inspect.signature(load).parameters  # a method of one's own
+            load(state["optimizer"], **({} if finite or own else {"finite": False}))
+            lr = self.optimizer.lr
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
         elif self.optimizer is not None:
             self.optimizer.load_schedule_state(state["schedule"])
+        if self.optimizer is not None and same_schedule:
+            self.optimizer.lr = lr
         streams = dict(state["random"])
-        for name, part in _drawing(self.given()):
+        for name, part in drawing(self.given()):
             if name in streams:
                 part.set_rng_state(streams.pop(name))
             elif part.rng_state():
                 raise KeyError(f"the random numbers of {name} are missing")
-        if unknown := [name for name in streams if name.partition(" ")[0] in self.given()]:
+        unknown = [name for name in streams if name.partition(" ")[0] in self.given()]
+        if unknown:
             raise KeyError(f"random numbers of {unknown}, which draw none here")
 
     def check_finite(self, state: Mapping[str, Any]) -> None:
         """ValueError if the model or the optimiser has NaN or infinite numbers in `state`."""
-        for part in ("model", "optimizer"):
-            for name, value in state[part].items() if part in self.given() else ():
+        for part in {"model", "optimizer"} & self.given().keys():
+            for name, value in state[part].items():
                 array = np.asarray(value)
                 if array.dtype.kind == "f" and not np.isfinite(array).all():
                     raise ValueError(f"{name} of the {part} has NaN or infinite numbers")
 
     def warn_of_unsaved(self) -> None:
-        """A warning for each array of the model that `state` does not contain."""
+        """A warning for each array and each generator that `state` does not contain."""
         names = [] if self.model is None else list(self.model.unregistered())
         if names:
             warnings.warn(
                 f"the model has arrays that are neither in params nor in buffers: {names}. A "
                 "checkpoint does not contain them. Write self.buffers['name'] = array",
-                stacklevel=4,
+                stacklevel=3,
             )
+        warn_of_hidden(self.given())
 
     def device(self) -> str:
         """Where the model's parameters are: "numpy" or "cupy"."""
@@ -128,15 +148,15 @@ class Parts:
         return array_module(*arrays[:1]).__name__
 
 
-def _drawing(parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(name, what may draw random numbers): every layer of the model, and each other part."""
-    for name, part in parts.items():
-        if isinstance(part, Layer):
-            layers = {id(layer): layer for layer in part.modules()}.values()
-            for i, layer in enumerate(layers):
-                yield f"{name} {i} {type(layer).__name__}", layer
-        elif hasattr(part, "rng_state"):
-            yield name, part
+def warn_of_hidden(parts: Mapping[str, Any]) -> None:
+    """A warning if there are generators whose state no checkpoint contains."""
+    if places := hidden(parts):
+        warnings.warn(
+            f"a checkpoint does not contain the random generators in {places}: a run that goes on "
+            "draws other numbers. Keep each in an attribute of its own, self.rng = "
+            "numpy.random.default_rng(seed)",
+            stacklevel=4,
+        )
 
 
 def _freeze(layers: list[Layer], numbers: Any) -> None:

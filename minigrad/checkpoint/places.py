@@ -10,11 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from minigrad.checks import positive_int
+from minigrad.files import replacing
 
 
 @contextmanager
 def rotated(path: str | Path, keep: int) -> Iterator[None]:
-    """Within it `path` may be written anew. keep: how many files are kept, with the new one.
+    """`path` may be written anew in this block. keep: how many files are kept, with the new one.
 
     The file before it stays as "run.earlier-1.npz", the next as "run.earlier-2.npz", and so on.
     At each moment there is a whole file at `path`, if there was one before.
@@ -31,7 +32,8 @@ def rotated(path: str | Path, keep: int) -> Iterator[None]:
         try:
             os.link(path, kept)  # a second name: the file is not copied
         except OSError:  # not every file system has links
-            shutil.copyfile(path, kept)
+            with replacing(kept) as copy, open(path, "rb") as file:
+                shutil.copyfileobj(file, copy)
         before[number] = kept
     try:
         yield

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from minigrad import streams
 from minigrad.backend import to_host
 from minigrad.checkpoint.error import CheckpointError
 from minigrad.checkpoint.every import Every
-from minigrad.checkpoint.parts import Parts
+from minigrad.checkpoint.parts import Parts, warn_of_hidden
 from minigrad.checkpoint.places import earlier
 from minigrad.checkpoint.saved import Checkpoint, put, read, versions, write
+from minigrad.checkpoint.unsaved import attributes
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
-from minigrad.generators import COMMON, described, restored, set_to
+from minigrad.generators import common_from, common_state, set_common
 from minigrad.history import History
-
-SAMPLE = 256  # so many examples of a data set tell whether it is the same one
 
 
 class RunFile:
@@ -34,6 +37,7 @@ class RunFile:
         every: Any = None,
         keep: int = 1,
         resume: bool = False,
+        sets: Mapping[str, Dataset | None] | None = None,
     ):
         """
         path      the file
@@ -42,22 +46,35 @@ class RunFile:
         every     how often to save, see `Every`
         keep      how many files are kept
         resume    go on with the file if it is there. False: FileExistsError if it is
+        sets      the data sets: they must be the same, and their random numbers are saved
         """
-        self.path = Path(path)
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(
+                f'checkpoint must be the path of a file, got {path!r:.60}; as "run.npz"'
+            )
+        self.path = Path(os.path.abspath(path))  # a callback may change the folder
         self.parts = parts
         self.every = Every(every)
         self.keep = positive_int("keep", keep)
+        self.sets = dict(sets or {})
         self.settings = dict(settings)
+        self.settings |= {name: fingerprint(dataset) for name, dataset in self.sets.items()}
         self.lr = _first_lr(parts)
+        self.attributes = attributes(self._owners())  # at the start of the run
         self.resume = resume
+        self._told: list[str] = []  # attributes that have been named in a warning
         self._written: Any = None  # the position in the file
 
-    def begin(self, history: History) -> dict[str, Any] | None:
+    def begin(self, history: History, epochs: int | None = None) -> dict[str, Any] | None:
         """Set the parts and the history to those in the file. Returns the position in the run.
 
-        None if there is no file: the run begins. Nothing is changed after an error.
+        None if there is no file: the run begins. After an error nothing has changed.
+
+        history  of the call. The one in the file must go on from it
+        epochs   of the whole run: ValueError if more are done. None: any number may be done
         """
         if not self.path.exists():
+            warn_of_hidden(self._owners())
             return None
         if not self.resume:
             raise FileExistsError(
@@ -71,8 +88,8 @@ class RunFile:
             if not others:
                 raise
             raise CheckpointError(
-                f"{error}. Earlier checkpoints are beside it, {', '.join(others)}: rename the last "
-                f"one to {self.path.name} to go on from there"
+                f"{error} (earlier ones beside it: {', '.join(others)}; rename the last one to "
+                f"{self.path.name} to go on from there)"
             ) from error
         if run is None or found.history is None:
             raise CheckpointError(
@@ -80,19 +97,53 @@ class RunFile:
                 "with fit(history=...)"
             )
         self._check_same(found, run)
-        common = self._common(run)
-        put(found, self.parts)
-        for name, generator in common.items():
-            set_to(COMMON[name], generator)
-        vars(history).update(vars(found.history))
+        self._check_history(history, found.history)
+        done = run["position"]["epoch"] - 1 - run["position"]["first"]
+        if epochs is not None and done > epochs:
+            raise ValueError(
+                f"{self.path} has {done} epochs done, this call asks for {epochs}: ask for {done} "
+                "or more, or name another file to begin anew"
+            )
+        warn_of_hidden(self._owners())
+        common = common_from(run["random"], str(self.path))
+        drawing = self._drawing(run)
+        theirs = vars(found.history)
+
+        def then() -> None:
+            streams.run(drawing)
+            set_common(common)
+            vars(history).update(theirs)
+
+        put(found, self.parts, then=then)
         self.lr = float(run["lr"])
         self._written = _key(run["position"])
         return dict(run["position"])
 
-    def _common(self, run: Mapping[str, Any]) -> dict[str, Any]:
-        """The generators in the file that all of a program share: np.random's and random's."""
-        state = run["random"]
-        return {name: restored(state[name], f"{self.path}: {name}") for name in COMMON}
+    def _owners(self) -> dict[str, Any]:
+        """All that may have attributes of its own: {"model": ..., "train": ..., ...}."""
+        return self.parts.given() | {n: s for n, s in self.sets.items() if s is not None}
+
+    def _drawing(self, run: Mapping[str, Any]) -> list[streams.Action]:
+        """The actions that set the random numbers of the data sets, after all checks."""
+        try:
+            return [
+                action
+                for name, dataset in self.sets.items()
+                if dataset is not None
+                for action in streams.prepared(dataset, run["sets"][name])
+            ]
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"{self.path} does not fit: {error}") from error
+
+    def _check_history(self, ours: History, theirs: History) -> None:
+        """ValueError if the call's history is of another run than the one in the file."""
+        pairs = zip(ours.step_loss, theirs.step_loss, strict=False)
+        if ours.step_loss and any(a != b and not (a != a and b != b) for a, b in pairs):
+            raise ValueError(
+                f"{self.path} is of another run: the losses in the history that was given are not "
+                "those in the file. Give the history of the run, or a new one; or name another "
+                "file to begin anew"
+            )
 
     def _check_same(self, found: Checkpoint, run: Mapping[str, Any]) -> None:
         """ValueError if the file is of a run with other settings."""
@@ -111,8 +162,21 @@ class RunFile:
                 f"now, this call has {lr}. Make the same call to go on, or load the file with "
                 "mg.load and change lr then"
             )
+        words = self.parts.said()
+        same = all(found.said.get(name) == text for name, text in words.items())
+        for name, value in run["attributes"].items() if same else ():  # else `put` says it
+            if self.attributes.get(name, value) != value:
+                raise ValueError(
+                    f"{self.path} is of another run: {name} was {value} at its start, now it is "
+                    f"{self.attributes[name]}. Make the same call with new parts to go on, or "
+                    "name another file to begin anew"
+                )
         now = versions(self.parts)
-        other = [f"{k} {v}, now {now[k]}" for k, v in found.versions.items() if now.get(k) != v]
+        other = [
+            f"{name} {then}, now {now.get(name)}"
+            for name, then in found.versions.items()
+            if now.get(name) != then
+        ]
         if other:
             warnings.warn(
                 f"{self.path} was written with {'; '.join(other)}: the last digits of the results "
@@ -140,24 +204,41 @@ class RunFile:
     def write(self, history: History, position: Mapping[str, Any]) -> None:
         """Write the file. OSError if the disk is full, ValueError if a weight is NaN."""
         run = {"position": dict(position), "settings": self.settings, "lr": self.lr}
-        run["random"] = {name: described(generator) for name, generator in COMMON.items()}
+        run["random"] = common_state()
+        run["sets"] = {n: {} if s is None else s.rng_state() for n, s in self.sets.items()}
+        run["attributes"] = self._constant()
         write(self.path, self.parts, history, {}, keep=self.keep, run=run)
         self._written = _key(position)
         self.every.saved()
 
+    def _constant(self) -> dict[str, str]:
+        """The attributes that are as at the start. A warning names those that have changed."""
+        now = attributes(self._owners())
+        changed = [n for n, value in now.items() if self.attributes.get(n) != value]
+        if news := [name for name in changed if name not in self._told]:
+            self._told += news
+            warnings.warn(
+                f"these attributes change in the training, and a checkpoint does not contain "
+                f"them: {news}. A run that goes on has their first values. Keep a layer's numbers "
+                "in arrays in self.buffers, and what only backward needs in self.cache; other "
+                "parts write state_dict and load_state_dict",
+                stacklevel=4,
+            )
+        return {n: value for n, value in self.attributes.items() if n not in changed}
+
 
 def _key(position: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells two positions apart: not the seconds."""
+    """What tells two positions of a run apart. The seconds of training do not count."""
     return tuple(position.get(name) for name in ("epoch", "batch", "phase", "finished"))
 
 
 def fingerprint(dataset: Dataset | None) -> str | None:
-    """A short text that two data sets share if they are the same: of all labels, and a sample."""
+    """A short text that two data sets share if all of their numbers are the same."""
     if dataset is None:
         return None
-    x = to_host(dataset.x[:: max(1, len(dataset) // SAMPLE)])
-    code = zlib.crc32(to_host(dataset.y).tobytes())
-    code = zlib.crc32(x.tobytes(), code)
+    code = 0
+    for array in (dataset.x, dataset.y, dataset.clean_y):
+        code = zlib.crc32(np.ascontiguousarray(to_host(array)).data, code)
     return f"{len(dataset)} examples of {tuple(dataset.x.shape[1:])}, checksum {code:08x}"
 
 

@@ -4,10 +4,10 @@
     header      JSON: {"0.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
     numbers     of all arrays, one after another, little-endian, last axis fastest
 
-The library of that name reads and writes. The header is checked here before, so that the error
-says what is wrong, whatever the library's version. The format has no checksum. A file from here
-has one in the header's "__metadata__". With it a flipped bit is found; without it, only if it
-makes a header that does not fit.
+The library of that name reads and writes. The header is checked here first, so that the error says
+what is wrong, whatever the library's version. The format has no checksum, so `write` adds one to
+the header's "__metadata__". A file from another program has none: there, a flipped bit is found
+only in the header.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def _library(path: str | Path) -> ModuleType:
 
 
 def _numbers(content: bytes) -> memoryview:
+    """The part of the file after the header."""
     return memoryview(content)[8 + int.from_bytes(content[:8], "little") :]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from minigrad.checkpoint.error import CheckpointError
 from minigrad.checkpoint.packing import pack, unpack
 from minigrad.checkpoint.parts import Parts
 from minigrad.checkpoint.places import rotated
-from minigrad.history import History
+from minigrad.history import History, strict
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
@@ -26,6 +26,7 @@ from minigrad.version import __version__
 
 FORMAT = 1
 KIND = "minigrad checkpoint"
+AS_TEXT = ("epoch", "settings", "stopped")  # of a history
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Checkpoint:
     path      of the file
     history   the History that was saved. None: there is none in the file
     extra     what was saved as `extra`
-    said      the parts in words: {"model": "Sequential(...)", "optimizer": "Adam(...)", ...}
+    said      the repr of each part: {"model": "Sequential(...)", "optimizer": "Adam(...)", ...}
     versions  of minigrad, NumPy and Python when it was written; device and number of threads
     state     the state of each part in the file: {"model": {"0.W": array, ...}, ...}
     """
@@ -72,7 +73,7 @@ def save(
     history    the measurements so far
     extra      data of your own: numbers, text, arrays, and lists and dicts of these
     finite     True: a model or an optimiser with NaN or infinite numbers is refused
-    keep       how many files are kept: this one, and the ones before under names with their number
+    keep       how many files are kept: this one, and the ones before as "run.earlier-1.npz", ...
 
     The file is an .npz without pickle; see `minigrad.checkpoint.archive`.
     TypeError for what cannot be saved. The file is then as it was before.
@@ -92,7 +93,7 @@ def write(
     keep: int = 1,
     run: Mapping[str, Any] | None = None,
 ) -> None:
-    """`save`, for parts. run: the position of `fit` in its run."""
+    """`save`, for parts. run: of `fit` only: where its run is, and the settings of the call."""
     state = parts.state()
     said = parts.said()
     if isinstance(state.get("schedule"), dict):
@@ -101,16 +102,15 @@ def write(
         try:
             parts.check_finite(state)
         except ValueError as error:
-            raise ValueError(
-                f"{path} was not written: {error}; save with finite=False if you mean it"
-            ) from None
+            advice = "; save with finite=False if you mean it" if run is None else ""
+            raise ValueError(f"{path} was not written: {error}{advice}") from None
     arrays: dict[str, np.ndarray] = {}
     meta: dict[str, Any] = {"kind": KIND, "format": FORMAT, "versions": versions(parts)}
     meta["said"] = said
     for name, value in state.items():
         meta[name] = pack(value, name, arrays)
     if history is not None:
-        meta["history"] = pack(_with_arrays(history.as_dict()), "history", arrays)
+        meta["history"] = pack(_with_arrays(history), "history", arrays)
     if run is not None:
         meta["run"] = pack(run, "run", arrays)
     meta["extra"] = pack(extra, "extra", arrays)
@@ -149,35 +149,35 @@ def load(
         raise TypeError("the state of a rule is loaded together with its model: give the model")
     parts = Parts(model, optimizer, schedule, rule, loss)
     found, _ = read(path)
-    put(found, parts, finite=finite, strict=strict)
-    if history is not None:
-        if found.history is None:
-            raise CheckpointError(f"{path} has no history")
-        vars(history).update(vars(found.history))
+    if history is not None and found.history is None:
+        raise CheckpointError(f"{path} has no history")
+
+    def then() -> None:
+        if history is not None:
+            vars(history).update(vars(found.history))
+
+    put(found, parts, finite=finite, strict=strict, then=then)
     return found
 
 
 def read(path: str | Path) -> tuple[Checkpoint, dict[str, Any] | None]:
-    """What is in a file, and the position of `fit` in its run, if it is `fit`'s."""
+    """What is in a file; and the `run` of `write`, or None if `fit` has not written the file."""
     meta, arrays = archive.read(path)
     if meta.get("kind") != KIND:
         raise CheckpointError(
-            f"{path} is no checkpoint of a training, but {meta.get('kind')!r}; for the weights of "
-            "a model alone call minigrad.load_weights"
+            f"{path} is no checkpoint of a training, its kind is {meta.get('kind')!r:.40}; weights "
+            "alone are loaded with mg.load_weights(path, model)"
         )
-    if meta["format"] != FORMAT:
-        wrote = meta.get("versions")
-        raise CheckpointError(
-            f"{path} has format {meta['format']}, this minigrad {__version__} reads format "
-            f"{FORMAT}: use the version that wrote it ({wrote})"
-        )
+    wrote = meta.get("versions")
+    version = wrote.get("minigrad") if isinstance(wrote, dict) else None
+    archive.check_format(path, meta["format"], FORMAT, version)
     try:
         content = unpack(meta, arrays)
         if arrays:
             raise ValueError(f"the arrays {sorted(arrays)} belong to nothing")
         history = content.pop("history", None)
         if history is not None:
-            history = History.from_dict(_without_arrays(history), str(path))
+            history = History.from_dict(_without_arrays(history), "its history")
         run = content.pop("run", None)
         for name in ("kind", "format"):
             del content[name]
@@ -189,34 +189,56 @@ def read(path: str | Path) -> tuple[Checkpoint, dict[str, Any] | None]:
             _a_dict(content.pop("versions")),
             _a_dict(content),
         )
-    except CheckpointError:
-        raise
-    except Exception as error:
-        raise CheckpointError(f"{path} is damaged: {_one_line(error)}") from error
+    except Exception as error:  # a part that is missing, or of another kind
+        raise CheckpointError(f"{path} is damaged: {_one_line(error)}; {archive.ADVICE}") from error
     return checkpoint, run
 
 
-def put(found: Checkpoint, parts: Parts, *, finite: bool = True, strict: bool = True) -> None:
-    """Set the parts to what was read. CheckpointError if it does not fit, and nothing changes."""
+def put(
+    found: Checkpoint,
+    parts: Parts,
+    *,
+    finite: bool = True,
+    strict: bool = True,
+    then: Callable[[], Any] | None = None,
+) -> None:
+    """Set the parts to what was read. CheckpointError if it does not fit, and nothing changes.
+
+    then  what else is to be done, at the end
+    """
     path = found.path
     state = dict(found.state)
     if parts.schedule is None:  # the optimiser must know whose state it is
         said = found.said.get("schedule")
-        state["schedule"] = said and {**_a_dict(state.get("schedule")), "said": said}
+        saved = state.pop("schedule", None)
+        if said and not isinstance(saved, dict):
+            raise CheckpointError(f"{path} is damaged: the state of the schedule is missing")
+        state["schedule"] = {**saved, "said": said} if said else None
+    same_schedule = True
     for name, part in parts.given().items():
         if name not in found.said:
             raise CheckpointError(f"{path} has no {name}: it was saved without one")
         now = parts.said()[name]
+        if name == "schedule":
+            same_schedule = found.said[name] == now
         if strict and found.said[name] != now:
-            then, now = _first_difference(str(found.said[name]), now)
+            was, now = _first_difference(str(found.said[name]), now)
             raise CheckpointError(
-                f"{path} was written with another {name}: it has {then}, this one has {now}; make "
+                f"{path} was written with another {name}: it has {was}, this one has {now}; make "
                 "it with the same settings, or load with strict=False"
             )
         if hasattr(part, "state_dict") and not isinstance(found.state.get(name), dict):
             raise CheckpointError(f"{path} is damaged: the state of the {name} is missing")
+    if finite:
+        try:
+            parts.check_finite(state)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{path} was not loaded: {error}, since the training that was saved had diverged; "
+                "load an earlier file, or this one with finite=False if you mean it"
+            ) from None
     try:
-        parts.load(state, finite)
+        parts.load(state, finite, same_schedule, then)
     except Exception as error:  # the parts' own code has refused it
         raise CheckpointError(f"{path} does not fit: {_one_line(error)}") from error
 
@@ -233,15 +255,17 @@ def versions(parts: Parts) -> dict[str, Any]:
     }
 
 
-def _with_arrays(history: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists of floats as arrays: smaller and faster than text."""
+def _with_arrays(history: History) -> dict[str, Any]:
+    """The history's lists of floats as arrays: smaller and faster than text."""
+    values = {f.name: getattr(history, f.name) for f in fields(history)}
     return {
-        name: np.array(value, "float64") if isinstance(value, list) and name != "epoch" else value
-        for name, value in history.items()
+        name: np.array(value, "float64") if name not in AS_TEXT else strict(value)
+        for name, value in values.items()
     }
 
 
 def _without_arrays(history: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays from `_with_arrays` as lists again."""
     return {
         name: value.tolist() if isinstance(value, np.ndarray) else value
         for name, value in history.items()
@@ -249,6 +273,7 @@ def _without_arrays(history: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _a_dict(value: Any) -> dict[str, Any]:
+    """`value`, or ValueError if it is no dict."""
     if not isinstance(value, dict):
         raise ValueError(f"expected a dict, got {value!r:.50}")
     return value

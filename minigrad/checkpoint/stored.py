@@ -69,15 +69,15 @@ class Member:
 
 
 def write(file: BinaryIO, contents: Iterable[tuple[str, Sequence[bytes | memoryview]]]) -> None:
-    """Write (name, parts of the content) one after another, then the directory."""
+    """Write (name, pieces of the content) one after another, then the directory."""
     members = []
     start = 0
-    for name, parts in contents:
+    for name, pieces in contents:
         check_name(name)
         crc = 0
-        for part in parts:
-            crc = zlib.crc32(part, crc)
-        member = Member(name, crc, sum(len(part) for part in parts), start)
+        for piece in pieces:
+            crc = zlib.crc32(piece, crc)
+        member = Member(name, crc, sum(len(piece) for piece in pieces), start)
         start = member.end
         members.append(member)
         if start > LARGEST or len(members) > MOST:
@@ -86,8 +86,8 @@ def write(file: BinaryIO, contents: Iterable[tuple[str, Sequence[bytes | memoryv
                 f"has more at {name!r}: save the parts of the model in files of their own"
             )
         file.write(member.local)
-        for part in parts:
-            file.write(part)
+        for piece in pieces:
+            file.write(piece)
     directory = b"".join(member.entry for member in members)
     if start + len(directory) + END > LARGEST:
         raise ValueError(f"a checkpoint has at most {LARGEST:,} bytes, and this one has more")

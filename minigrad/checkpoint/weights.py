@@ -73,10 +73,9 @@ def load_weights(path: str | Path, model: Layer, *, by: str = "name", finite: bo
     else:
         arrays = safetensors.read(path)
     try:
-        state = _fitting(model, arrays, by, finite)
+        model.load_state_dict(_fitting(model, arrays, by, finite))
     except ValueError as error:
         raise CheckpointError(f"{path} does not fit this model: {error}") from error
-    model.load_state_dict(state)
 
 
 def _suffix(function: str, path: str | Path, model: Layer) -> str:
@@ -104,11 +103,7 @@ def _read_npz(path: str | Path) -> dict[str, np.ndarray]:
             f"{path} has more than weights ({meta.get('kind')!r:.40}): load it with "
             "mg.load(path, model)"
         )
-    if meta["format"] != FORMAT:
-        raise CheckpointError(
-            f"{path} has the format {meta['format']}, and minigrad {__version__} reads format "
-            f"{FORMAT}: install the version that wrote it, {meta.get('version')!r:.40}"
-        )
+    archive.check_format(path, meta["format"], FORMAT, meta.get("version"))
     return arrays
 
 
@@ -142,7 +137,7 @@ def _fitting(
         if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(
                 f"{theirs!r} has NaN or infinite numbers, so the training that gave it diverged; "
-                "load an older file, or with finite=False if you mean it"
+                "load an earlier file, or with finite=False if you mean it"
             )
         other = first.setdefault(id(own[ours]), ours)
         if not np.array_equal(value, state.get(other, value), equal_nan=value.dtype.kind == "f"):
@@ -172,19 +167,23 @@ def _by_name(
     pairs = dict(names_in_torch(model))
     source = {ours: theirs for ours, theirs in pairs.items() if theirs in arrays}
 
-    def which(ours: str) -> tuple[int, bool]:
+    def array_of(ours: str) -> tuple[int, bool]:
+        """Which array this name has, and whether the file has its transpose."""
         return id(own[ours]), is_turned(ours, own[ours].ndim)
 
-    present = {which(ours): theirs for ours, theirs in source.items()}
+    in_file = {array_of(ours): theirs for ours, theirs in source.items()}
     for ours in pairs:
-        if ours not in source and which(ours) in present:
-            source[ours] = present[which(ours)]
+        if ours not in source and array_of(ours) in in_file:
+            source[ours] = in_file[array_of(ours)]
     missing = [theirs for ours, theirs in pairs.items() if ours not in source]
     unknown = sorted(arrays.keys() - set(pairs.values()))
-    if missing or unknown:
-        found = [f"it lacks {_few(missing)}"] * bool(missing)
-        found += [f"it has {_few(unknown)}, which the model lacks"] * bool(unknown)
-        raise ValueError(f"{' and '.join(found)}; make the model that was saved")
+    faults = []
+    if missing:
+        faults.append(f"it lacks {_few(missing)}")
+    if unknown:
+        faults.append(f"it has {_few(unknown)}, which the model lacks")
+    if faults:
+        raise ValueError(f"{' and '.join(faults)}; make the model that was saved")
     return source
 
 

@@ -114,7 +114,7 @@ def find(root: str | Path | None = None) -> Path | None:
 def _path(folder: Path, file: IdxFile) -> Path | None:
     """The file in `folder`, gzipped or not, or None."""
     for name in (file.name, file.name + ".gz"):
-        if os.path.isfile(folder / name):  # no: also where the folder may not be read
+        if os.path.isfile(folder / name):  # False also where the folder may not be read
             return folder / name
     return None
 

@@ -21,7 +21,7 @@ import numpy as np
 from minigrad import backend
 
 LARGEST = 10**7  # numbers in x: more are no help in a check
-AXES = 32  # of x, as many as NumPy has had for long
+AXES = 32  # of x: CuPy has no more
 LONGEST = 1e6  # seconds: 11 days
 BOOT = """\
 import sys

@@ -69,7 +69,7 @@ def load(target: str) -> Layer | Loss:
     if not colon or not expression.strip():
         raise UsageError(f"expected FILE:NAME, as in my_layer.py:MyLayer, got {target!r}")
     path = Path(file + ".py")
-    if not os.path.isfile(path):  # no: also for a name that is too long
+    if not os.path.isfile(path):  # False also for a name that is too long
         raise UsageError(f"there is no file {path}")
     spec = importlib.util.spec_from_file_location(f"student_{path.stem}", path)
     if spec is None or spec.loader is None:

@@ -22,13 +22,13 @@ class Dropout(Layer):
     Backward:  dx    = dy ⊙ m           the m of the last forward
     Jvp:       y_dot = x_dot ⊙ m        the m of the last forward
     Each forward draws a new mask m, on the device of x. Within `holding(model)` all forwards use
-    one mask. Each layer has its own random numbers. `reseed` restarts them. A copy, a pickle and
-    `rng_state` go on from where they were read.
+    one mask. Each layer has its own random numbers. `reseed` restarts them. A copy goes on
+    where the layer was. So does a layer that was pickled, or set to an `rng_state`.
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov 2014, §4 and §10.
     """
 
     monotone = True
-    _not_searched = ("generators",)  # they are in the state in a way of their own
+    _not_searched = ("generators",)  # `rng_state` below adds them
 
     def __init__(
         self,
@@ -83,11 +83,14 @@ class Dropout(Layer):
 
     def rng_state(self) -> dict[str, Any]:
         """The seed, the host's generator once it is made, and the numbers drawn on a GPU."""
-        own = {"seed": int(self._seed), "drawn": self.drawn}
+        state = super().rng_state() | {"seed": int(self._seed), "drawn": self.drawn}
         made = {name: described(generator) for name, generator in self.generators.items()}
-        return super().rng_state() | own | ({"generators": made} if made else {})
+        if made:
+            state["generators"] = made
+        return state
 
     def _rng_actions(self, state: Mapping[str, Any]) -> list[Action]:
+        """What `set_rng_state` is about to do, after all checks."""
         who = type(self).__name__
         if not isinstance(state, Mapping) or not {"seed", "drawn"} <= state.keys():
             raise KeyError(f"{who}: expected random streams with seed and drawn, got {state!r:.60}")

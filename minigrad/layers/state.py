@@ -42,7 +42,7 @@ def checked_state(
             bad = int((~np.isfinite(new[key])).sum())
             raise ValueError(
                 f"{key}: {bad} of {new[key].size} numbers are NaN or infinite: the training that "
-                "was saved had diverged. To load it nevertheless, give finite=False"
+                "was saved had diverged; take an earlier state"
             )
         if key in not_negative and (new[key] < 0).any():
             raise ValueError(f"{key} must not be negative, and has numbers below 0")
@@ -51,7 +51,7 @@ def checked_state(
         other = first.setdefault(id(array), key)
         if other != key and not np.array_equal(new[key], new[other], equal_nan=True):
             raise ValueError(
-                f"{other} and {key} are one array in this model. The state has different "
+                f"{other} and {key} are one array in this model, and the state has different "
                 "values for them: give both the same values"
             )
     return new

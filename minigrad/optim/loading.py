@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array
-from minigrad.checks import count, not_negative, number
+from minigrad.checks import check_state, count, not_negative
 from minigrad.layers.sharing import tied
 
 Kept = dict[str, dict[str, Any]]  # {parameter: {name: array or number}}
@@ -18,11 +18,10 @@ Kept = dict[str, dict[str, Any]]  # {parameter: {name: array or number}}
 
 def checked_lr(flat: Mapping[str, Any], owner: str) -> float:
     """The state's learning rate. KeyError if it is missing."""
-    if not isinstance(flat, Mapping):
-        raise TypeError(f"{owner}: a state is a dict from state_dict(), got {flat!r:.60}")
+    check_state(owner, flat)
     if "lr" not in flat:
         raise KeyError(f"{owner}: this is no state of an optimiser, lr is missing")
-    return not_negative("lr", number("lr", flat["lr"]))
+    return not_negative("lr", flat["lr"])
 
 
 def checked_kept(optimizer: Any, flat: Mapping[str, Any], finite: bool) -> Kept:
@@ -48,15 +47,15 @@ def checked_kept(optimizer: Any, flat: Mapping[str, Any], finite: bool) -> Kept:
             if finite and not np.isfinite(value).all():
                 raise ValueError(
                     f"{key}.{name} has numbers that are NaN or infinite: the training that was "
-                    "saved had diverged. To load it nevertheless: load_state_dict(state, "
-                    "finite=False)"
+                    "saved had diverged; take an earlier state, or if you mean it "
+                    "load_state_dict(state, finite=False) of the optimiser"
                 )
             if name in optimizer.not_negative_names and (np.asarray(value) < 0).any():
                 raise ValueError(f"{key}.{name} must not be negative, and has numbers below 0")
         own = first.get(key, key)
         if own in kept and not _same(entry, kept[own]):
             raise ValueError(
-                f"{own} and {key} are one array in this model. The state has different values "
+                f"{own} and {key} are one array in this model, and the state has different values "
                 "for them: give both the same values"
             )
         kept[own] = entry
@@ -110,5 +109,5 @@ def checked_schedule(state: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(said, str):
         raise TypeError(f"said must be the text of a schedule, got {said!r:.60}")
     t = count("t", state["t"])
-    start = not_negative("start", number("start", state["start"]))
+    start = not_negative("start", state["start"])
     return {**state, "said": said, "t": t, "start": start}

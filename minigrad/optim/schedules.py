@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import wraps
 from typing import Any
 
-from minigrad.checks import count, not_negative, number, positive_int
+from minigrad.checks import count, not_negative, positive_int
 from minigrad.optim.base import Optimizer
 from minigrad.settings import Configured
 from minigrad.streams import StreamsOfParts
@@ -99,7 +99,7 @@ class Schedule(Configured, StreamsOfParts):
             got = sorted(map(str, state)) if isinstance(state, Mapping) else f"{state!r:.60}"
             raise KeyError(f"a schedule's state is t and start, this one has {got}")
         t = count("t", state["t"])
-        start = not_negative("start", number("start", state["start"]))
+        start = not_negative("start", state["start"])
         self.optimizer.lr = start * self.factor(t)  # may raise: before anything else is set
         self.start = start
         self.t = t

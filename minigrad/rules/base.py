@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array
+from minigrad.checks import check_state
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.streams import StreamsOfParts
@@ -49,8 +50,7 @@ class Rule(StreamsOfParts):
 
         After an error the rule must be as it was: check all of the state first.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(f"a state is a dict from state_dict(), got {state!r:.60}")
+        check_state(type(self).__name__, state)
         if state:
             got = sorted(map(str, state))[:5]
             raise KeyError(f"{type(self).__name__} keeps nothing, this state has {got}")

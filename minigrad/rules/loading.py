@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from minigrad import backend
+from minigrad.checks import check_state
 from minigrad.generators import Known, restored
 
 
 def check_names(who: str, state: Any, needed: Collection[str], known: Collection[str]) -> None:
     """KeyError unless the state has all `needed` names, and no others than the `known`."""
-    if not isinstance(state, Mapping):
-        raise TypeError(f"{who}: a state is a dict from state_dict(), got {state!r:.60}")
+    check_state(who, state)
     if missing := sorted(set(needed) - state.keys()):
         raise KeyError(f"this is no state of a {who}: {missing} missing")
     if unknown := sorted(map(str, state.keys() - set(needed) - set(known))):
@@ -24,7 +24,8 @@ def check_names(who: str, state: Any, needed: Collection[str], known: Collection
 
 def check_settings(given: Any, own: str, how: str = "made") -> None:
     """ValueError if a state was made with other settings."""
-    if (settings := str(given)) != own:
+    settings = str(given)
+    if settings != own:
         raise ValueError(f"the state was {how} with {settings:.300}, not {own}")
 
 
@@ -51,7 +52,10 @@ def fitting_array(name: str, value: Any, shape: tuple[int, ...], dtype: Any) -> 
 def check_finite(name: str, array: np.ndarray) -> None:
     """ValueError if a number of the array is NaN or infinite."""
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} has numbers that are NaN or infinite: the training had diverged")
+        raise ValueError(
+            f"{name} has numbers that are NaN or infinite: the training had diverged; take "
+            "an earlier state"
+        )
 
 
 def generator_from(name: str, text: Any) -> Known:

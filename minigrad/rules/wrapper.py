@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minigrad.backend import Array
+from minigrad.checks import check_state
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.base import Rule
@@ -55,8 +56,7 @@ class Wrapper(Rule):
 
         A wrapper with a state of its own takes that out first, and gives the rest to `super()`.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(f"a state is a dict from state_dict(), got {state!r:.60}")
+        check_state(type(self).__name__, state)
         if unknown := sorted(str(k) for k in state if not str(k).startswith(self.prefix)):
             raise KeyError(f"{type(self).__name__} keeps nothing of its own, got {unknown[:5]}")
         inner = {name.removeprefix(self.prefix): value for name, value in state.items()}

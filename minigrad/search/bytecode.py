@@ -35,14 +35,15 @@ def code_of(code: types.CodeType) -> str:
     arguments = code.co_argcount + code.co_kwonlyargcount
     arguments += bool(code.co_flags & 4) + bool(code.co_flags & 8)  # *args and **options
     flags = code.co_flags & ~HAS_DOCSTRING
-    numbers = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, flags
-    names = code.co_names, code.co_freevars, code.co_cellvars, code.co_varnames[:arguments]
+    numbers = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, flags)
+    names = (code.co_names, code.co_freevars, code.co_cellvars, code.co_varnames[:arguments])
     table = getattr(code, "co_exceptiontable", b"")
     content = repr((steps, numbers, names, table))
     return hashlib.sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _constant(value: object) -> str:
+    """A constant in the code as text that is the same in every process."""
     if isinstance(value, types.CodeType):
         return code_of(value)
     if isinstance(value, tuple):

@@ -43,8 +43,8 @@ SKIPPED |= {"__annotations_cache__", "__abstractmethods__", "_abc_impl", "__para
 class Fingerprint:
     """The fingerprint of a function, `parts` {name: digest}.
 
-    None in the place of a digest is *state*: what the runs themselves change, such as a list that
-    counts them.
+    A part that the runs themselves change, such as a list that counts them, has None in place of a
+    digest. It says nothing about the experiment.
     """
 
     def __init__(self, run: Callable[..., Any]):
@@ -53,7 +53,7 @@ class Fingerprint:
         self.parts: dict[str, str | None] = dict(self._read())
 
     def refresh(self) -> None:
-        """After a run in this process: what has changed since the last call is state."""
+        """After a run in this process: the runs change what has changed since the last call."""
         now = self._read()
         for name in self.parts.keys() | now.keys():
             if self.parts.get(name) != now.get(name):
@@ -63,8 +63,11 @@ class Fingerprint:
         reader = _Reader(self._arrays)
         reader.part("run", self._run)
         parts = list(reader.parts.items())
-        further = {"other parts": _digest(str(parts[MOST_PARTS:]))} if parts[MOST_PARTS:] else {}
-        return dict(parts[:MOST_PARTS]) | further
+        named = dict(parts[:MOST_PARTS])
+        others = parts[MOST_PARTS:]
+        if others:
+            named["other parts"] = _digest(str(others))
+        return named
 
 
 class _Reader:
@@ -104,7 +107,7 @@ class _Reader:
         return name
 
     def _content(self, name: str, value: Any) -> str:
-        """What this part is. Code and attributes become parts of their own."""
+        """A text about this part. What it contains or calls becomes parts of their own."""
         if isinstance(value, functools.partial):
             self.part(f"{name}.func", value.func)
             for i, argument in enumerate(value.args):
@@ -131,6 +134,7 @@ class _Reader:
         return self._text(value)
 
     def _function(self, name: str, function: types.FunctionType) -> str:
+        """The digest of its code. Its defaults, and what it uses by name, become parts."""
         code = function.__code__
         arguments = code.co_varnames[: code.co_argcount]
         defaults = function.__defaults__ or ()
@@ -159,6 +163,7 @@ class _Reader:
             self.part(path, value)
 
     def _class(self, kind: type) -> str:
+        """The names in a class of the user. Methods, values and bases become parts."""
         names = []
         for name, value in vars(kind).items():
             if name in SKIPPED or isinstance(value, types.MemberDescriptorType):
@@ -208,6 +213,7 @@ class _Reader:
         return f"{kind} {title(value)} {[(k, self._text(v, inside)) for k, v in plain.items()]}"
 
     def _bytes(self, value: Any, array: np.ndarray) -> str:
+        """A digest of an array's numbers. That of a large one is computed once."""
         if id(value) in self._arrays:
             return self._arrays[id(value)][1]
         flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
@@ -254,4 +260,5 @@ def _inside(value: Any) -> Mapping[str, Any]:
 
 
 def _is_own_object(value: Any) -> bool:
+    """Whether the value is an object of a class that the user has written."""
     return not isinstance(value, type | types.ModuleType) and not installed(type(value))

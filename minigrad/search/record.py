@@ -42,7 +42,7 @@ def _parse(content: bytes, path: str | Path, stacklevel: int) -> tuple[list[dict
                     )
                     break
                 advice = ""
-                if BEGIN in content:
+                if BEGIN in content:  # there are runs in it: it is a file of a search
                     advice = (
                         f". Delete line {number} in a text editor, or mend it, and make the same "
                         "call again: it does that run anew. The file is as it was"

@@ -33,12 +33,15 @@ def taken(
     old: dict[str, dict[str, Any]] = {}
     changed: dict[str, None] = {}
     ours = [row for row in rows if row["status"] in ENDED and key(row) in wanted]
-    state = _state(ours, parts or {})
+    changed_by_runs = _changed_by_runs(ours, parts or {})
     for row in ours:
-        names = _changed(row, parts, state)
+        names = _changed(row, parts, changed_by_runs)
         changed |= dict.fromkeys(names)
-        (old if names else fresh)[key(row)] = row
-    old = {k: row for k, row in old.items() if k not in fresh}
+        if names:
+            old[key(row)] = row
+        else:
+            fresh[key(row)] = row
+    old = {run: row for run, row in old.items() if run not in fresh}
     if old and stale == "refuse":
         raise ValueError(_refusal(old, plan, list(changed), path))
     if stale == "use":
@@ -47,8 +50,8 @@ def taken(
     return fresh
 
 
-def _state(rows: list[dict[str, Any]], parts: dict[str, str | None]) -> set[str]:
-    """The parts that the runs themselves change: they say nothing."""
+def _changed_by_runs(rows: list[dict[str, Any]], parts: dict[str, str | None]) -> set[str]:
+    """The parts that the runs themselves change, now or when the rows were written."""
     found = {name for name, digest in parts.items() if digest is None}
     for row in rows:
         theirs = row.get("fingerprint", {})
@@ -58,23 +61,26 @@ def _state(rows: list[dict[str, Any]], parts: dict[str, str | None]) -> set[str]
 
 
 def _changed(
-    row: dict[str, Any], parts: dict[str, str | None] | None, state: set[str]
+    row: dict[str, Any], parts: dict[str, str | None] | None, by_runs: set[str]
 ) -> list[str]:
-    """The parts of the function that are others than when this run was done."""
+    """The parts of the function that have changed since this run, those in `by_runs` apart."""
     theirs = row.get("fingerprint")
     if theirs is None or parts is None:
         return []
-    names = [name for name in {**theirs, **parts} if name not in state]
+    names = [name for name in {**theirs, **parts} if name not in by_runs]
     return [name for name in names if theirs.get(name) != parts.get(name)]
 
 
 def _list(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    """The first five names, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _refusal(
     old: dict[str, dict[str, Any]], plan: list[dict[str, Any]], names: list[str], path: str | Path
 ) -> str:
+    """The error for rows of another version of the function, whose parts `names` have changed."""
     tag = "v2" if plan[0]["tag"] != "v2" else "v3"
     pythons = {row["versions"]["python"] for row in old.values() if "versions" in row}
     minor = {version.rpartition(".")[0] for version in pythons}
@@ -102,6 +108,7 @@ def _tell(
     path: str | Path,
     quiet: bool,
 ) -> None:
+    """Say on standard error where the numbers come from."""
     if fresh and not quiet:
         print(
             f"{len(fresh)} of {len(plan)} runs were taken from {path}; another tag= or another "

@@ -1,4 +1,4 @@
-"""A row: one run, as it stands in the file. What can be written can be read, and the other way."""
+"""A row: one run, as it stands in the file, and the check of a line that is read."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 import math
 from typing import Any
 
+from minigrad.history import NOT_FINITE
+
 ENDED = ("done", "diverged")  # a failed run is tried again
 STATUS = (*ENDED, "failed")
 BEGIN = b'{"settings": '  # how each line begins
-NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no numbers for them
 _NEEDED = {"settings": dict, "seed": int, "tag": str, "status": str, "results": dict}
 
 
@@ -66,6 +67,7 @@ def parsed(line: bytes) -> dict[str, Any]:
 
 
 def _number(name: str, value: Any) -> float:
+    """A result. It may be one of the texts `NOT_FINITE`."""
     if isinstance(value, str) and value in NOT_FINITE:
         return float(value)
     if not isinstance(value, int | float):

@@ -136,6 +136,7 @@ def _begin(parent: int) -> None:
 
 
 def _watch(parent: int) -> None:
+    """End this process as soon as the parent has ended."""
     if sys.platform == "win32":
         import _winapi
 

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from minigrad.backend import Array, array_module
-from minigrad.checks import count, not_negative, positive_int
+from minigrad.checks import check_state, count, not_negative, positive_int
 from minigrad.kernels.parts import WORTH_A_THREAD
 from minigrad.layers import Layer
 from minigrad.losses import Loss
@@ -122,7 +122,8 @@ class Perturbation(ForwardRule):
 
         KeyError: the state is another rule's. ValueError: it is of another seed.
         """
-        if isinstance(state, Mapping) and any(str(name).startswith("guide/") for name in state):
+        check_state(type(self).__name__, state)
+        if any(str(name).startswith("guide/") for name in state):
             raise KeyError("the state has a guide's part, this rule has no guide")
         check_names(type(self).__name__, state, ("seed", "steps"), ())
         seed = count("seed", state["seed"])

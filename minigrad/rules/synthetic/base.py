@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from minigrad.backend import Array
-from minigrad.checks import count
+from minigrad.checks import check_state, count
 from minigrad.generators import same_kind, set_to
 from minigrad.layers import Layer
 from minigrad.losses import Loss
@@ -148,9 +148,9 @@ class BlockRule(Rule):
             raise
 
     def _load(self, state: Mapping[str, Any], finite: bool) -> None:
+        """Take over a state. finite: NaN and infinite numbers are refused."""
         needed = ("settings", "steps", "updates", "last_update", "rng")
-        if not isinstance(state, Mapping):
-            raise TypeError(f"a state is a dict from state_dict(), got {state!r:.60}")
+        check_state(type(self).__name__, state)
         own = {k: v for k, v in state.items() if "/" not in str(k)}
         check_names(type(self).__name__, own, needed, self._own_names)
         check_settings(state["settings"], self._settings())

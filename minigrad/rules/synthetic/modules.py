@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, array_module
-from minigrad.checks import not_negative, number, positive_int
+from minigrad.checks import not_negative, positive_int
 from minigrad.layers import (
     BatchNorm1d,
     BatchNorm2d,
@@ -85,7 +85,7 @@ class Trained(Module):
         if unknown or "lr" not in state:
             what = f"no {unknown[:5]}" if unknown else "an lr, which is missing"
             raise KeyError(f"this is no state of a {type(self).__name__}: it has {what}")
-        lr = not_negative("lr", number("lr", state["lr"]))
+        lr = not_negative("lr", state["lr"])
         before = self.net.state_dict()
         self.net.load_state_dict(_below("net/", state), finite=finite)
         options = {} if finite else {"finite": False}  # a class of one's own may not know it

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.backend import Array, array_module
-from minigrad.checks import count, positive_int
+from minigrad.checks import check_state, count, positive_int
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.backprop import Backprop
@@ -240,8 +240,7 @@ class WellTempered(Wrapper):
         All is checked before anything changes. KeyError: something is missing, or fits no parameter
         of the model. ValueError: another shape, or measured with other settings.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(f"a state is a dict from state_dict(), got {state!r:.60}")
+        check_state(type(self).__name__, state)
         inner = {k: v for k, v in state.items() if str(k).startswith(self.prefix)}
         own = {k: v for k, v in state.items() if k not in inner}
         parts = parts_of(own, model)

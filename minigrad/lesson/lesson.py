@@ -1,32 +1,26 @@
-"""What the lesson scripts share: options, expectations, figures, results.json.
-
-lesson = start("03_first_network", __doc__)
-train, test = lesson.data()
-...
-lesson.expect("test accuracy", accuracy, at_least=0.93)
-lesson.save(figure, "loss")
-lesson.finish()
-"""
+"""One run of a lesson: its options, what it expected and measured, and its figures."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import platform
+import shlex
+import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from minigrad import backend, data, printing
-from minigrad.checks import positive_int
-from minigrad.files import cause, replacing
+from minigrad import backend, data
+from minigrad.files import replacing
 from minigrad.history import History, write_json
+from minigrad.lesson.folder import AnotherRunError, Folder
+from minigrad.lesson.kept import QUICK_SECONDS, SECONDS, Kept
 from minigrad.train import fit
 
 
@@ -41,9 +35,20 @@ class Expectation:
 
 
 class Lesson:
-    """One run of a lesson: its options, what it expected and measured, and its figures."""
+    """One run of a lesson: its options, what it expected and measured, and its figures.
 
-    def __init__(self, slug: str, options: argparse.Namespace, notebook: bool = False):
+    run     what it was told to do, see `lesson.folder.identity`
+    folder  where it keeps what it has done, so that --resume can go on. None: it keeps nothing
+    """
+
+    def __init__(
+        self,
+        slug: str,
+        options: argparse.Namespace,
+        notebook: bool = False,
+        run: dict[str, Any] | None = None,
+        folder: Folder | None = None,
+    ):
         self.slug = slug
         self.options = options
         self.notebook = notebook
@@ -55,7 +60,13 @@ class Lesson:
         self.values: dict[str, Any] = {}
         self.figures: list[str] = []
         self.source = ""
-        self._kept: list[Any] = []  # a slider or an animation dies without a reference
+        self.run = run
+        self.folder = folder
+        self.program = ["minigrad", "run", slug[:2]]  # what starts this lesson
+        self.terminated = False  # by SIGTERM
+        path = folder.path if folder is not None else None
+        self._done = Kept(path, QUICK_SECONDS if self.quick else SECONDS)
+        self._shown: list[Any] = []  # a slider or an animation dies without a reference
         self._started = time.perf_counter()
 
     def epochs(self, usual: int, quick: int) -> int:
@@ -64,25 +75,61 @@ class Lesson:
             return self.options.epochs
         return quick if self.quick else usual
 
-    def fit(self, *arguments: Any, by: Callable[..., Any] = fit, **options: Any) -> Any:
-        """Call `mg.fit` (or `by`) with the lesson's seed.
+    def fit(
+        self,
+        *arguments: Any,
+        by: Callable[..., Any] = fit,
+        collects: Sequence[list[Any]] = (),
+        **options: Any,
+    ) -> Any:
+        """Call `mg.fit` (or `by`) with the lesson's seed. With --resume it goes on where it was.
 
+        collects: the lists to which the callbacks append.
         Ctrl-C during the training ends the lesson. It keeps what was measured so far.
         """
-        result = by(*arguments, **({"seed": self.seed} | options))
+        result = self._done.training(by, arguments, {"seed": self.seed} | options, collects)
         history: History = getattr(result, "history", result)
         if history.stopped is not None and history.stopped.startswith("interrupted"):
             if self.notebook:
                 raise KeyboardInterrupt(history.stopped)
             history.save(self.out / "history_interrupted.json")
             self.interrupt()
-            sys.exit(130)
+            self.end()
         return result
+
+    def kept(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """function(*arguments, **options). With --resume: what it returned before, if it did.
+
+        For what takes long and is no `fit`. The arguments are numbers and text. What it returns is
+        plain data: numbers, text, arrays, lists, dicts. If it draws random numbers, then from a
+        generator of its own: a result that was kept draws none.
+        """
+        return self._done.result(function, *arguments, **options)
 
     def interrupt(self) -> None:
         """Write what was measured so far, marked as interrupted, and say where."""
         self.write_results(interrupted=True)
         print(f"\n{self.slug}: interrupted; what was measured is in {self.out}", flush=True)
+        if self.folder is not None:
+            print(f"{self.command()}   goes on", flush=True)
+
+    def end(self) -> NoReturn:
+        """End the process after an interrupt, with the status that the signal gives it."""
+        if self.terminated:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        sys.exit(130)
+
+    def command(self) -> str:
+        """The command that goes on with this run."""
+        usual = {"data": "auto", "backend": None, "seed": 0, "epochs": None, "out": None}
+        words = list(self.program)
+        for name, default in usual.items():
+            value = getattr(self.options, name)
+            if value != default:
+                words += [f"--{name}", str(value)]
+        words += [f"--{name}" for name in ("quick", "full", "show") if getattr(self.options, name)]
+        return shlex.join([*words, "--resume"])
 
     def data(self, n_quick: int | None = None, **options: Any) -> tuple[data.Dataset, data.Dataset]:
         """(train, test) as --data asks; prints which. With --quick: the first `n_quick` of each."""
@@ -93,6 +140,12 @@ class Lesson:
                 raise
             sys.exit(f"{self.slug}: {error}")
         self.source = train.source
+        if self.folder is not None:
+            try:
+                self.folder.uses(f"{train.source}, {len(train):,} and {len(test):,} examples")
+            except AnotherRunError as error:
+                print(f"{self.slug}: {error}", file=sys.stderr)
+                sys.exit(2)
         print(f"data: {train.source}; {len(train):,} to train on, {len(test):,} to test on")
         if self.quick and n_quick is not None:
             train = train.take(min(n_quick, len(train)))
@@ -142,7 +195,7 @@ class Lesson:
         with replacing(path) as file:
             figure.savefig(file, format="png", dpi=110)
         self.figures.append(path.name)
-        self._kept.append((figure, keep))
+        self._shown.append((figure, keep))
         if self.notebook:
             from IPython.display import display
 
@@ -157,6 +210,8 @@ class Lesson:
     def finish(self) -> None:
         """Write results.json and print the table of expectations; exit with 1 if one is unmet."""
         seconds = self.write_results()
+        if self.folder is not None:
+            self.folder.remove()
         unmet = [e for e in self.expectations if not e.met]
         width = max((len(e.name) for e in self.expectations), default=0)
         print(f"\nexpected of {self.slug}:")
@@ -176,6 +231,7 @@ class Lesson:
         content = {
             "lesson": self.slug,
             "options": vars(self.options),
+            "run": self.run,
             "data": self.source,
             "backend": backend.name(),
             "versions": {"python": platform.python_version(), "numpy": np.__version__},
@@ -189,92 +245,6 @@ class Lesson:
         return seconds
 
 
-def options_parser(slug: str, doc: str | None) -> argparse.ArgumentParser:
-    """The options that every lesson takes."""
-    parser = argparse.ArgumentParser(
-        prog=f"minigrad run {slug[:2]}",
-        description=doc,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--data", choices=data.NAMES, default="auto", help="auto: MNIST if on disk, else digits")
-    add("--backend", choices=backend.NAMES, help="where to compute (default: MINIGRAD_BACKEND)")
-    add("--seed", type=_integer(0), default=0, help="of every random choice (default 0)")
-    add("--epochs", type=_integer(1), help="passes over the data, where the lesson trains")
-    add("--quick", action="store_true", help="a few seconds, for a first look")
-    add("--full", action="store_true", help="the long version, where the lesson has one")
-    add("--out", help="folder for figures and results.json (default results/<lesson>)")
-    add("--show", action="store_true", help="open the figures in windows, some with sliders")
-    return parser
-
-
-def _integer(least: int) -> Any:
-    def integer(text: str) -> int:
-        try:
-            return positive_int("value", int(text), least)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"expected an integer >= {least}") from error
-
-    return integer
-
-
-def start(
-    slug: str, doc: str | None = None, argv: list[str] | None = None, on_host: bool = False
-) -> Lesson:
-    """Read the options from the command line (in a notebook: the defaults) and make the lesson.
-
-    on_host: the lesson works in NumPy by hand. It stays on the CPU, whatever --backend says.
-    """
-    notebook = "ipykernel" in sys.modules
-    if argv is None:
-        argv = [] if notebook else sys.argv[1:]
-    printing.guard()
-    parser = options_parser(slug, doc)
-    options = parser.parse_args(argv)
-    try:
-        if options.backend is not None:
-            backend.use(options.backend)
-        if backend.name() != "numpy" and on_host:
-            print(f"{slug} works by hand, in NumPy: it stays on the CPU")
-            backend.use("numpy")
-    except (backend.BackendError, ValueError) as error:
-        parser.exit(2, f"{parser.prog}: error: {error}\n")
-    if not (options.show or notebook):
-        import matplotlib
-
-        matplotlib.use("Agg")
-    lesson = Lesson(slug, options, notebook)
-    try:
-        _claim(lesson.out, slug)
-    except (OSError, ValueError) as error:
-        parser.exit(2, f"{parser.prog}: error: argument --out: {error}\n")
-    if not notebook:
-        sys.excepthook = _interruptible(lesson)
-    return lesson
-
-
-def _claim(out: Path, slug: str) -> None:
-    """Make the folder and try it before any training; it must not hold another lesson's results."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"cannot write to the folder {out} ({cause(error)}); name one that you may write "
-            f"to, as in --out {Path(tempfile.gettempdir()) / slug}"
-        ) from error
-    results = out / "results.json"
-    try:
-        found = str(json.loads(results.read_text(encoding="utf-8"))["lesson"])
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
-        raise ValueError(f"{results} is no lesson's; choose another folder") from None
-    if found != slug:
-        raise ValueError(f"{out} holds the results of {found:.50}; choose another folder")
-
-
 def _show() -> None:
     """Open a window for each figure, or say that there is no screen for it."""
     import matplotlib
@@ -284,17 +254,3 @@ def _show() -> None:
         print("--show: no window can be opened here (no screen, or no GUI toolkit for matplotlib)")
     else:
         plt.show()
-
-
-def _interruptible(lesson: Lesson) -> Any:
-    """A sys.excepthook: after Ctrl-C it writes what was measured and prints no traceback."""
-
-    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        if not issubclass(kind, KeyboardInterrupt):
-            return printing.hook(kind, error, trace)
-        try:
-            lesson.interrupt()
-        except OSError as fault:  # Ctrl-C ends what the output is piped to, too
-            printing.hook(type(fault), fault, fault.__traceback__)
-
-    return hook
