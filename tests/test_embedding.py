@@ -82,6 +82,13 @@ def test_arguments_are_checked():
     assert mg.Embedding(10, 4, seed=1).params["table"].dtype == np.dtype("float32")
 
 
+def test_the_checker_says_what_it_can_check():
+    model, x = words(), to_device(X.astype("float64"))
+    with pytest.raises(TypeError, match=r"Embedding takes whole numbers.*check\(model\[1:\]"):
+        mg.gradcheck.check(model, x)
+    assert mg.gradcheck.check(model[1:], model[0].forward(x))
+
+
 def test_an_empty_batch_has_an_empty_output():
     embedding = mg.Embedding(V, D)
     y = embedding.forward(to_device(np.zeros((0, 4), "int64")))

@@ -25,6 +25,8 @@ class Embedding(Layer):
     Source: Bengio, Ducharme, Vincent, Jauvin 2003, §2.
     """
 
+    takes_numbers = True
+
     def __init__(
         self,
         num_embeddings: int,
