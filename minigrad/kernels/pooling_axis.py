@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.backend import Array, array_module
 from minigrad.kernels.elementwise import bits, masked_bits
-from minigrad.kernels.windows import reach
+from minigrad.kernels.windows import ALL, reach
 
 
 def _candidate(x: Array, axis: int, k: int, stride: int, n: int) -> Array:
@@ -17,7 +17,9 @@ def _candidate(x: Array, axis: int, k: int, stride: int, n: int) -> Array:
 
 
 def along(x: Array, axis: int, places: slice) -> Array:
-    """x at these places of axis 1 or 2, a view."""
+    """x at these places of axis 1 or 2: a view, or x itself for all places."""
+    if places is ALL:
+        return x
     return x[:, places] if axis == 1 else x[:, :, places]
 
 

@@ -14,6 +14,7 @@ from minigrad.kernels.switch import kernel
 
 Pair = tuple[int, int]
 Padding = Pair | tuple[Pair, Pair]  # (ph, pw), or ((above, below), (left, right))
+ALL = slice(None)
 SHORT_RUN = 16  # numbers. If a window's row has fewer, im2col copies image rows instead
 
 
@@ -58,11 +59,12 @@ def pooled_size(
 
     A window that would start behind the image and the padding above it is left out.
     """
+    if padding == (0, 0) and not ceil_mode:
+        return output_size(size, kernel, stride)
+    up = (stride[0] - 1, stride[1] - 1) if ceil_mode else (0, 0)
     OH, OW = (
-        min(-(-(n + 2 * p - k) // s) + 1, (n + p - 1) // s + 1)
-        if ceil_mode
-        else (n + 2 * p - k) // s + 1
-        for n, k, s, p in zip(size, kernel, stride, padding, strict=True)
+        min((n + 2 * p - k + r) // s, (n + p - 1) // s) + 1
+        for n, k, s, p, r in zip(size, kernel, stride, padding, up, strict=True)
     )
     return OH, OW
 
@@ -73,7 +75,7 @@ def reach(size: int, k: int, stride: int, padding: int, n: int) -> tuple[slice, 
     The image has `size` pixels, there are n windows. Window i has the pixels i·s - p + k.
     """
     if padding == 0 and k + stride * (n - 1) < size:
-        return slice(None), slice(k, k + stride * (n - 1) + 1, stride)
+        return ALL, slice(k, k + stride * (n - 1) + 1, stride)
     first = max(0, -((k - padding) // stride))
     end = max(first, min(n, (size - 1 + padding - k) // stride + 1))
     start = first * stride + k - padding
