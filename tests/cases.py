@@ -20,7 +20,7 @@ def away_from_zero(rng, shape):
 
 
 def batch_norm_settings(m):
-    return m.num_features, m.eps, m.momentum, "gamma" in m.params, bool(m.buffers)
+    return m.num_features, m.eps, m.momentum, "gamma" in m.params, m.track_running_stats
 
 
 def torch_twin(layer):

@@ -73,6 +73,7 @@ class BatchNorm1d(Layer):
             self.params["gamma"] = xp.ones(D, self.dtype)
         if affine and bias:
             self.params["beta"] = xp.zeros(D, self.dtype)
+        self.track_running_stats = bool(track_running_stats)
         if track_running_stats:
             self.buffers["running_mean"] = xp.zeros(D, self.dtype)
             self.buffers["running_var"] = xp.ones(D, self.dtype)
@@ -82,7 +83,7 @@ class BatchNorm1d(Layer):
         self._check(x)
         rows = self._rows(x)
         # x̂ = (x - μ)/s,  s = √(σ² + ε)
-        from_batch = train or not self.buffers
+        from_batch = train or not self.track_running_stats
         if from_batch:
             self._check_number(len(rows))
             x_hat, inv_std, mean, var = standardise(rows, self.eps)
@@ -90,7 +91,7 @@ class BatchNorm1d(Layer):
             mean = self.buffers["running_mean"]
             var = self.buffers["running_var"]
             x_hat, inv_std, _, _ = standardise(rows, self.eps, mean, var)
-        if train and self.buffers:
+        if train and self.track_running_stats:
             self.once("running statistics", lambda: self._move_running(mean, var, len(rows)))
         self.cache = x_hat, inv_std, from_batch, x.shape
         # y = γ x̂ + β
@@ -168,7 +169,7 @@ class BatchNorm1d(Layer):
     def __repr__(self) -> str:
         more = "" if self.momentum is not None else ", momentum=None"
         more += "" if "gamma" in self.params else ", affine=False"
-        more += "" if self.buffers else ", track_running_stats=False"
+        more += "" if self.track_running_stats else ", track_running_stats=False"
         return f"{type(self).__name__}({self.num_features}{more})"
 
     @property
