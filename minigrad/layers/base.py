@@ -41,12 +41,12 @@ class Layer(RandomStreams):
     """
 
     is_activation = False  # True: a function of single numbers, used between other layers
+    takes_numbers = False  # True: x is whole numbers, so y has no derivative by x
     uses_threads = False  # True: minigrad.threads share the layer's work
     unit_axis: Mapping[str, int] = {}  # {parameter: the axis that counts units}, if not 0
     mixes_examples = False  # True: an example's output depends on the rest of the batch
     monotone = False  # True: the Jacobian has no entry below 0 (no output falls as x grows)
     frozen = False  # True: no optimiser changes its parameters
-    takes_numbers = False  # True: x is whole numbers, so y has no derivative by x
     min_batch = 1  # the fewest examples that forward(x, train=True) can take
     is_chain = False  # True: only layers one after another
     buffers_not_negative: tuple[str, ...] = ()  # a saved state has no number below 0 in these
