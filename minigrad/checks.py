@@ -54,6 +54,22 @@ def number(name: str, value: Any) -> int | float:
     return int(plain) if isinstance(plain, numbers.Integral) else float(plain)
 
 
+def finite(name: str, value: Any) -> float:
+    """`value` as a float. TypeError if it is not a number, ValueError if it is NaN or infinite."""
+    plain = float(number(name, value))
+    if not abs(plain) < float("inf"):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    return plain
+
+
+def positive(name: str, value: Any) -> float:
+    """`value` as a float. TypeError if it is not a number, ValueError unless 0 < value < ∞."""
+    plain = float(number(name, value))
+    if not 0 < plain < float("inf"):
+        raise ValueError(f"{name} must be a number > 0, got {value!r}")
+    return plain
+
+
 def count(name: str, value: Any) -> int:
     """A count from a saved state as an int. Like `number`; and it is whole, 0 <= count < 2^63.
 
@@ -79,6 +95,27 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
     if len(values) != 2:
         raise ValueError(f"{name} must be an integer or two of them, got {value!r}")
     return positive_int(name, values[0], least), positive_int(name, values[1], least)
+
+
+def not_over_half(name: str, value: Any, size: tuple[int, int]) -> tuple[int, int]:
+    """(rows, columns) from integers >= 0. ValueError if one is more than half of `size`."""
+    values = pair(name, value, least=0)
+    if any(2 * one > whole for one, whole in zip(values, size, strict=True)):
+        raise ValueError(f"{name} must be at most half of kernel_size {size}, got {value!r}")
+    return values
+
+
+def axis(name: str, value: Any, dtype: Any = None) -> tuple[int | None, Any]:
+    """(the number of an axis, or None; the dtype). TypeError unless it is an integer or None.
+
+    These layers had `dtype` as their first argument. So a dtype is still taken there.
+    """
+    if value is None or (isinstance(value, int | np.integer) and not isinstance(value, bool)):
+        return None if value is None else int(value), dtype
+    try:
+        return None, float_dtype(value)
+    except TypeError:
+        raise TypeError(f"{name} must be the number of an axis, got {value!r}") from None
 
 
 def renamed(**names: str) -> Callable[[F], F]:

@@ -9,7 +9,13 @@ import numpy as np
 
 from minigrad.layers import Conv2d, Layer, Linear
 
-TORCH_NAMES = {"W": "weight", "b": "bias", "gamma": "weight", "beta": "bias"}
+TORCH_NAMES = {
+    "W": "weight",
+    "b": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "table": "weight",
+}
 
 
 def to_torch_state_dict(model: Layer) -> dict[str, np.ndarray]:

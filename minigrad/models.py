@@ -28,7 +28,7 @@ from minigrad.layers import (
     Softmax,
 )
 
-# {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}: the layers with is_activation = True
+# {"relu": ReLU, "tanh": Tanh, ...}: the layers with is_activation = True
 ACTIVATIONS: dict[str, type[Layer]] = {
     name.lower(): item
     for name, item in vars(layers).items()
@@ -48,7 +48,7 @@ def mlp(
 ) -> Sequential:
     """Flatten, then Linear layers sizes[0]-sizes[1]-..., with an activation between them.
 
-    activation  "relu", "sigmoid" or "tanh"
+    activation  "relu", "sigmoid", "tanh", "leakyrelu", "gelu", "silu" or "softplus"
     batch_norm  whether there is a BatchNorm1d before each activation
     bias        whether the Linear layers have a bias
     """

@@ -19,6 +19,10 @@ def away_from_zero(rng, shape):
     return values.reshape(shape)
 
 
+def batch_norm_settings(m):
+    return m.num_features, m.eps, m.momentum, "gamma" in m.params, m.track_running_stats
+
+
 def torch_twin(layer):
     """The torch.nn module of the same name and settings, with the layer's weights, in float64."""
     import torch
@@ -26,12 +30,32 @@ def torch_twin(layer):
 
     arguments = {
         mg.Linear: lambda m: (m.in_features, m.out_features, "b" in m.params),
-        mg.MaxPool2d: lambda m: (m.kernel_size, m.stride),
-        mg.BatchNorm1d: lambda m: (m.num_features, m.eps, m.momentum),
-        mg.BatchNorm2d: lambda m: (m.num_features, m.eps, m.momentum),
-        mg.Softmax: lambda m: (1,),
-        mg.LogSoftmax: lambda m: (1,),
+        mg.MaxPool2d: lambda m: (m.kernel_size, m.stride, m.padding, 1, False, m.ceil_mode),
+        mg.AvgPool2d: lambda m: (
+            m.kernel_size,
+            m.stride,
+            m.padding,
+            m.ceil_mode,
+            m.count_include_pad,
+            m.divisor_override,
+        ),
+        mg.BatchNorm1d: batch_norm_settings,
+        mg.BatchNorm2d: batch_norm_settings,
+        mg.LayerNorm: lambda m: (
+            m.normalized_shape,
+            m.eps,
+            "gamma" in m.params,
+            "beta" in m.params,
+        ),
+        mg.LeakyReLU: lambda m: (m.negative_slope,),
+        mg.GELU: lambda m: (m.approximate,),
+        mg.Softplus: lambda m: (m.beta, m.threshold),
+        mg.Softmax: lambda m: (1 if m.dim is None else m.dim,),
+        mg.LogSoftmax: lambda m: (1 if m.dim is None else m.dim,),
+        mg.Flatten: lambda m: (m.start_dim, m.end_dim),
     }
+    if isinstance(layer, mg.Residual):
+        return Plus(*[torch_twin(inner) for inner in layer.layers])
     if isinstance(layer, mg.Sequential):
         return nn.Sequential(*[torch_twin(inner) for inner in layer.layers])
     if isinstance(layer, mg.Dropout):
@@ -81,6 +105,17 @@ def Times(mask):
     return Module()
 
 
+def Plus(*modules):
+    """y = x + f(x) in PyTorch."""
+    from torch import nn
+
+    class Module(nn.Sequential):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    return Module(*modules)
+
+
 @dataclass(frozen=True)
 class LayerCase:
     """How to make a layer, and an input for it.
@@ -124,9 +159,15 @@ def _dropout_net(d):
     )
 
 
+def _residual(d):
+    f = mg.Linear(4, 6, dtype=d, seed=0), mg.Tanh(dtype=d), mg.Linear(6, 4, dtype=d, seed=2)
+    return mg.Residual(*f)
+
+
 LAYERS = [
     LayerCase("Linear", lambda d: mg.Linear(4, 3, dtype=d, seed=0), (5, 4)),
     LayerCase("Linear no bias", lambda d: mg.Linear(4, 3, False, dtype=d, seed=0), (5, 4)),
+    LayerCase("Linear places", lambda d: mg.Linear(4, 3, dtype=d, seed=0), (5, 2, 6, 4)),
     LayerCase("Conv2d", lambda d: mg.Conv2d(2, 3, 3, dtype=d, seed=0), (4, 2, 5, 6)),
     LayerCase(
         "Conv2d stride padding",
@@ -143,23 +184,67 @@ LAYERS = [
         lambda d: mg.Conv2d(2, 5, 5, padding=2, dtype=d, seed=0),
         (6, 2, 4, 3),
     ),
+    LayerCase(
+        "Conv2d same",
+        lambda d: mg.Conv2d(2, 3, (5, 3), padding="same", dtype=d, seed=0),
+        (4, 2, 5, 6),
+    ),
     LayerCase("MaxPool2d", lambda d: mg.MaxPool2d(2, dtype=d), (3, 2, 4, 6)),
     LayerCase("MaxPool2d overlap", lambda d: mg.MaxPool2d((3, 2), 1, dtype=d), (3, 2, 5, 4)),
     LayerCase("MaxPool2d gaps", lambda d: mg.MaxPool2d(2, (3, 2), dtype=d), (3, 2, 7, 5)),
+    LayerCase(
+        "MaxPool2d edges",
+        lambda d: mg.MaxPool2d(3, 2, (1, 0), ceil_mode=True, dtype=d),
+        (4, 2, 5, 6),
+    ),
+    LayerCase("AvgPool2d", lambda d: mg.AvgPool2d(2, dtype=d), (3, 2, 4, 6)),
+    LayerCase("AvgPool2d overlap", lambda d: mg.AvgPool2d((3, 2), 1, 1, dtype=d), (3, 2, 5, 4)),
+    LayerCase(
+        "AvgPool2d edges",
+        lambda d: mg.AvgPool2d(3, 2, (1, 0), True, False, dtype=d),
+        (4, 2, 5, 6),
+    ),
     LayerCase("BatchNorm1d", lambda d: mg.BatchNorm1d(3, dtype=d), (5, 3), single=False),
     LayerCase("BatchNorm1d eval", lambda d: mg.BatchNorm1d(3, dtype=d), (5, 3), train=False),
+    LayerCase("BatchNorm1d places", lambda d: mg.BatchNorm1d(3, dtype=d), (4, 3, 5)),
+    LayerCase(
+        "BatchNorm1d plain",
+        lambda d: mg.BatchNorm1d(3, 1e-3, None, False, dtype=d),
+        (5, 3),
+        single=False,
+    ),
+    LayerCase(
+        "BatchNorm2d of the batch",
+        lambda d: mg.BatchNorm2d(3, track_running_stats=False, dtype=d),
+        (4, 3, 5, 2),
+        train=False,
+    ),
     LayerCase("BatchNorm2d", lambda d: mg.BatchNorm2d(3, dtype=d), (4, 3, 5, 2)),
     LayerCase("BatchNorm2d eval", lambda d: mg.BatchNorm2d(3, dtype=d), (4, 3, 5, 2), train=False),
+    LayerCase("LayerNorm", lambda d: mg.LayerNorm(5, dtype=d), (4, 5)),
+    LayerCase("LayerNorm images", lambda d: mg.LayerNorm((3, 5), 0.01, dtype=d), (4, 2, 3, 5)),
+    LayerCase("LayerNorm no bias", lambda d: mg.LayerNorm(5, bias=False, dtype=d), (4, 3, 5)),
+    LayerCase("LayerNorm plain", lambda d: mg.LayerNorm(5, 1e-5, False, dtype=d), (4, 3, 5)),
     LayerCase("Dropout", lambda d: mg.Dropout(0.4, dtype=d, seed=0), (5, 4)),
     LayerCase("Dropout eval", lambda d: mg.Dropout(0.4, dtype=d, seed=0), (5, 4), train=False),
     LayerCase("Flatten", lambda d: mg.Flatten(dtype=d), (4, 2, 3, 5), view=True),
+    LayerCase("Flatten some", lambda d: mg.Flatten(1, -2, dtype=d), (4, 2, 3, 5), view=True),
     LayerCase("ReLU", lambda d: mg.ReLU(dtype=d), (4, 5)),
     LayerCase("ReLU images", lambda d: mg.ReLU(dtype=d), (4, 2, 3, 5)),
     LayerCase("Sigmoid", lambda d: mg.Sigmoid(dtype=d), (4, 5)),
     LayerCase("Tanh", lambda d: mg.Tanh(dtype=d), (4, 5)),
+    LayerCase("LeakyReLU", lambda d: mg.LeakyReLU(0.2, dtype=d), (4, 5)),
+    LayerCase("GELU", lambda d: mg.GELU(dtype=d), (4, 5)),
+    LayerCase("GELU tanh", lambda d: mg.GELU("tanh", dtype=d), (4, 5)),
+    LayerCase("SiLU", lambda d: mg.SiLU(dtype=d), (4, 5)),
+    LayerCase("Softplus", lambda d: mg.Softplus(dtype=d), (4, 5)),
+    LayerCase("Softplus beta", lambda d: mg.Softplus(2.0, 30.0, dtype=d), (4, 2, 3, 5)),
     LayerCase("Softmax", lambda d: mg.Softmax(dtype=d), (4, 5)),
     LayerCase("LogSoftmax", lambda d: mg.LogSoftmax(dtype=d), (4, 5)),
+    LayerCase("Softmax dim", lambda d: mg.Softmax(1, dtype=d), (4, 5, 2, 3)),
+    LayerCase("LogSoftmax dim", lambda d: mg.LogSoftmax(-2, dtype=d), (4, 5, 3)),
     LayerCase("Sequential", _dropout_net, (5, 4)),
+    LayerCase("Residual", _residual, (5, 4)),
 ]
 
 

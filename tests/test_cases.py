@@ -19,7 +19,8 @@ def public(base):
 
 
 def test_every_public_layer_has_a_case():
-    assert public(mg.Layer) == {type(case.layer()) for case in LAYERS}
+    """Embedding has tests of its own, test_embedding.py: its x has no derivative."""
+    assert public(mg.Layer) - {mg.Embedding} == {type(case.layer()) for case in LAYERS}
 
 
 def test_every_public_loss_has_a_case():

@@ -15,6 +15,7 @@ import minigrad as mg
 from minigrad import kernels, threads
 from minigrad.backend import to_device, to_host
 from minigrad.kernels import memory, parts, products
+from minigrad.kernels.averages import spread_over_windows, window_sums
 from minigrad.kernels.convolution import (
     convolve,
     convolve_jvp,
@@ -24,9 +25,11 @@ from minigrad.kernels.convolution import (
 )
 from minigrad.kernels.draws import draw_normals, draw_signs
 from minigrad.kernels.elementwise import masked, relu, relu_with_tangent, row_max, sigmoid
+from minigrad.kernels.erf import erf
 from minigrad.kernels.normalization import project, standardise
 from minigrad.kernels.pooling import from_winners, max_pool, max_pool_with_tangent, to_winners
 from minigrad.kernels.products import affine_jvp, affine_with_tangent, matmul
+from minigrad.kernels.rows import rows_by_number
 from minigrad.kernels.updates import add_scaled
 from minigrad.kernels.windows import col2im, im2col
 
@@ -73,7 +76,14 @@ CONVOLUTIONS = [  # channels in, out, kernel, stride, padding, image
     (22, 5, (3, 3), (1, 1), (0, 0), (8, 7)),  # Winograd, two rows at once
     (22, 3, (3, 3), (1, 1), (1, 1), (8, 7)),  # and four
 ]
-POOLS = [((2, 2), (2, 2), (6, 8)), ((3, 2), (1, 2), (7, 5)), ((2, 3), (3, 1), (6, 6))]
+POOLS = [  # window, stride, padding, ceil_mode, image
+    ((2, 2), (2, 2), (0, 0), False, (6, 8)),
+    ((3, 2), (1, 2), (0, 0), False, (7, 5)),
+    ((2, 3), (3, 1), (0, 0), False, (6, 6)),
+    ((3, 3), (3, 3), (1, 1), False, (6, 3)),
+    ((4, 3), (3, 2), (2, 0), True, (5, 6)),
+    ((2, 5), (3, 4), (1, 2), True, (2, 2)),
+]
 
 
 def convolutions(run):
@@ -94,10 +104,10 @@ def convolutions(run):
 def pools(run):
     def case(m, N):
         found = []
-        for size, stride, image in POOLS:
+        for size, stride, padding, ceil_mode, image in POOLS:
             x = m.ties(N, 3, *image)
-            y, winners = max_pool(x, size, stride)
-            found += run(m, x, y, winners, size, stride)
+            y, winners = max_pool(x, size, stride, padding, ceil_mode)
+            found += run(m, x, y, winners, (size, stride, padding), ceil_mode)
         return found
 
     return case
@@ -195,7 +205,7 @@ def draw(kernel):
     return case
 
 
-def max_pool_y(m, x, y, winners, size, stride):
+def max_pool_y(m, x, y, winners, window, ceil_mode):
     return [y]
 
 
@@ -205,6 +215,7 @@ CASES = {
     "elementwise.relu_with_tangent": lambda m, N: relu_with_tangent(m(N, 5, 3), m(N, 5, 3)),
     "elementwise.sigmoid": lambda m, N: [sigmoid(m(N, 5, 3)), sigmoid(1e4 * m(N, 3))],
     "elementwise.row_max": lambda m, N: [row_max(m(N, 5))],
+    "erf.erf": lambda m, N: [erf(m(N, 5, 3)), erf(1e4 * m(N, 3))],
     "windows.im2col": im2col_case,
     "windows.col2im": col2im_case,
     "convolution.convolve": convolutions(convolve_case),
@@ -214,16 +225,29 @@ CASES = {
     "convolution.convolve_with_tangent": convolutions(convolve_with_tangent_case),
     "pooling.max_pool": pools(max_pool_y),
     "pooling.to_winners": pools(
-        lambda m, x, y, winners, size, stride: [
-            to_winners(m(*y.shape), winners, x.shape, size, stride)
+        lambda m, x, y, winners, window, ceil_mode: [
+            to_winners(m(*y.shape), winners, x.shape, *window)
         ]
     ),
     "pooling.from_winners": pools(
-        lambda m, x, y, winners, size, stride: [from_winners(m(*x.shape), winners, size, stride)]
+        lambda m, x, y, winners, window, ceil_mode: [from_winners(m(*x.shape), winners, *window)]
     ),
     "pooling.max_pool_with_tangent": pools(
-        lambda m, x, y, winners, size, stride: max_pool_with_tangent(x, m(*x.shape), size, stride)
+        lambda m, x, y, winners, window, ceil_mode: max_pool_with_tangent(
+            x, m(*x.shape), *window, ceil_mode
+        )
     ),
+    "averages.window_sums": pools(
+        lambda m, x, y, winners, window, ceil_mode: [window_sums(m(*x.shape), *window, y.shape[2:])]
+    ),
+    "averages.spread_over_windows": pools(
+        lambda m, x, y, winners, window, ceil_mode: [
+            spread_over_windows(m(*y.shape), x.shape, *window)
+        ]
+    ),
+    "rows.rows_by_number": lambda m, N: [
+        rows_by_number(m(3 * N, 4), to_device(np.arange(3 * N) % 5 % 3), 6)
+    ],
     "products.matmul": lambda m, N: [matmul(m(N, 70), m(70, 9)), matmul(m(70, N).T, m(70, 9))],
     "products.affine_jvp": affine_jvp_case,
     "products.affine_with_tangent": affine_with_tangent_case,

@@ -292,13 +292,19 @@ def test_the_table_has_no_equal_sizes():
 
 
 SHAPE_ERRORS = [
-    (lambda: mg.Linear(784, 32, seed=0), (32, 28, 28), r"\(N, 784\), got \(32, 28, 28\).*Flatten"),
+    (
+        lambda: mg.Linear(784, 32, seed=0),
+        (32, 28, 28),
+        r"\(N, 784\) .*, got \(32, 28, 28\).*Flatten",
+    ),
     (lambda: mg.Linear(784, 32, seed=0), (784,), r"\(N, 784\), got \(784,\)"),
     (lambda: mg.Conv2d(3, 4, 3, seed=0), (2, 1, 8, 8), r"\(N, 3, H >= 3, W >= 3\), got"),
     (lambda: mg.Conv2d(1, 4, 5, padding=1, seed=0), (2, 1, 2, 9), "H >= 3, W >= 3"),
     (lambda: mg.MaxPool2d(3), (2, 1, 2, 9), "H >= 3"),
     (lambda: mg.BatchNorm1d(5), (2, 6), r"\(N, 5\)"),
     (lambda: mg.BatchNorm2d(5), (2, 5), r"\(N, 5, H, W\)"),
+    (lambda: mg.LayerNorm((3, 5)), (2, 5, 3), r"\(N, ..., 3, 5\), got"),
+    (lambda: mg.LayerNorm(5), (5,), r"\(N, ..., 5\), got"),
     (lambda: mg.Softmax(), (2, 3, 4), r"\(N, C\)"),
     (lambda: mg.LogSoftmax(), (2,), r"\(N, C\)"),
 ]
@@ -320,7 +326,7 @@ def test_wrong_shapes_say_what_was_expected(make, shape, message, xp):
         lambda: mg.Conv2d(1, 2, 3, stride=0),
         lambda: mg.Conv2d(1, 2, 3, padding=-1),
         lambda: mg.MaxPool2d(0),
-        lambda: mg.Dropout(1.0),
+        lambda: mg.Dropout(1.1),
         lambda: mg.Dropout(-0.1),
         lambda: mg.BatchNorm1d(True),
         lambda: mg.Linear(3, 2, rng=np.random.default_rng(0), seed=0),

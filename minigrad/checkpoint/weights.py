@@ -9,6 +9,8 @@ array           in minigrad                          in the file
 Linear          0.W (in, out), 0.b (out,)            0.weight (out, in), 0.bias (out,)
 Conv2d          0.W (out, in, KH, KW), 0.b (out,)    0.weight, 0.bias, same shapes
 BatchNorm       0.gamma, 0.beta, and the buffers     0.weight, 0.bias, 0.running_mean, ...
+LayerNorm       0.gamma, 0.beta                      0.weight, 0.bias, same shapes
+Embedding       0.table (V, D)                       0.weight, same shape
 """
 
 from __future__ import annotations

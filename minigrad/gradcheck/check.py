@@ -81,6 +81,7 @@ def check(
     _check_rtol(rtol)
     if isinstance(subject, Layer):
         list(subject.leaves())  # raises for layers that no optimiser would find
+        _check_x_can_move(subject)
     host = backend.to_host(x)
     like = x if hasattr(x, "dtype") else host
     x = backend.to_device(np.array(host, np.float64, order="C"), like=like)
@@ -146,6 +147,16 @@ def _with_zeros(rows: list[Row], zeros: Collection[str]) -> list[Row]:
             row = replace(row, verdict="WRONG", detail="it is named in zeros, and is not zero")
         result.append(row)
     return result
+
+
+def _check_x_can_move(model: Layer) -> None:
+    """TypeError if a layer takes whole numbers only: the checker moves x by small steps."""
+    for layer in model.modules():
+        if layer.takes_numbers:
+            raise TypeError(
+                f"the checker moves x by small steps, and {type(layer).__name__} takes whole "
+                "numbers. Check the layers after it: check(model[1:], model[0].forward(x))"
+            )
 
 
 def _check_rtol(rtol: float) -> None:

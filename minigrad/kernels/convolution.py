@@ -19,6 +19,7 @@ from minigrad.kernels.memory import scratch
 from minigrad.kernels.parts import groups, parts, share
 from minigrad.kernels.switch import kernel
 from minigrad.kernels.windows import (
+    Padding,
     Pair,
     channels_first,
     channels_last,
@@ -30,7 +31,7 @@ from minigrad.kernels.windows import (
 
 
 @kernel
-def convolve(x: Array, W: Array, b: Tangent, stride: Pair, padding: Pair) -> tuple[Array, Array]:
+def convolve(x: Array, W: Array, b: Tangent, stride: Pair, padding: Padding) -> tuple[Array, Array]:
     """(y, rows) with y = cols(x) W' + b. The derivatives need `rows`."""
     rows = channels_last(x, padding)
     return _sum_of_convolutions([(rows, W)], b, stride), rows
@@ -38,7 +39,7 @@ def convolve(x: Array, W: Array, b: Tangent, stride: Pair, padding: Pair) -> tup
 
 @convolve.plain
 def convolve_plain(
-    x: Array, W: Array, b: Tangent, stride: Pair, padding: Pair
+    x: Array, W: Array, b: Tangent, stride: Pair, padding: Padding
 ) -> tuple[Array, Array]:
     rows = channels_last(x, padding)
     cols = all_cols(rows, W.shape[2:], stride)
@@ -57,7 +58,7 @@ def convolve_jvp(
     W_dot: Tangent,
     b_dot: Tangent,
     stride: Pair,
-    padding: Pair,
+    padding: Padding,
 ) -> Array:
     """y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot."""
     terms = [] if x_dot is None else [(channels_last(x_dot, padding), W)]
@@ -74,7 +75,7 @@ def convolve_jvp_plain(
     W_dot: Tangent,
     b_dot: Tangent,
     stride: Pair,
-    padding: Pair,
+    padding: Padding,
 ) -> Array:
     kernel_size = W.shape[2:]
     terms = []
@@ -125,7 +126,7 @@ def kernel_gradients_plain(
 
 
 @kernel
-def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Pair) -> Array:
+def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Padding) -> Array:
     """dx from dcols = dy W'ᵀ: each window of dcols is added to its own pixels of x."""
     dys = channels_last(dy)
     xp = array_module(dy, W)
@@ -146,7 +147,7 @@ def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Pair
 
 
 @image_gradient.plain
-def image_gradient_plain(dy: Array, rows: Array, W: Array, stride: Pair, padding: Pair) -> Array:
+def image_gradient_plain(dy: Array, rows: Array, W: Array, stride: Pair, padding: Padding) -> Array:
     N, O, OH, OW = dy.shape
     dx = array_module(dy, W).zeros_like(rows)
     # dcols = dy W'ᵀ
@@ -164,7 +165,7 @@ def convolve_with_tangent(
     b: Tangent,
     b_dot: Tangent,
     stride: Pair,
-    padding: Pair,
+    padding: Padding,
 ) -> tuple[Array, Array]:
     """y = cols(x) W' + b and y_dot = cols(x) W_dot' + cols(x_dot) W' + b_dot.
 
@@ -225,7 +226,7 @@ def convolve_with_tangent_plain(
     b: Tangent,
     b_dot: Tangent,
     stride: Pair,
-    padding: Pair,
+    padding: Padding,
 ) -> tuple[Array, Array]:
     y, rows = convolve_plain(x, W, b, stride, padding)
     return y, convolve_jvp_plain(rows, x_dot, W, W_dot, b_dot, stride, padding)

@@ -13,10 +13,12 @@ from minigrad.kernels.memory import scratch
 from minigrad.kernels.switch import kernel
 
 Pair = tuple[int, int]
+Padding = Pair | tuple[Pair, Pair]  # (ph, pw), or ((above, below), (left, right))
+ALL = slice(None)
 SHORT_RUN = 16  # numbers. If a window's row has fewer, im2col copies image rows instead
 
 
-def channels_last(x: Array, padding: Pair = (0, 0)) -> Array:
+def channels_last(x: Array, padding: Padding = (0, 0)) -> Array:
     """x (N, C, H, W) as contiguous (N, H + 2ph, W + 2pw, C), with zeros around the image.
 
     There is no copy if x already has this order in memory and there is no padding.
@@ -26,22 +28,67 @@ def channels_last(x: Array, padding: Pair = (0, 0)) -> Array:
     if padding == (0, 0):
         return xp.ascontiguousarray(rows)
     N, H, W, C = rows.shape
-    ph, pw = padding
-    padded = xp.zeros((N, H + 2 * ph, W + 2 * pw, C), x.dtype)
-    padded[:, ph : ph + H, pw : pw + W] = rows
+    (above, below), (left, right) = both_sides(padding)
+    padded = xp.zeros((N, above + H + below, left + W + right, C), x.dtype)
+    padded[:, above : above + H, left : left + W] = rows
     return padded
 
 
-def channels_first(rows: Array, padding: Pair = (0, 0)) -> Array:
+def both_sides(padding: Padding) -> tuple[Pair, Pair]:
+    """((above, below), (left, right)) from either form of a padding."""
+    down, right = ((p, p) if isinstance(p, int) else p for p in padding)
+    return down, right
+
+
+def channels_first(rows: Array, padding: Padding = (0, 0)) -> Array:
     """rows (N, H + 2ph, W + 2pw, C) as (N, C, H, W), without the padding: a view."""
     H, W = rows.shape[1:3]
-    ph, pw = padding
-    return rows[:, ph : H - ph, pw : W - pw].transpose(0, 3, 1, 2)
+    (above, below), (left, right) = both_sides(padding)
+    return rows[:, above : H - below, left : W - right].transpose(0, 3, 1, 2)
 
 
 def output_size(size: Pair, kernel: Pair, stride: Pair) -> Pair:
     """(OH, OW), the number of windows: OH = (H - KH)/s + 1, rounded down, OW likewise."""
     return (size[0] - kernel[0]) // stride[0] + 1, (size[1] - kernel[1]) // stride[1] + 1
+
+
+def pooled_size(
+    size: Pair, kernel: Pair, stride: Pair, padding: Pair = (0, 0), ceil_mode: bool = False
+) -> Pair:
+    """(OH, OW) for pooling: OH = (H + 2p - KH)/s + 1, rounded down, or up with ceil_mode.
+
+    A window that would start behind the image and the padding above it is left out.
+    """
+    if padding == (0, 0) and not ceil_mode:
+        return output_size(size, kernel, stride)
+    up = (stride[0] - 1, stride[1] - 1) if ceil_mode else (0, 0)
+    OH, OW = (
+        min((n + 2 * p - k + r) // s, (n + p - 1) // s) + 1
+        for n, k, s, p, r in zip(size, kernel, stride, padding, up, strict=True)
+    )
+    return OH, OW
+
+
+def reach(size: int, k: int, stride: int, padding: int, n: int) -> tuple[slice, slice]:
+    """(windows, pixels) along one axis: the windows whose element k is in the image, and which.
+
+    The image has `size` pixels, there are n windows. Window i has the pixels i·s - p + k.
+    """
+    if padding == 0 and k + stride * (n - 1) < size:
+        return ALL, slice(k, k + stride * (n - 1) + 1, stride)
+    first = max(0, -((k - padding) // stride))
+    end = max(first, min(n, (size - 1 + padding - k) // stride + 1))
+    start = first * stride + k - padding
+    return slice(first, end), slice(start, start + stride * (end - first), stride)
+
+
+def reach_2d(
+    size: Pair, k: int, l: int, stride: Pair, padding: Pair, n: Pair
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The same for element (k, l) of windows on images: two indices, for (N, ., ., C)."""
+    rows, its_rows = reach(size[0], k, stride[0], padding[0], n[0])
+    columns, its_columns = reach(size[1], l, stride[1], padding[1], n[1])
+    return (slice(None), rows, columns), (slice(None), its_rows, its_columns)
 
 
 def windows(rows: Array, kernel: Pair, stride: Pair) -> Array:

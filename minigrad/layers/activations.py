@@ -1,11 +1,11 @@
-"""Element-wise activations and the two softmaxes."""
+"""Element-wise activations: ReLU, the sigmoid and tanh."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from minigrad.backend import Array, Tangent, array_module
-from minigrad.kernels.elementwise import masked, relu, relu_with_tangent, row_max, sigmoid
+from minigrad.kernels.elementwise import masked, relu, relu_with_tangent, sigmoid
 from minigrad.layers.base import Layer
 
 
@@ -113,65 +113,3 @@ class Tanh(Layer):
         y = self.recall()
         # y_dot = x_dot ⊙ (1 - y²)
         return x_dot * (1 - y * y)
-
-
-class Softmax(Layer):
-    r"""y_c = e^(x_c) / Σ_k e^(x_k), row by row.
-
-    Shapes: x (N, C), y (N, C). Every row of y sums to 1.
-    Backward:  dx    = y ⊙ (dy - Σ_c dy_c y_c)
-    Jvp:       y_dot = y ⊙ (x_dot - Σ_c x_dot_c y_c)    J = diag(y) - y yᵀ is symmetric
-    Stable: each row's largest entry is subtracted first. This leaves y the same.
-    Trap: CrossEntropyLoss takes logits. A Softmax layer before it makes a double softmax. The
-    loss can then never fall below 1.4612: see 03_first_network.
-    Source: Bridle 1990.  Taught in: 03_first_network.
-    """
-
-    def forward(self, x: Array, train: bool = True) -> Array:
-        xp = array_module(x)
-        self.check_input(x, "(N, C)", x.ndim == 2)
-        # y_c = e^(x_c - max) / Σ_k e^(x_k - max)
-        y = xp.exp(x - row_max(x))
-        y /= y.sum(axis=1, keepdims=True)
-        self.cache = y
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        y = self.recall()
-        # dx = y ⊙ (dy - Σ_c dy_c y_c)
-        return y * (dy - (dy * y).sum(axis=1, keepdims=True))
-
-    def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
-        y = self.recall()
-        # y_dot = y ⊙ (x_dot - Σ_c x_dot_c y_c)
-        return y * (x_dot - (x_dot * y).sum(axis=1, keepdims=True))
-
-
-class LogSoftmax(Layer):
-    r"""y = x - ln Σ_k e^(x_k), row by row: the logarithm of Softmax. It does not underflow.
-
-    Shapes: x (N, C), y (N, C).
-    Backward:  dx    = dy - p Σ_c dy_c          with p = e^y, the softmax
-    Jvp:       y_dot = x_dot - Σ_c p_c x_dot_c
-    NLLLoss takes this y.
-    Source: WTB notebook, `F.log_softmax`; log-sum-exp as in Higham 2002, §1.
-    """
-
-    def forward(self, x: Array, train: bool = True) -> Array:
-        xp = array_module(x)
-        self.check_input(x, "(N, C)", x.ndim == 2)
-        # y = z - ln Σ_k e^(z_k),  z = x - max. No z is above 0, so the sum cannot overflow.
-        y = x - row_max(x)
-        y -= xp.log(xp.exp(y).sum(axis=1, keepdims=True))
-        self.cache = y
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        y = self.recall()
-        # dx = dy - p Σ_c dy_c,  p = e^y
-        return dy - array_module(y).exp(y) * dy.sum(axis=1, keepdims=True)
-
-    def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
-        y = self.recall()
-        # y_dot = x_dot - Σ_c p_c x_dot_c
-        return x_dot - (array_module(y).exp(y) * x_dot).sum(axis=1, keepdims=True)

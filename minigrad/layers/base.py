@@ -41,6 +41,7 @@ class Layer(RandomStreams):
     """
 
     is_activation = False  # True: a function of single numbers, used between other layers
+    takes_numbers = False  # True: x is whole numbers, so y has no derivative by x
     uses_threads = False  # True: minigrad.threads share the layer's work
     unit_axis: Mapping[str, int] = {}  # {parameter: the axis that counts units}, if not 0
     mixes_examples = False  # True: an example's output depends on the rest of the batch

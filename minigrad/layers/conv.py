@@ -16,7 +16,7 @@ from minigrad.kernels.convolution import (
     image_gradient,
     kernel_gradients,
 )
-from minigrad.kernels.windows import channels_first, output_size
+from minigrad.kernels.windows import Padding, Pair, both_sides, channels_first, output_size
 from minigrad.layers.base import Layer, initial_uniform
 
 
@@ -44,7 +44,7 @@ class Conv2d(Layer):
         out_channels: int,
         kernel_size: int | tuple[int, int],
         stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
+        padding: int | tuple[int, int] | str = 0,
         *,
         bias: bool = True,
         dtype: Any = "float32",
@@ -56,7 +56,9 @@ class Conv2d(Layer):
         out_channels  O, the number of kernels, an integer >= 1
         kernel_size   an integer >= 1, or (rows, columns)
         stride        s, the pixels from one window to the next, an integer >= 1, or (down, right)
-        padding       p, the rows and columns of zeros at each edge, an integer >= 0, or a pair
+        padding       p, the rows and columns of zeros at each edge, an integer >= 0, or a pair.
+                      "same": as many that y is as large as x. They are KH - 1 rows in all, the
+                      smaller half of them above (columns likewise). "valid": none
         bias          whether b is added
         dtype         float32 or float64
         rng, seed     a numpy.random.Generator, or an integer, not both: the source of the random
@@ -67,7 +69,7 @@ class Conv2d(Layer):
         self.out_channels = positive_int("out_channels", out_channels)
         self.kernel_size = pair("kernel_size", kernel_size)
         self.stride = pair("stride", stride)
-        self.padding = pair("padding", padding, least=0)
+        self.padding, self._edges = _edges(padding, self.kernel_size, self.stride)
         rng = host_generator(rng, seed)
         shape = (self.out_channels, self.in_channels, *self.kernel_size)
         fan_in = self.in_channels * self.kernel_size[0] * self.kernel_size[1]
@@ -83,13 +85,13 @@ class Conv2d(Layer):
         W = self.params["W"]
         b = self.params.get("b")
         # y = cols(x) W' + b. The cache keeps x, padded, with the channels last.
-        y, self.cache = convolve(x, W, b, self.stride, self.padding)
+        y, self.cache = convolve(x, W, b, self.stride, self._edges)
         return y
 
     def backward(self, dy: Array) -> Array:
         self._gradients(dy)
         # dx = col2im(dcols),  dcols = dy W'ᵀ
-        return image_gradient(dy, self.recall(), self.params["W"], self.stride, self.padding)
+        return image_gradient(dy, self.recall(), self.params["W"], self.stride, self._edges)
 
     def backward_params(self, dy: Array) -> None:
         """The same gradients as `backward`. dx is not computed."""
@@ -108,11 +110,11 @@ class Conv2d(Layer):
     def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Array:
         rows = self.recall()
         if x_dot is not None:
-            self.check_tangent(x_dot, channels_first(rows, self.padding).shape)
+            self.check_tangent(x_dot, channels_first(rows, self._edges).shape)
         W = self.params["W"]
         W_dot, b_dot = (params_dot["W"], params_dot.get("b")) if params_dot else (None, None)
         # y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot
-        return convolve_jvp(rows, x_dot, W, W_dot, b_dot, self.stride, self.padding)
+        return convolve_jvp(rows, x_dot, W, W_dot, b_dot, self.stride, self._edges)
 
     def forward_jvp(
         self,
@@ -132,13 +134,14 @@ class Conv2d(Layer):
         W_dot = params_dot["W"]
         b = self.params.get("b")
         b_dot = params_dot.get("b")
-        return convolve_with_tangent(x, x_dot, W, W_dot, b, b_dot, self.stride, self.padding)
+        return convolve_with_tangent(x, x_dot, W, W_dot, b, b_dot, self.stride, self._edges)
 
     def _check(self, x: Array) -> None:
         """Raise unless x is a batch of images with in_channels channels and at least one window."""
         array_module(x, self.params["W"])
         C = self.in_channels
-        H, W = (max(1, k - 2 * p) for k, p in zip(self.kernel_size, self.padding, strict=True))
+        added = map(sum, both_sides(self._edges))
+        H, W = (max(1, k - zeros) for k, zeros in zip(self.kernel_size, added, strict=True))
         fits = x.ndim == 4 and x.shape[1] == C and x.shape[2] >= H and x.shape[3] >= W
         self.check_input(x, f"(N, {C}, H >= {H}, W >= {W})", fits)
 
@@ -146,5 +149,20 @@ class Conv2d(Layer):
         bias = "" if "b" in self.params else ", bias=False"
         return (
             f"Conv2d({self.in_channels}, {self.out_channels}, {self.kernel_size}, "
-            f"stride={self.stride}, padding={self.padding}{bias})"
+            f"stride={self.stride}, padding={self.padding!r}{bias})"
         )
+
+
+def _edges(padding: Any, kernel_size: Pair, stride: Pair) -> tuple[Pair | str, Padding]:
+    """(the padding as it is said, the padding of each edge). Raises for what cannot be done."""
+    if padding == "same":
+        if stride != (1, 1):
+            raise ValueError(f'padding="same" needs stride=1, got {stride}')
+        # y is as large as x if KH - 1 rows are added: (KH - 1)/2, rounded down, above the image
+        down, right = ((k - 1) // 2 for k in kernel_size)
+        KH, KW = kernel_size
+        return "same", ((down, KH - 1 - down), (right, KW - 1 - right))
+    if isinstance(padding, str) and padding != "valid":
+        raise ValueError(f'padding must be an integer, a pair, "same" or "valid", got {padding!r}')
+    numbers = (0, 0) if padding == "valid" else pair("padding", padding, least=0)
+    return numbers, numbers

@@ -39,15 +39,15 @@ class Dropout(Layer):
         seed: int | None = None,
     ):
         """
-        p          the probability that a number is dropped, 0 <= p < 1
+        p          the probability that a number is dropped, 0 <= p <= 1. With 1, y = 0
         dtype      float32 or float64. None: the dtype of the input
         rng, seed  a numpy.random.Generator, or an integer, not both: the source of the masks.
                    Without them the masks differ from run to run
         """
         super().__init__(dtype)
         self.p = not_negative("p", p)
-        if self.p >= 1:
-            raise ValueError(f"p is the probability of a drop: expected 0 <= p < 1, got {p}")
+        if self.p > 1:
+            raise ValueError(f"p is the probability of a drop: expected 0 <= p <= 1, got {p}")
         self.reseed(int(host_generator(rng, seed).integers(2**63)))
 
     def reseed(self, seed: int) -> None:
@@ -66,7 +66,7 @@ class Dropout(Layer):
 
     def _mask(self, x: Array) -> Array:
         kept = self._uniform(x) >= self.p
-        return kept.astype(x.dtype) / (1 - self.p)
+        return kept.astype(x.dtype) / ((1 - self.p) or 1)  # p = 1: none is kept
 
     def _uniform(self, x: Array) -> Array:
         """Random numbers in [0, 1) of x's shape, on the device of x."""

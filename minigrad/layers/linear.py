@@ -17,6 +17,7 @@ class Linear(Layer):
     r"""y = x W + b.
 
     Shapes: x (N, D), W (D, M), b (M,), y (N, M), with D = in_features, M = out_features.
+    x (N, ..., D) is taken as a matrix (N·..., D): one W for all places. y is (N, ..., M).
 
     Backward:  dW = xᵀ dy     (D, M)      for each weight: its input times the dy of its output
                db = Σ_n dy_n  (M,)
@@ -60,15 +61,17 @@ class Linear(Layer):
         self._check(x)
         self.cache = x
         # y = x W + b
-        y = matmul(x, self.params["W"])
+        y = matmul(x if x.ndim == 2 else _rows(x), self.params["W"])
         if "b" in self.params:
             y += self.params["b"]
-        return y
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
 
     def backward(self, dy: Array) -> Array:
         self._gradients(dy)
         # dx = dy Wᵀ
-        return matmul(dy, self.params["W"].T)
+        if dy.ndim == 2:
+            return matmul(dy, self.params["W"].T)
+        return matmul(_rows(dy), self.params["W"].T).reshape(self.cache.shape)
 
     def backward_params(self, dy: Array) -> None:
         """The same gradients as `backward`. dx is not computed."""
@@ -76,7 +79,10 @@ class Linear(Layer):
 
     def _gradients(self, dy: Array) -> None:
         x = self.recall()
-        self.check_upstream(dy, (len(x), self.out_features))
+        self.check_upstream(dy, (*x.shape[:-1], self.out_features))
+        if x.ndim > 2:
+            x = _rows(x)
+            dy = _rows(dy)
         # dW = xᵀ dy
         self.grads["W"] = matmul(x.T, dy)
         # db = Σ_n dy_n
@@ -89,7 +95,10 @@ class Linear(Layer):
             self.check_tangent(x_dot, x.shape)
         W_dot, b_dot = (params_dot["W"], params_dot.get("b")) if params_dot else (None, None)
         # y_dot = x_dot W + x W_dot + b_dot
-        return affine_jvp(x, x_dot, self.params["W"], W_dot, b_dot)
+        if x.ndim == 2:
+            return affine_jvp(x, x_dot, self.params["W"], W_dot, b_dot)
+        y_dot = affine_jvp(_rows(x), _rows(x_dot), self.params["W"], W_dot, b_dot)
+        return y_dot.reshape(*x.shape[:-1], self.out_features)
 
     def forward_jvp(
         self,
@@ -106,19 +115,28 @@ class Linear(Layer):
         W = self.params["W"]
         b = self.params.get("b")
         W_dot, b_dot = (params_dot["W"], params_dot.get("b")) if params_dot else (None, None)
-        return affine_with_tangent(x, x_dot, W, W_dot, b, b_dot)
+        if x.ndim == 2:
+            return affine_with_tangent(x, x_dot, W, W_dot, b, b_dot)
+        shape = *x.shape[:-1], self.out_features
+        y, y_dot = affine_with_tangent(_rows(x), _rows(x_dot), W, W_dot, b, b_dot)
+        return y.reshape(shape), None if y_dot is None else y_dot.reshape(shape)
 
     def _check(self, x: Array) -> None:
-        """Raise unless x has shape (N, D)."""
+        """Raise unless x has shape (N, D) or (N, ..., D)."""
         array_module(x, self.params["W"])
         D = self.in_features
         self.check_input(
             x,
-            f"(N, {D})",
-            x.ndim == 2 and x.shape[1] == D,
+            f"(N, {D})" + (f" or (N, ..., {D})" if x.ndim > 2 else ""),
+            x.ndim >= 2 and x.shape[-1] == D,
             "put Flatten() before it" if x.ndim > 2 else "",
         )
 
     def __repr__(self) -> str:
         bias = "" if "b" in self.params else ", bias=False"
         return f"Linear({self.in_features}, {self.out_features}{bias})"
+
+
+def _rows(x: Tangent) -> Tangent:
+    """x (N, ..., D) as a matrix (N·..., D)."""
+    return x if x is None else x.reshape(-1, x.shape[-1])

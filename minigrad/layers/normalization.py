@@ -16,11 +16,10 @@ from minigrad.layers.base import Layer
 class BatchNorm1d(Layer):
     r"""y = γ x̂ + β, x̂ = (x - μ)/s, s = √(σ² + ε). μ, σ²: each feature's mean and variance.
 
-    Shapes: x (N, D), γ = gamma (D,), β = beta (D,), y (N, D), D = num_features.
+    Shapes: x (N, D) or (N, D, L), γ = gamma (D,), β = beta (D,), y as x, D = num_features.
     train=True: μ, σ² are those of this batch (σ² is divided by N). The running statistics follow:
     running = 0.9 running + 0.1 new, with `momentum` 0.1. running_var follows the unbiased
-    N/(N-1) σ². All as in PyTorch.
-    train=False: μ, σ² are the running statistics. They are constants.
+    N/(N-1) σ². train=False: μ, σ² are the running statistics, constants. All as in PyTorch.
     P v = v - mean_n(v) - x̂ mean_n(v x̂) in training, P v = v in evaluation:
     Backward:  dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = γ/s P(dy)
     Jvp:       y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot      P is its own transpose
@@ -28,7 +27,7 @@ class BatchNorm1d(Layer):
     """
 
     shape = "(N, {num_features})"
-    ndim = 2
+    ndim: tuple[int, ...] = (2, 3)
     mixes_examples = True
     min_batch = 2
     buffers_not_negative = ("running_var", "num_batches_tracked")
@@ -37,17 +36,25 @@ class BatchNorm1d(Layer):
         self,
         num_features: int | None = None,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
         *,
+        bias: bool = True,
         dtype: Any = "float32",
         n: int | None = None,
     ):
         """
-        num_features  the number of features, or of channels, an integer >= 1
-        eps           ε >= 0. It is inside the root, so that s is not 0
-        momentum      how far the running statistics move towards a batch's, usually from 0 to 1
-        dtype         float32 or float64
-        n             the old name of num_features
+        num_features         the number of features, or of channels, an integer >= 1
+        eps                  ε >= 0. It is inside the root, so that s is not 0
+        momentum             how far the running statistics move towards a batch's, usually from 0
+                             to 1. None: they are the mean over all batches so far
+        affine               whether there are γ and β. Without them y = x̂
+        track_running_stats  whether there are running statistics. Without them μ, σ² are those of
+                             the batch in evaluation, too
+        bias                 whether there is β beside γ
+        dtype                float32 or float64
+        n                    the old name of num_features
         """
         super().__init__(dtype)
         if n is not None:
@@ -59,44 +66,50 @@ class BatchNorm1d(Layer):
             )
         self.num_features = positive_int("num_features", num_features)
         self.eps = not_negative("eps", eps)
-        self.momentum = not_negative("momentum", momentum)
+        self.momentum = None if momentum is None else not_negative("momentum", momentum)
         xp = current()
         D = self.num_features
-        self.params["gamma"] = xp.ones(D, self.dtype)
-        self.params["beta"] = xp.zeros(D, self.dtype)
-        self.buffers["running_mean"] = xp.zeros(D, self.dtype)
-        self.buffers["running_var"] = xp.ones(D, self.dtype)
-        self.buffers["num_batches_tracked"] = xp.zeros((), "int64")
+        if affine:
+            self.params["gamma"] = xp.ones(D, self.dtype)
+        if affine and bias:
+            self.params["beta"] = xp.zeros(D, self.dtype)
+        self.track_running_stats = bool(track_running_stats)
+        if track_running_stats:
+            self.buffers["running_mean"] = xp.zeros(D, self.dtype)
+            self.buffers["running_var"] = xp.ones(D, self.dtype)
+            self.buffers["num_batches_tracked"] = xp.zeros((), "int64")
 
     def forward(self, x: Array, train: bool = True) -> Array:
         self._check(x)
         rows = self._rows(x)
         train = train and not self.keeps_statistics
         # x̂ = (x - μ)/s,  s = √(σ² + ε)
-        if train:
+        from_batch = train or not self.track_running_stats
+        if from_batch:
             self._check_number(len(rows))
             x_hat, inv_std, mean, var = standardise(rows, self.eps)
-            self.once("running statistics", lambda: self._move_running(mean, var, len(rows)))
         else:
             mean = self.buffers["running_mean"]
             var = self.buffers["running_var"]
             x_hat, inv_std, _, _ = standardise(rows, self.eps, mean, var)
-        self.cache = x_hat, inv_std, train, x.shape
+        if train and self.track_running_stats:
+            self.once("running statistics", lambda: self._move_running(mean, var, len(rows)))
+        self.cache = x_hat, inv_std, from_batch, x.shape
         # y = γ x̂ + β
-        y = x_hat * self.params["gamma"]
-        y += self.params["beta"]
+        y = x_hat * self.params["gamma"] if "gamma" in self.params else x_hat.copy()
+        if "beta" in self.params:
+            y += self.params["beta"]
         return self._images(y)
 
     def backward(self, dy: Array) -> Array:
         x_hat, _, _, shape = self.recall()
         self.check_upstream(dy, shape)
         dy = self._rows(dy)
-        # dγ = Σ_n dy x̂
+        # dγ = Σ_n dy x̂,  dβ = Σ_n dy
         dgamma = (dy * x_hat).sum(axis=0)
-        # dβ = Σ_n dy
         dbeta = dy.sum(axis=0)
-        self.grads["gamma"] = dgamma
-        self.grads["beta"] = dbeta
+        sums = {"gamma": dgamma, "beta": dbeta}
+        self.grads |= {name: sums[name] for name in self.params}
         # dx = γ/s P(dy)
         return self._images(self._scaled_projection(dy, (dbeta, dgamma)))
 
@@ -106,31 +119,37 @@ class BatchNorm1d(Layer):
         # y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot
         if x_dot is not None:
             y_dot = self._scaled_projection(self._rows(x_dot))
-        if params_dot is not None:
-            y_dot = y_dot + params_dot["gamma"] * x_hat + params_dot["beta"]
+        if params_dot:
+            y_dot = y_dot + params_dot["gamma"] * x_hat + params_dot.get("beta", 0)
         return self._images(y_dot)
 
     def _scaled_projection(self, v: Array, sums: tuple[Array, Array] | None = None) -> Array:
         """γ/s P(v). sums: Σ_n v and Σ_n v x̂, if they are known."""
-        x_hat, inv_std, train, _ = self.recall()
-        scale = self.params["gamma"] * inv_std
-        if not train:
+        x_hat, inv_std, from_batch, _ = self.recall()
+        scale = self.params["gamma"] * inv_std if "gamma" in self.params else inv_std
+        if not from_batch:
             return v * scale  # μ and σ² are constants: P v = v
         # P v = v - mean_n(v) - x̂ mean_n(v x̂)
         return project(v, x_hat, scale, sums)
 
     def _move_running(self, mean: Array, var: Array, N: int) -> None:
-        """running = (1 - momentum) running + momentum new. The new variance is unbiased."""
+        """running = (1 - momentum) running + momentum new. The new variance is unbiased.
+
+        momentum=None: 1/t at batch t, which gives the mean over t batches.
+        """
+        self.buffers["num_batches_tracked"] += 1
+        momentum: Any = self.momentum
+        if momentum is None:
+            momentum = (1 / self.buffers["num_batches_tracked"]).astype(mean.dtype)
         for name, new in (("running_mean", mean), ("running_var", var * (N / (N - 1)))):
             running = self.buffers[name]
-            running += self.momentum * (new - running)
-        self.buffers["num_batches_tracked"] += 1
+            running += momentum * (new - running)
 
     def _check(self, x: Array) -> None:
         """Raise unless x has this layer's number of axes and of features."""
-        array_module(x, self.params["gamma"])
+        array_module(x, *self.params.values())
         D = self.num_features
-        fits = x.ndim == self.ndim and x.shape[1] == D
+        fits = x.ndim in self.ndim and x.shape[1] == D
         self.check_input(x, self.shape.format(num_features=D), fits)
 
     def _check_number(self, N: int) -> None:
@@ -142,13 +161,17 @@ class BatchNorm1d(Layer):
             )
 
     def _rows(self, x: Array) -> Array:
-        return x
+        return x if x.ndim == 2 else x.transpose(0, 2, 1).reshape(-1, self.num_features)
 
     def _images(self, rows: Array) -> Array:
-        return rows
+        shape = self.recall()[-1]
+        return rows if len(shape) == 2 else _places_last(rows, shape)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.num_features})"
+        more = "" if self.momentum is not None else ", momentum=None"
+        more += "" if "gamma" in self.params else ", affine=False"
+        more += "" if self.track_running_stats else ", track_running_stats=False"
+        return f"{type(self).__name__}({self.num_features}{more})"
 
     @property
     def n(self) -> int:
@@ -169,7 +192,7 @@ class BatchNorm2d(BatchNorm1d):
     """
 
     shape = "(N, {num_features}, H, W)"
-    ndim = 4
+    ndim = (4,)
     min_batch = 1  # one image has many values per channel
 
     def _rows(self, x: Array) -> Array:
@@ -178,3 +201,9 @@ class BatchNorm2d(BatchNorm1d):
     def _images(self, rows: Array) -> Array:
         N, C, H, W = self.recall()[-1]
         return channels_first(rows.reshape(N, H, W, C))
+
+
+def _places_last(rows: Array, shape: tuple[int, ...]) -> Array:
+    """rows (N·L, D) as (N, D, L)."""
+    N, D, L = shape
+    return rows.reshape(N, L, D).transpose(0, 2, 1)

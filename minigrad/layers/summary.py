@@ -45,7 +45,7 @@ class Summary(str):
         x = backend.to_device(np.zeros((1, *input_shape), dtype), *arrays[:1])
         caches = [(module, module.cache) for module in model.modules()]
         try:
-            rows = _rows(layers, x)
+            rows = _rows(layers, x, set())
         finally:  # the caller may still want derivatives of an earlier forward
             for module, cache in caches:
                 module.cache = cache
@@ -63,15 +63,19 @@ class Summary(str):
         return f"<Summary of {len(self.rows)} layers, {self.parameters:,} parameters>"
 
 
-def _rows(layers: list[tuple[str, Layer]], x: Array) -> list[Row]:
-    """A row for each layer, as x goes through them."""
-    rows = []
-    counted: set[int] = set()
+def _rows(layers: list[tuple[str, Layer]], x: Array, counted: set[int]) -> list[Row]:
+    """A row for each layer, as x goes through them.
+
+    A Residual comes after the layers inside it. counted: the ids of the arrays of earlier rows.
+    """
+    rows: list[Row] = []
     for prefix, layer in layers:
+        if hasattr(layer, "inside"):
+            rows += _rows(layer.inside(prefix), x, counted)
         x = layer.forward(x, train=False)
         own = {id(a): a.size for _, leaf in layer.leaves() for a in leaf.params.values()}
         parameters = sum(size for key, size in own.items() if key not in counted)
-        counted |= own.keys()
+        counted.update(own)
         label = f"{type(layer).__name__}-{prefix.rstrip('.') or '0'}"
         rows.append(Row(label, tuple(x.shape[1:]), parameters))
     return rows

@@ -149,7 +149,7 @@ for _name in (
     "exp log log1p sqrt tanh abs sign negative reciprocal square isfinite isnan maximum minimum "
     "add subtract multiply divide matmul dot where clip empty_like zeros_like ones_like full_like "
     "ascontiguousarray concatenate stack sum mean copyto take_along_axis expand_dims einsum "
-    "array_equal transpose moveaxis broadcast_to outer shares_memory"
+    "array_equal transpose moveaxis broadcast_to outer shares_memory log1p"
 ).split():
     globals()[_name] = _on_device(getattr(_np, _name))
 

@@ -1,0 +1,111 @@
+"""Max pooling along axis 1 or 2 of (N, H, W, C): the largest of each window, and its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import Array, array_module
+from minigrad.kernels.elementwise import bits, masked_bits
+from minigrad.kernels.windows import ALL, reach
+
+
+def _candidate(x: Array, axis: int, k: int, stride: int, n: int) -> Array:
+    """The k-th element of each of n windows along the axis."""
+    return along(x, axis, slice(k, k + stride * (n - 1) + 1, stride))
+
+
+def along(x: Array, axis: int, places: slice) -> Array:
+    """x at these places of axis 1 or 2: a view, or x itself for all places."""
+    if places is ALL:
+        return x
+    return x[:, places] if axis == 1 else x[:, :, places]
+
+
+def first_inside(xp: Any, axis: int, n: int, stride: int, padding: int) -> Array:
+    """The first k of each window that is in the image, along the axis."""
+    found = xp.maximum(padding - stride * xp.arange(n), 0)
+    return found.reshape((n, 1, 1) if axis == 1 else (n, 1))
+
+
+def _wins(candidate: Array, best: Array, nan: bool) -> Array:
+    """Where the candidate is larger than `best`. nan: also where it is NaN."""
+    wins = candidate > best
+    if nan:
+        wins |= array_module(candidate).isnan(candidate)
+    return wins
+
+
+def pool_axis(
+    x: Array, axis: int, size: int, stride: int, padding: int, y: Array, winner: Array, nan: bool
+) -> None:
+    """y = max over windows along one axis. winner = the first k with this maximum."""
+    xp = array_module(x)
+    n = y.shape[axis]
+    if padding:
+        y[...] = -np.inf
+        winner[...] = first_inside(xp, axis, n, stride, padding)
+    else:
+        y[...] = _candidate(x, axis, 0, stride, n)
+        winner[...] = 0
+    for k in range(0 if padding else 1, size):
+        windows, pixels = reach(x.shape[axis], k, stride, padding, n)
+        candidate = along(x, axis, pixels)
+        best = along(y, axis, windows)
+        won = along(winner, axis, windows)
+        xp.maximum(won, _wins(candidate, best, nan) * winner.dtype.type(k), out=won)
+        xp.maximum(best, candidate, out=best)
+
+
+def pool_both(
+    x: Array, x_dot: Array, axis: int, size: int, stride: int, y: Array, y_dot: Array, nan: bool
+) -> None:
+    """y = max over windows along one axis. y_dot = the tangent of the first maximum."""
+    xp = array_module(x)
+    n = y.shape[axis]
+    best = _candidate(x, axis, 0, stride, n)
+    best_dot = _candidate(x_dot, axis, 0, stride, n)
+    if size == 1:
+        y[...] = best
+        y_dot[...] = best_dot
+    chosen = bits(y_dot)
+    for k in range(1, size):
+        candidate = _candidate(x, axis, k, stride, n)
+        candidate_dot = _candidate(x_dot, axis, k, stride, n)
+        wins = _wins(candidate, best, nan)
+        # Bits, not floats, times 0 or 1: infinity times 0 is NaN. `where` is ten times slower.
+        xp.multiply(bits(best_dot), ~wins, out=chosen)
+        chosen += bits(candidate_dot) * wins
+        best = xp.maximum(best, candidate, out=y)
+        best_dot = y_dot
+
+
+def axis_to_winners(
+    dy: Array, axis: int, size: int, stride: int, padding: int, winner: Array, dx: Array
+) -> None:
+    """Along one axis: dx = 0, then dx[winner] += dy."""
+    xp = array_module(dy)
+    n = dy.shape[axis]
+    H = dx.shape[axis]
+    if stride == size and size * n == H and padding == 0:  # each element is in one window
+        for k in range(size):
+            place = _candidate(dx, axis, k, stride, n)
+            xp.multiply(bits(dy), winner == k, out=bits(place))
+        return
+    dx[...] = 0
+    for k in range(size):
+        windows, pixels = reach(H, k, stride, padding, n)
+        place = along(dx, axis, pixels)
+        place += masked_bits(along(dy, axis, windows), along(winner, axis, windows) == k)
+
+
+def axis_from_winners(
+    x: Array, axis: int, size: int, stride: int, padding: int, winner: Array, y: Array
+) -> None:
+    """Along one axis: y = x[winner]."""
+    bits(y)[...] = 0
+    for k in range(size):
+        windows, pixels = reach(x.shape[axis], k, stride, padding, y.shape[axis])
+        chosen = along(bits(y), axis, windows)
+        chosen += bits(along(x, axis, pixels)) * (along(winner, axis, windows) == k)

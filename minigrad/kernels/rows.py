@@ -1,0 +1,34 @@
+"""Sums of rows that have the same number."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.backend import Array, array_module
+from minigrad.kernels.switch import kernel
+
+AT_ONCE = 2**24  # numbers of the one-hot matrix that is made at a time on a GPU
+
+
+@kernel
+def rows_by_number(rows: Array, number: Array, count: int) -> Array:
+    """total (count, D): total[k] = Σ of the rows (R, D) whose number (R,) is k."""
+    xp = array_module(rows, number)
+    total = xp.zeros((count, rows.shape[1]), rows.dtype)
+    if xp is not np:  # no sum of a GPU's rows is both fast and in a fixed order but a product
+        step = max(1, AT_ONCE // count)
+        for i in range(0, len(rows), step):
+            total += rows_by_number_plain(rows[i : i + step], number[i : i + step], count)
+    elif len(rows):
+        # Sorted by their numbers, the rows of one number are neighbours.
+        order = np.argsort(number, kind="stable")
+        found, starts = np.unique(number[order], return_index=True)
+        total[found] = np.add.reduceat(rows[order], starts, axis=0)
+    return total
+
+
+@rows_by_number.plain
+def rows_by_number_plain(rows: Array, number: Array, count: int) -> Array:
+    # one_hot[r, k] = 1 where row r has the number k
+    one_hot = number[:, None] == array_module(rows, number).arange(count)
+    return one_hot.T.astype(rows.dtype) @ rows
