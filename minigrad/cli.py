@@ -120,6 +120,8 @@ def run(which: str, options: list[str]) -> int:
         out = found.out
     else:
         out = None  # the lesson reads it
+    if {"-h", "--help"} & set(options):
+        chosen = chosen[:1]  # all lessons have the same options
     rows = []
     worst = 0
     for i, lesson in enumerate(chosen):
@@ -137,7 +139,8 @@ def run(which: str, options: list[str]) -> int:
         width = max(len(title) for title, _, _ in rows)
         print()
         for title, status, seconds in rows:
-            print(f"{title:{width}}  {seconds:6.1f} s  {'ok' if status == 0 else 'FAILED'}")
+            verdict = {0: "ok", 130: "interrupted"}.get(status, "FAILED")
+            print(f"{title:{width}}  {seconds:6.1f} s  {verdict}")
         failed = sum(status != 0 for _, status, _ in rows)
         print(f"{len(rows) - failed} of {len(chosen)} lessons ran as expected")
     return worst

@@ -121,7 +121,10 @@ class Loop:
         return error
 
     def _close(self) -> None:
-        self.bar.close(self.history.stopped)
+        said = self.history.stopped
+        if said is not None and self.file is not None and not self.file.resume:
+            said = f"{said}; resume=True goes on with {self.file.path}"
+        self.bar.close(said)
         self.model.drop_cache()
         self.loss.cache = None
 

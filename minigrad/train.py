@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def fit(
     resume          True: go on with the checkpoint if there is one, else begin. `epochs` counts
                     from the beginning of the run. The result is that of an unbroken run, bit for
                     bit, if versions, device and number of threads are the same. Callbacks are not
-                    compared
+                    compared, nor the seeds of the first weights: the file has the weights
     progress        whether to show a bar. None: only if standard error is a terminal
 
     Ctrl-C, or a loss that is not finite, ends the run. `history.stopped` then says why. Any other
@@ -130,6 +131,8 @@ def fit(
             sets={"train": train, "test": test, "validation": validation},
         )
         found = file.begin(history, epochs)
+        if resume and progress is not False:
+            say_where(file, found)
     elif resume or every is not None or keep != 1:
         raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
     if found is not None:
@@ -172,6 +175,17 @@ def fit(
     if found is None:
         loop.save_first()
     return loop.run()
+
+
+def say_where(file: RunFile, position: dict[str, Any] | None) -> None:
+    """Say on standard error whether the run goes on, and from where."""
+    if position is None:
+        text = f"{file.path} is not there yet: the run begins"
+    else:
+        text = f"{file.path}: the run goes on in epoch {position['epoch']}"
+        if position["batch"]:
+            text += f", after {position['batch']} of its steps"
+    print(text, file=sys.stderr)
 
 
 def comparable(

@@ -365,3 +365,21 @@ def test_no_damaged_file_changes_a_training(path):
             assert "\n" not in sentence
             assert differences(state, new.state()) == [], name
     assert refused > 300
+
+
+@pytest.mark.on_host
+def test_arguments_of_the_wrong_kind_are_told(path):
+    net = network()
+    optimizer = mg.Adam(net, 0.1)
+    for call in (mg.save, mg.load):
+        with pytest.raises(TypeError, match="path must be the name of a file, got Sequential"):
+            call(net, path)
+        with pytest.raises(TypeError, match="model must be of the kind Layer, got Adam"):
+            call(path, optimizer)
+        with pytest.raises(
+            TypeError, match="optimizer must be of the kind Optimizer"
+        ):
+            call(path, optimizer=net)
+    with pytest.raises(ValueError, match="nothing to save"):
+        mg.save(path)
+    assert not path.exists()

@@ -360,3 +360,63 @@ def test_a_history_that_goes_on_with_other_sets_has_nan_where_there_was_none(nam
     assert len(history.train_loss) == 3
     history.save(tmp_path / "history.json")
     assert mg.History.load(tmp_path / "history.json").epoch == [1, 2, 3]
+
+
+@pytest.mark.on_host
+def test_a_history_from_the_middle_of_an_epoch_says_so(tmp_path):
+    """Otherwise fit(history=...) would make the whole epoch again, on weights from its middle."""
+    path = tmp_path / "a.npz"
+    Training().stopped_at(6, checkpoint=path)
+    new = Training()
+    history = mg.load(path, **new.parts()).history
+    assert history.stopped == "saved in epoch 2, after step 6"
+    with pytest.raises(ValueError, match="cannot be continued: the run was saved in epoch 2"):
+        new.fit(history=history)
+    Training().fit(checkpoint=path, resume=True)
+    assert mg.load(path, **new.parts()).history.stopped is None
+
+
+@pytest.mark.on_host
+@pytest.mark.parametrize("resume", [True, False])
+def test_earlier_checkpoints_are_not_removed_by_a_run_that_begins(resume, tmp_path):
+    path = tmp_path / "a.npz"
+    Training().fit(checkpoint=path, keep=3)
+    path.unlink()
+    names = sorted(file.name for file in tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError, match=r"rename the last one to a\.npz to go on"):
+        Training().fit(checkpoint=path, keep=3, resume=resume)
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
+    (tmp_path / names[-1]).rename(path)
+    resumed = Training().fit(checkpoint=path, keep=3, resume=True)
+    assert differences(resumed.state(), Training().fit().state()) == []
+
+
+@pytest.mark.on_host
+def test_fit_says_whether_it_goes_on(tmp_path, capsys):
+    path = tmp_path / "a.npz"
+    how = {"checkpoint": path, "resume": True, "progress": None}
+    Training().stopped_at(6, **how)
+    assert f"{path} is not there yet: the run begins" in capsys.readouterr().err
+    Training().fit(**how)
+    said = capsys.readouterr().err
+    assert f"{path}: the run goes on in epoch 2, after 2 of its steps" in said
+    Training().fit(**how | {"progress": False})
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.on_host
+def test_an_interrupted_run_says_how_to_go_on(tmp_path, capsys):
+    def interrupt(step, loss):
+        if step == 6:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "a.npz"
+    run = Training().fit(checkpoint=path, step_callback=interrupt)
+    assert run.history.stopped == "interrupted in epoch 2, after step 6"
+    assert f"; resume=True goes on with {path}" in capsys.readouterr().err
+
+
+@pytest.mark.on_host
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(IsADirectoryError, match=r"is a folder: name a file in it"):
+        Training().fit(checkpoint=tmp_path)

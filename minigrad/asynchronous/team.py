@@ -58,10 +58,13 @@ class Team:
 
     def _start(self) -> None:
         """Start all processes. In __init__ nothing is started: `end` must see what there is."""
+        kits: list[Connection] = []
         with without_main(), no_interrupt():
-            for place, kit in zip(self.places, self._kits, strict=True):
+            for place in self.places:
                 ours, theirs = self._context.Pipe(duplex=False)
+                kit, to_process = self._context.Pipe(duplex=False)
                 self.pipes.append(ours)
+                kits.append(to_process)
                 process = self._context.Process(
                     target=main,
                     args=(place, self.plan, kit, theirs),
@@ -73,6 +76,13 @@ class Team:
                     process.start()
                 finally:
                     theirs.close()  # else the end of a process would not be seen
+                    kit.close()
+        # The kits are large. As arguments they would fill the pipe of a process that is killed
+        # before it reads them, and this process would wait for ever.
+        for pipe, content in zip(kits, self._kits, strict=True):
+            with suppress(OSError):  # the process has ended: `work` sees it
+                pipe.send_bytes(content)
+            pipe.close()
 
     def _kit(self, i: int) -> dict[str, Any]:
         """The objects for the process of block i."""

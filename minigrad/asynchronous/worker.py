@@ -28,18 +28,22 @@ class Stopped(Exception):
     """The run has been ended before its last step."""
 
 
-def main(place: Place, plan: Plan, payload: bytes, pipe: Any) -> None:
-    """What the new process runs: the work, and a message about its end."""
+def main(place: Place, plan: Plan, kit: Any, pipe: Any) -> None:
+    """What the new process runs: the work, and a message about its end.
+
+    kit   a pipe: the objects that the process works with come through it
+    pipe  the messages to the parent go through it
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     try:
         threads.set_threads(plan.threads)
-        worker = Worker(place, plan, payload, pipe)
+        worker = Worker(place, plan, kit.recv_bytes(), pipe)
         with np.errstate(over="ignore", invalid="ignore"):
             worker.run()
         pipe.send(("done", worker.rest(), worker.timeline()))
     except Stopped:
         pass
-    except BrokenPipeError:  # the parent has ended
+    except (BrokenPipeError, EOFError):  # the parent has ended
         pass
     except BaseException as error:
         pipe.send(("error", f"{type(error).__name__}: {error}", traceback.format_exc()))

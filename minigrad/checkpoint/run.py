@@ -17,7 +17,8 @@ from minigrad.checkpoint.error import CheckpointError
 from minigrad.checkpoint.every import Every
 from minigrad.checkpoint.parts import Parts, warn_of_hidden
 from minigrad.checkpoint.places import earlier
-from minigrad.checkpoint.saved import Checkpoint, put, read, versions, write
+from minigrad.checkpoint.reading import Checkpoint, put, read
+from minigrad.checkpoint.saved import versions, write
 from minigrad.checkpoint.unsaved import attributes
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
@@ -53,6 +54,8 @@ class RunFile:
                 f'checkpoint must be the path of a file, got {path!r:.60}; as "run.npz"'
             )
         self.path = Path(os.path.abspath(path))  # a callback may change the folder
+        if self.path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder: name a file in it, as {path}/run.npz")
         self.parts = parts
         self.every = Every(every)
         self.keep = positive_int("keep", keep)
@@ -74,12 +77,13 @@ class RunFile:
         epochs   of the whole run: ValueError if more are done. None: any number may be done
         """
         if not self.path.exists():
+            self._check_none_earlier()
             warn_of_hidden(self._owners())
             return None
         if not self.resume:
             raise FileExistsError(
-                f"{self.path} holds the checkpoint of a run: resume=True goes on with it. Delete "
-                "the file, or name another one, to begin anew"
+                f"{self.path} is there already: if it is the checkpoint of this run, resume=True "
+                "goes on with it; name another file to begin anew"
             )
         try:
             found, run = read(self.path)
@@ -114,10 +118,21 @@ class RunFile:
             set_common(common)
             vars(history).update(theirs)
 
-        put(found, self.parts, then=then)
+        advice = "make it with the same settings to go on, or name another file to begin anew"
+        put(found, self.parts, then=then, advice=advice)
         self.lr = float(run["lr"])
         self._written = _key(run["position"])
         return dict(run["position"])
+
+    def _check_none_earlier(self) -> None:
+        """FileNotFoundError if there are earlier checkpoints: a new run would remove them."""
+        others = [file.name for _, file in sorted(earlier(self.path).items())]
+        if others:
+            raise FileNotFoundError(
+                f"{self.path} is missing, and earlier checkpoints of it are there "
+                f"({', '.join(others)}): rename the last one to {self.path.name} to go on from it, "
+                "or name another file to begin anew"
+            )
 
     def _owners(self) -> dict[str, Any]:
         """All that may have attributes of its own: {"model": ..., "train": ..., ...}."""
@@ -159,8 +174,8 @@ class RunFile:
         if lr not in (run["lr"], reached):
             raise ValueError(
                 f"{self.path} is of another run: lr was {run['lr']} at its start and is {reached} "
-                f"now, this call has {lr}. Make the same call to go on, or load the file with "
-                "mg.load and change lr then"
+                f"now, this call has {lr}. Make the same call to go on; a callback may then set "
+                "optimizer.lr, and with a schedule schedule.start"
             )
         words = self.parts.said()
         same = all(found.said.get(name) == text for name, text in words.items())
@@ -195,7 +210,7 @@ class RunFile:
             self.write(history, position)
         except (OSError, ValueError) as error:
             warnings.warn(
-                f"no checkpoint was written ({error}); the last one stays. The run goes on",
+                f"no checkpoint was written ({error}); the one before stays",
                 RuntimeWarning,
                 stacklevel=3,
             )

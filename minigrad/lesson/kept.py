@@ -87,7 +87,7 @@ class Kept:
             options = options | notes.callbacks(options)
         if history is not None and history.epoch[-1:] != [options["epochs"]]:
             print(f"training {self._trainings} goes on after step {len(history.step_loss)}")
-        return by(*arguments, **options, checkpoint=path, resume=True, every=every)
+        return by(*arguments, **options, checkpoint=path, resume=path.exists(), every=every)
 
 
 def _found(path: Path | None) -> checkpoint.Checkpoint | None:

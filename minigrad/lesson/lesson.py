@@ -112,6 +112,8 @@ class Lesson:
         print(f"\n{self.slug}: interrupted; what was measured is in {self.out}", flush=True)
         if self.folder is not None:
             print(f"{self.command()}   goes on", flush=True)
+        elif self.quick and not self.notebook:
+            print("With --quick, only a run with --resume can be gone on with", flush=True)
 
     def end(self) -> NoReturn:
         """End the process after an interrupt, with the status that the signal gives it."""
