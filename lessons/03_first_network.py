@@ -204,9 +204,10 @@ if full:
 
 worst = np.argsort(recalls["wrong: softmax twice"])[:1]
 hard = test.take(np.flatnonzero(np.isin(test.y, worst))).placed(doubled.params["1.W"])
-loss.forward(doubled.forward(hard.x, train=False), hard.y)
+p = doubled.forward(hard.x, train=False)
+loss.forward(p, hard.y)
 dz = len(hard) * to_host(doubled.layers[-1].backward(loss.backward()))
-chance = to_host(doubled.layers[-1].cache)[np.arange(len(hard)), to_host(hard.y)]
+chance = to_host(p)[np.arange(len(hard)), to_host(hard.y)]
 two = float(abs(dz[np.arange(len(hard)), to_host(hard.y)]).mean())
 print(
     f"\nimages of {worst[0]}: the right digit has p = {chance.mean():.3f} on average; its pull is"

@@ -396,11 +396,11 @@ class ClampedLoss(mg.CrossEntropyLoss):
     def each(self, logits, target):
         xp, eps = array_module(logits), float(np.finfo("float32").eps)
         right = xp.exp(-super().each(logits, target))
-        self.flat = (right < eps) | (right > 1 - eps)
+        self._flat = (right < eps) | (right > 1 - eps)
         return -xp.log(xp.clip(right, eps, 1 - eps))
 
     def each_jvp(self, output_dot):
-        return array_module(output_dot).where(self.flat, 0, super().each_jvp(output_dot))
+        return array_module(output_dot).where(self._flat, 0, super().each_jvp(output_dot))
 
 
 CLIP_LR = 2e-3

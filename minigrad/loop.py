@@ -122,7 +122,7 @@ class Loop:
 
     def _close(self) -> None:
         said = self.history.stopped
-        if said is not None and self.file is not None and not self.file.resume:
+        if said and said.startswith("interrupted") and self.file and not self.file.resume:
             said = f"{said}; resume=True goes on with {self.file.path}"
         self.bar.close(said)
         self.model.drop_cache()

@@ -376,9 +376,7 @@ def test_arguments_of_the_wrong_kind_are_told(path):
             call(net, path)
         with pytest.raises(TypeError, match="model must be of the kind Layer, got Adam"):
             call(path, optimizer)
-        with pytest.raises(
-            TypeError, match="optimizer must be of the kind Optimizer"
-        ):
+        with pytest.raises(TypeError, match="optimizer must be of the kind Optimizer"):
             call(path, optimizer=net)
     with pytest.raises(ValueError, match="nothing to save"):
         mg.save(path)
