@@ -5,10 +5,36 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+
+Self = TypeVar("Self", bound="Handler")
 
 
-class CtrlC:
+class Handler:
+    """A block in which `_pressed` is what Ctrl-C calls. `_before` is what it called before.
+
+    Python passes Ctrl-C to the main thread. In any other thread this block does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._before: Any = None
+
+    def __enter__(self: Self) -> Self:
+        before = signal.getsignal(signal.SIGINT)
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            self._before = before
+            signal.signal(signal.SIGINT, self._pressed)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _pressed(self, number: int, frame: Any) -> None:
+        raise NotImplementedError(f"{type(self).__name__} has no _pressed(number, frame) yet")
+
+
+class CtrlC(Handler):
     """Within this block, Ctrl-C waits while `holding` is True.
 
         with CtrlC() as ctrl_c:
@@ -19,27 +45,17 @@ class CtrlC:
     A second Ctrl-C does not wait, so that a step that hangs can be ended. While `updating` is True,
     parameters are being changed: then the third one does not wait. While `ending` is True, results
     are being put in their places: then all of them wait.
-    Python passes Ctrl-C to the main thread. In any other thread this block does nothing.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.holding = False
         self.updating = False
         self.ending = False
         self.waiting = 0  # how many of them wait
-        self._before: Any = None
-
-    def __enter__(self) -> CtrlC:
-        before = signal.getsignal(signal.SIGINT)
-        if callable(before) and threading.current_thread() is threading.main_thread():
-            self._before = before
-            signal.signal(signal.SIGINT, self._pressed)
-        return self
 
     def __exit__(self, *error: object) -> None:
-        if self._before is None:
-            return
-        signal.signal(signal.SIGINT, self._before)
+        super().__exit__(*error)
         if self.waiting:  # the handler learns of it, but its exception must not lose the results
             with suppress(KeyboardInterrupt):
                 self._before(signal.SIGINT, None)

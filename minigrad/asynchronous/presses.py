@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable
 from typing import Any
 
+from minigrad.interrupts import Handler
 
-class Presses:
+
+class Presses(Handler):
     """Within this block, Ctrl-C is counted. It raises KeyboardInterrupt only in `allow`.
 
         with Presses() as presses:
@@ -16,24 +16,12 @@ class Presses:
             presses.allow(work)  # it comes through here
 
     A handler of the caller's own is asked first: a press that it takes for itself is not counted.
-    Python passes Ctrl-C to the main thread. In any other thread this block does nothing.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.count = 0
         self._allowed = False
-        self._before: Any = None
-
-    def __enter__(self) -> Presses:
-        before = signal.getsignal(signal.SIGINT)
-        if callable(before) and threading.current_thread() is threading.main_thread():
-            self._before = before
-            signal.signal(signal.SIGINT, self._pressed)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
 
     def _pressed(self, number: int, frame: Any) -> None:
         try:
