@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 from cases import OPTIMIZERS
+from test_optim import fill, net
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
@@ -37,21 +38,6 @@ def database():
         patch.setattr(sys, "argv", ["pytest"])
         from torch.testing._internal.common_optimizers import optim_db
     return {info.optim_cls.__name__: info for info in optim_db}
-
-
-def net(seed=0):
-    return mg.Sequential(
-        mg.Linear(4, 3, dtype="float64", seed=seed),
-        mg.Tanh(),
-        mg.Linear(3, 2, dtype="float64", seed=1),
-    )
-
-
-def fill(model, rng, skip=()):
-    """Random gradients; layers named in `skip` are left out, as a rule may do."""
-    for prefix, layer in model.leaves():
-        names = [] if prefix in skip else layer.params
-        layer.grads = {n: to_device(rng.standard_normal(layer.params[n].shape)) for n in names}
 
 
 def make(name, options, model):
