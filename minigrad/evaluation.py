@@ -96,17 +96,3 @@ def extend(history: History, epoch: int, seconds: float, row: dict[str, float]) 
         values = getattr(history, name)
         if values or name in row:
             values += [math.nan] * (before - len(values)) + [row.get(name, math.nan)]
-
-
-def record(
-    history: History,
-    model: Layer,
-    loss: Loss,
-    epoch: int,
-    train: Dataset,
-    test: Dataset | None,
-    seconds: float,
-    validation: Dataset | None = None,
-) -> None:
-    """`measure`, then `extend`. If an evaluation fails, no list has grown."""
-    extend(history, epoch, seconds, measure(model, loss, train, test, validation))

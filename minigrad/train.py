@@ -16,10 +16,10 @@ from minigrad.arguments import (
     checked_set,
 )
 from minigrad.checkpoint.parts import Parts
-from minigrad.checkpoint.run import RunFile
+from minigrad.checkpoint.run import RunFile, run_file
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
-from minigrad.evaluation import evaluate, record
+from minigrad.evaluation import evaluate
 from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.loop import Loop, Position, diverged
@@ -38,7 +38,6 @@ __all__ = [
     "evaluate",
     "fit",
     "move",
-    "record",
     "settings",
 ]
 
@@ -118,23 +117,18 @@ def fit(
     said = settings(
         loss, rule, optimizer, schedule, train, batch_size=batch_size, shuffle=shuffle, seed=seed
     )
-    file = None
-    found = None
-    if checkpoint is not None:
-        file = RunFile(
-            checkpoint,
-            Parts(model, optimizer, schedule, rule, loss),
-            comparable(said, evaluate_every, moved_layers(model, optimizer)),
-            every=every,
-            keep=keep,
-            resume=resume,
-            sets={"train": train, "test": test, "validation": validation},
-        )
-        found = file.begin(history, epochs)
-        if resume and progress is not False:
-            say_where(file, found)
-    elif resume or every is not None or keep != 1:
-        raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
+    file = run_file(
+        checkpoint,
+        Parts(model, optimizer, schedule, rule, loss),
+        comparable(said, evaluate_every, moved_layers(model, optimizer)),
+        every=every,
+        keep=keep,
+        resume=resume,
+        sets={"train": train, "test": test, "validation": validation},
+    )
+    found = file.begin(history, epochs) if file is not None else None
+    if file is not None and resume and progress is not False:
+        say_where(file, found)
     if found is not None:
         at = Position(**found)
     else:

@@ -25,7 +25,7 @@ from minigrad.asynchronous.suitable import (
 from minigrad.asynchronous.team import Team, WorkerError
 from minigrad.asynchronous.timeline import Timeline
 from minigrad.checkpoint.parts import Parts
-from minigrad.checkpoint.run import RunFile
+from minigrad.checkpoint.run import run_file
 from minigrad.checks import positive_int, renamed
 from minigrad.data import Dataset
 from minigrad.history import History
@@ -122,22 +122,18 @@ def fit(
     given |= {"processes": len(blocks), "threads_per_process": threads_per_process}
     history = History(settings=settings(loss, rule, optimizer, schedule, train, **given))
     steps = -(-len(train) // batch_size)
-    file = None
-    found = None
     if checkpoint is not None:
         check_saving(optimizer)
-        file = RunFile(
-            checkpoint,
-            Parts(model, optimizer, schedule, rule, loss),
-            comparable(same, evaluate_every, "all"),
-            every=every,
-            keep=keep,
-            resume=resume,
-            sets={"train": train, "test": test, "validation": validation},
-        )
-        found = file.begin(history, epochs)
-    elif resume or every is not None or keep != 1:
-        raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
+    file = run_file(
+        checkpoint,
+        Parts(model, optimizer, schedule, rule, loss),
+        comparable(same, evaluate_every, "all"),
+        every=every,
+        keep=keep,
+        resume=resume,
+        sets={"train": train, "test": test, "validation": validation},
+    )
+    found = file.begin(history, epochs) if file is not None else None
     at = Position(**found) if found is not None else Position(0, 1)
     before = (at.epoch - 1) * steps + at.batch
     if before == epochs * steps:

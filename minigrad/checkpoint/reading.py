@@ -97,10 +97,11 @@ def put(
             raise CheckpointError(f"{path} is damaged: the state of the schedule is missing")
         state["schedule"] = {**saved, "said": said} if said else None
     same_schedule = True
+    words = parts.said()
     for name, part in parts.given().items():
         if name not in found.said:
             raise CheckpointError(f"{path} has no {name}: it was saved without one")
-        now = parts.said()[name]
+        now = words[name]
         if name == "schedule":
             same_schedule = found.said[name] == now
         if strict and found.said[name] != now:

@@ -38,7 +38,7 @@ class RunFile:
         every: Any = None,
         keep: int = 1,
         resume: bool = False,
-        sets: Mapping[str, Dataset | None] | None = None,
+        sets: Mapping[str, Dataset | None],
     ):
         """
         path      the file
@@ -59,7 +59,7 @@ class RunFile:
         self.parts = parts
         self.every = Every(every)
         self.keep = positive_int("keep", keep)
-        self.sets = dict(sets or {})
+        self.sets = dict(sets)
         self.settings = dict(settings)
         self.settings |= {name: fingerprint(dataset) for name, dataset in self.sets.items()}
         self.lr = _first_lr(parts)
@@ -68,13 +68,13 @@ class RunFile:
         self._told: list[str] = []  # attributes that have been named in a warning
         self._written: Any = None  # the position in the file
 
-    def begin(self, history: History, epochs: int | None = None) -> dict[str, Any] | None:
+    def begin(self, history: History, epochs: int) -> dict[str, Any] | None:
         """Set the parts and the history to those in the file. Returns the position in the run.
 
         None if there is no file: the run begins. After an error nothing has changed.
 
         history  of the call. The one in the file must go on from it
-        epochs   of the whole run: ValueError if more are done. None: any number may be done
+        epochs   of the whole run: ValueError if more are done
         """
         if not self.path.exists():
             self._check_none_earlier()
@@ -88,11 +88,11 @@ class RunFile:
         try:
             found, run = read(self.path)
         except CheckpointError as error:
-            others = [file.name for _, file in sorted(earlier(self.path).items())]
+            others = self._earlier()
             if not others:
                 raise
             raise CheckpointError(
-                f"{error} (earlier ones beside it: {', '.join(others)}; rename the last one to "
+                f"{error} (earlier ones beside it: {others}; rename the last one to "
                 f"{self.path.name} to go on from there)"
             ) from error
         if run is None or found.history is None:
@@ -103,7 +103,7 @@ class RunFile:
         self._check_same(found, run)
         self._check_history(history, found.history)
         done = run["position"]["epoch"] - 1 - run["position"]["first"]
-        if epochs is not None and done > epochs:
+        if done > epochs:
             raise ValueError(
                 f"{self.path} has {done} epochs done, this call asks for {epochs}: ask for {done} "
                 "or more, or name another file to begin anew"
@@ -126,13 +126,17 @@ class RunFile:
 
     def _check_none_earlier(self) -> None:
         """FileNotFoundError if there are earlier checkpoints: a new run would remove them."""
-        others = [file.name for _, file in sorted(earlier(self.path).items())]
+        others = self._earlier()
         if others:
             raise FileNotFoundError(
-                f"{self.path} is missing, and earlier checkpoints of it are there "
-                f"({', '.join(others)}): rename the last one to {self.path.name} to go on from it, "
-                "or name another file to begin anew"
+                f"{self.path} is missing, and earlier checkpoints of it are there ({others}): "
+                f"rename the last one to {self.path.name} to go on from it, or name another file "
+                "to begin anew"
             )
+
+    def _earlier(self) -> str:
+        """The names of the earlier checkpoints, the last one at the end. "" if there are none."""
+        return ", ".join(file.name for _, file in sorted(earlier(self.path).items()))
 
     def _owners(self) -> dict[str, Any]:
         """All that may have attributes of its own: {"model": ..., "train": ..., ...}."""
@@ -240,6 +244,24 @@ class RunFile:
                 stacklevel=4,
             )
         return {n: value for n, value in self.attributes.items() if n not in changed}
+
+
+def run_file(
+    path: str | Path | None,
+    parts: Parts,
+    settings: Mapping[str, Any],
+    *,
+    every: Any,
+    keep: int,
+    resume: bool,
+    sets: Mapping[str, Dataset | None],
+) -> RunFile | None:
+    """The RunFile of a call. None without a path: then the other arguments must not be given."""
+    if path is not None:
+        return RunFile(path, parts, settings, every=every, keep=keep, resume=resume, sets=sets)
+    if resume or every is not None or keep != 1:
+        raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
+    return None
 
 
 def _key(position: Mapping[str, Any]) -> tuple[Any, ...]:
