@@ -7,13 +7,11 @@ needed any more is a failure.
 A sample without a batch axis becomes a batch of one. Returned indices of max pooling are ignored.
 """
 
-import sys
-import types
-import unittest
 import warnings
 
 import numpy as np
 import pytest
+from torch_samples import databases
 
 import minigrad as mg
 
@@ -22,18 +20,6 @@ from torch.autograd import forward_ad  # noqa: E402
 
 pytestmark = pytest.mark.on_host
 TOLERANCE = 1e-9
-
-
-def databases():
-    """(module_db, op_db). Their package wants one for tests, of which nothing is used here."""
-    if "expecttest" not in sys.modules:
-        sys.modules["expecttest"] = types.ModuleType("expecttest")
-        sys.modules["expecttest"].TestCase = unittest.TestCase
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from torch.testing._internal.common_methods_invocations import op_db
-        from torch.testing._internal.common_modules import module_db
-    return module_db, op_db
 
 
 MODULES = (

@@ -4,13 +4,13 @@ The samples come from the tests of PyTorch: of its modules and of its functions.
 without a batch axis becomes a batch of one. Samples with reduction="none" are compared with `each`.
 """
 
-import warnings
 from collections import Counter
 from functools import cache
 
 import numpy as np
 import pytest
 from cases import torch_jvp
+from torch_samples import databases
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
@@ -67,12 +67,7 @@ REASONS = {
 def samples():
     """{name of a loss: [(options, output, target)]}, as PyTorch's tensors in float64."""
     torch = pytest.importorskip("torch")
-    pytest.importorskip("expecttest", reason="PyTorch's own tests need it")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from torch.testing._internal.common_methods_invocations import op_db
-        from torch.testing._internal.common_modules import module_db
-
+    module_db, op_db, _ = databases()
     found = {name: [] for name in FUNCTIONS}
     options = {"device": "cpu", "dtype": torch.float64, "requires_grad": False}
     torch.manual_seed(0)

@@ -1,15 +1,13 @@
 """Optimisers and schedules against PyTorch's own samples, 50 steps, in float64."""
 
 import re
-import sys
-import types
-import unittest
 from functools import partial
 
 import numpy as np
 import pytest
 from cases import OPTIMIZERS
 from test_optim import fill, net
+from torch_samples import databases
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
@@ -28,15 +26,8 @@ NO_SCHEDULE = {"ConstantLR": "LambdaLR(optimizer, lambda t: 1 / 3 if t < 5 else 
 
 
 def database():
-    """PyTorch's optim_db. It imports `expecttest`, of which it then needs nothing."""
-    if "expecttest" not in sys.modules:
-        stub = types.ModuleType("expecttest")
-        stub.TestCase = unittest.TestCase
-        sys.modules["expecttest"] = stub
-    with pytest.MonkeyPatch.context() as patch:
-        # It reads the command line, and sets up loggers and seeds from it.
-        patch.setattr(sys, "argv", ["pytest"])
-        from torch.testing._internal.common_optimizers import optim_db
+    """{name of an optimiser: PyTorch's samples for it}."""
+    _, _, optim_db = databases()
     return {info.optim_cls.__name__: info for info in optim_db}
 
 
