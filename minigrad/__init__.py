@@ -14,6 +14,7 @@ from minigrad import (
     functions,
     gradcheck,
     kernels,
+    metrics,
     models,
     moved,
     optim,
@@ -30,6 +31,7 @@ from minigrad.checkpoint import (
     save,
     save_weights,
 )
+from minigrad.early_stopping import EarlyStopping
 from minigrad.evaluation import evaluate
 from minigrad.history import History
 from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
@@ -110,6 +112,7 @@ __all__ = [
     "CosineAnnealingLR",
     "CrossEntropyLoss",
     "Dropout",
+    "EarlyStopping",
     "Embedding",
     "ExponentialLR",
     "Flatten",
@@ -157,6 +160,7 @@ __all__ = [
     "kernels",
     "load",
     "load_weights",
+    "metrics",
     "models",
     "optim",
     "rules",

@@ -16,12 +16,14 @@ from minigrad.arguments import in_words, why_not_finite
 from minigrad.backend import Array
 from minigrad.checkpoint.run import RunFile
 from minigrad.data import Dataset
+from minigrad.early_stopping import EarlyStopping
 from minigrad.evaluation import extend, measure
 from minigrad.generators import common_from, common_state, set_common
 from minigrad.history import History
 from minigrad.interrupts import CtrlC
 from minigrad.layers import Layer
 from minigrad.losses import Loss
+from minigrad.metrics.named import Metric
 from minigrad.optim import Optimizer, ReduceLROnPlateau, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
@@ -57,7 +59,11 @@ class Position:
 
 @dataclass
 class Loop:
-    """One run of `fit`. Its arguments are those of `fit`; `last` is the last epoch's number."""
+    """One run of `fit`. Its arguments are those of `fit`.
+
+    metrics  {name: function}
+    last     the last epoch's number
+    """
 
     model: Layer
     loss: Loss
@@ -71,6 +77,8 @@ class Loop:
     shuffle: bool
     seed: int
     evaluate_every: int
+    metrics: Mapping[str, Metric]
+    early_stopping: EarlyStopping | None
     callback: Callable[[History], bool | None] | None
     step_callback: Callable[[int, float], None] | None
     history: History
@@ -103,6 +111,8 @@ class Loop:
                 history.stopped = f"failed {self._where()}: {in_words(error)}"
             elif self.ctrl_c.waiting and history.stopped is None:
                 history.stopped = f"interrupted {self._where()}"
+            if history.stopped is None and self.early_stopping is not None:
+                history.ended = self.early_stopping.end(self.model)  # no checkpoint is after this
             error = self._also(error, self._close)
         if error is not None and not isinstance(error, KeyboardInterrupt):
             history.stopped = history.stopped or f"failed {self._where()}: {in_words(error)}"
@@ -158,6 +168,7 @@ class Loop:
                         return
                 at.phase = EVALUATED
             stop = due and self.callback is not None and self.callback(self.history)
+            stop = stop or (self.early_stopping is not None and self.early_stopping.over)
             self.ctrl_c.holding = True
             at.finished = bool(stop)
             at.epoch += 1
@@ -217,13 +228,16 @@ class Loop:
         """Extend the history by one entry. `history.stopped` is set if the loss is not finite."""
         history = self.history
         at = self.position
-        row = measure(self.model, self.loss, self.train, self.test, self.validation)
+        sets = self.train, self.test, self.validation
+        row = measure(self.model, self.loss, *sets, self.metrics)
         self.ctrl_c.holding = True  # all lists grow, or none
         self.ctrl_c.updating = True
         if isinstance(self.schedule, ReduceLROnPlateau):
             self.schedule.measured(row)
             rescale(self.schedule, self.rule)
-        extend(history, at.epoch, at.trained, row)
+        extend(history, at.epoch, at.trained, row, self.metrics)
+        if self.early_stopping is not None:
+            self.early_stopping.look(history, self.model)
         at.trained = 0.0
         at.phase = EVALUATED
         self.ctrl_c.release()

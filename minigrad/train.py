@@ -19,11 +19,13 @@ from minigrad.checkpoint.parts import Parts
 from minigrad.checkpoint.run import RunFile, run_file
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
-from minigrad.evaluation import evaluate
+from minigrad.early_stopping import EarlyStopping, check_early_stopping
+from minigrad.evaluation import evaluate, trial
 from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.loop import Loop, Position, diverged
 from minigrad.losses import Loss
+from minigrad.metrics.named import chosen
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
@@ -57,6 +59,8 @@ def fit(
     schedule: Schedule | None = None,
     validation: Dataset | None = None,
     evaluate_every: int = 1,
+    metrics: Any = None,
+    early_stopping: EarlyStopping | None = None,
     callback: Callable[[History], bool | None] | None = None,
     step_callback: Callable[[int, float], None] | None = None,
     history: History | None = None,
@@ -84,6 +88,12 @@ def fit(
                     ReduceLROnPlateau after each evaluation. It also changes the rule's own
                     learning rates
     evaluate_every  epochs between two evaluations. The last epoch is always evaluated
+    metrics         what else to measure: a list of names ("accuracy", "r2", "mae", "mse", "rmse",
+                    "top_5") and functions f(output, y) -> number, or a dict {name: function}. Each
+                    is computed over whole sets and kept in history.metrics. Before the first step
+                    all are tried on the first 1000 examples of each set
+    early_stopping  EarlyStopping(patience=5): it ends the run when the loss on the validation set,
+                    or what else it monitors, does not improve; the best weights are restored
     callback        called with the history after each evaluation. If it returns True, the run ends
     step_callback   called with (step, loss) after each step
     history         the History of an earlier run, to continue it. That run must not have been
@@ -114,12 +124,22 @@ def fit(
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
     history = history if history is not None else History()
+    functions = chosen(metrics)
+    check_early_stopping(early_stopping)
+    if functions or early_stopping is not None:
+        names = trial(model, loss, train, test, validation, functions)
+        if early_stopping is not None:
+            early_stopping.begin(names)
     said = settings(
         loss, rule, optimizer, schedule, train, batch_size=batch_size, shuffle=shuffle, seed=seed
     )
+    if functions:
+        said["metrics"] = list(functions)
+    if early_stopping is not None:
+        said["early_stopping"] = repr(early_stopping)
     file = run_file(
         checkpoint,
-        Parts(model, optimizer, schedule, rule, loss),
+        Parts(model, optimizer, schedule, rule, loss, early_stopping),
         comparable(said, evaluate_every, moved_layers(model, optimizer)),
         every=every,
         keep=keep,
@@ -139,6 +159,7 @@ def fit(
                 "and resume=True. Else begin anew, with a new model and no history"
             )
         history.settings = said
+        history.best_epoch = history.ended = None
         first = history.epoch[-1] if history.epoch else 0
         at = Position(first, first + 1)
         if schedule is not None:
@@ -158,6 +179,8 @@ def fit(
         shuffle=bool(shuffle),
         seed=seed,
         evaluate_every=evaluate_every,
+        metrics=functions,
+        early_stopping=early_stopping,
         callback=callback,
         step_callback=step_callback,
         history=history,

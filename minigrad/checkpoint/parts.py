@@ -14,6 +14,7 @@ import numpy as np
 
 from minigrad.backend import array_module
 from minigrad.checkpoint.unsaved import drawing, hidden
+from minigrad.early_stopping import EarlyStopping
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
@@ -21,7 +22,7 @@ from minigrad.rules import Rule
 
 # The names in a file for attributes of layers
 STILL = {"frozen": "frozen", "statistics": "keeps_statistics"}
-NAMES = ("model", "optimizer", "schedule", "rule", "loss")
+NAMES = ("model", "optimizer", "schedule", "rule", "loss", "early_stopping")
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Parts:
     schedule: Schedule | None = None
     rule: Rule | None = None
     loss: Loss | None = None
+    early_stopping: EarlyStopping | None = None
 
     def given(self) -> dict[str, Any]:
         """{"model": the model, ...}, without those that are None."""
@@ -118,6 +120,8 @@ class Parts:
             self.optimizer.load_schedule_state(state["schedule"])
         if self.optimizer is not None and same_schedule:
             self.optimizer.lr = lr
+        if self.early_stopping is not None and self.model is not None:
+            self.early_stopping.load_state_dict(self.model, state["early_stopping"])
         streams = dict(state["random"])
         for name, part in drawing(self.given()):
             if name in streams:

@@ -167,8 +167,9 @@ class RunFile:
     def _check_same(self, found: Checkpoint, run: Mapping[str, Any]) -> None:
         """ValueError if the file is of a run with other settings."""
         before = dict(run["settings"])
-        for name, value in self.settings.items():
-            if name not in before or before[name] != value:
+        for name in before | self.settings:  # None: not given, or not known to an older version
+            value = self.settings.get(name)
+            if before.get(name) != value:
                 raise ValueError(
                     f"{self.path} is of another run: {name} was {before.get(name)}, now it is "
                     f"{value}. Make the same call to go on, or name another file to begin anew"
