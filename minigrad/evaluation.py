@@ -53,9 +53,10 @@ def _evaluate(
         if weight:  # else all labels of this batch are ignored
             total += loss.forward(output, y) * weight
         sizes += weight
-        read = output.argmax(axis=1)
-        correct += int((read == y).sum())
-        if dataset.noisy:
+        read = output.argmax(axis=1) if dataset.kind == "labels" else None
+        if read is not None:
+            correct += int((read == y).sum())
+        if read is not None and dataset.noisy:
             clean += int((read == dataset.clean_y[at : at + len(y)]).sum())
         at += len(y)
     if not sizes:
@@ -64,7 +65,9 @@ def _evaluate(
     loss.cache = None
     clean = clean if dataset.noisy else correct
     value = total if getattr(loss, "reduction", "mean") == "sum" else total / sizes
-    return value, correct / len(dataset), clean / len(dataset)
+    if dataset.kind == "values":
+        return value, math.nan, math.nan
+    return value, correct / dataset.y.size, clean / dataset.y.size
 
 
 def measure(
