@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -25,36 +25,10 @@ from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.metrics.named import Metric
 from minigrad.optim import Optimizer, ReduceLROnPlateau, Schedule
+from minigrad.position import ENDED, EVALUATED, STEPS, Position
 from minigrad.progress import Bar
 from minigrad.rules import Rule
 from minigrad.rules.rates import move, rescale
-
-# The phases of an epoch
-STEPS = 0  # its steps are being made
-ENDED = 1  # all steps are made
-EVALUATED = 2  # and it is evaluated, if it is one of those that are
-
-
-@dataclass
-class Position:
-    """Where a run is. A checkpoint contains it.
-
-    first     how many epochs the model had been trained before the run
-    epoch     the epoch in which the run is, counted on from `first`
-    batch     how many of its batches are done
-    phase     STEPS, ENDED or EVALUATED
-    trained   seconds of training since the last evaluation
-    finished  the callback has ended the run
-    data      the random numbers at the start of the epoch: of the training set, and the common ones
-    """
-
-    first: int
-    epoch: int
-    batch: int = 0
-    phase: int = STEPS
-    trained: float = 0.0
-    finished: bool = False
-    data: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -23,10 +23,11 @@ from minigrad.early_stopping import EarlyStopping, check_early_stopping
 from minigrad.evaluation import evaluate, trial
 from minigrad.history import History
 from minigrad.layers import Layer
-from minigrad.loop import Loop, Position, diverged
+from minigrad.loop import Loop, diverged
 from minigrad.losses import Loss
 from minigrad.metrics.named import chosen
 from minigrad.optim import Optimizer, Schedule
+from minigrad.position import Position
 from minigrad.progress import Bar
 from minigrad.rules import Rule
 from minigrad.rules.rates import move, rescale

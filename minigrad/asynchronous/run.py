@@ -30,9 +30,9 @@ from minigrad.checks import positive_int, renamed
 from minigrad.data import Dataset
 from minigrad.history import History
 from minigrad.layers import Layer
-from minigrad.loop import Position
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
+from minigrad.position import Position
 from minigrad.progress import Bar
 from minigrad.rules import Backprop, Rule
 from minigrad.rules.rates import rescale

@@ -275,7 +275,8 @@ def fingerprint(dataset: Dataset | None) -> str | None:
     if dataset is None:
         return None
     code = 0
-    for array in (dataset.x, dataset.y, dataset.clean_y):
+    arrays = (dataset.x, dataset.y, dataset.clean_y)  # values have no clean_y
+    for array in (a for a in arrays if a is not None):
         code = zlib.crc32(np.ascontiguousarray(to_host(array)).data, code)
     return f"{len(dataset)} examples of {tuple(dataset.x.shape[1:])}, checksum {code:08x}"
 

@@ -90,11 +90,18 @@ def redraw_labels(dataset: Dataset, fraction: float, rng: np.random.Generator) -
     """Draw `fraction` of the labels anew, uniformly over the classes; clean_y keeps the old ones.
 
     With 10 classes a tenth of the redrawn labels is right by chance: 10 % noise is 9 % wrong.
+    ValueError for a data set of values, which has no classes.
     Source: WTB repository, noisy data set.  Taught in: 05_well_tempered.
     """
+    if dataset.classes is None:
+        raise ValueError(
+            f"redraw_labels is for labels, and y is {dataset.y.dtype}, values: add noise to them, "
+            "dataclasses.replace(dataset, y=y + noise)"
+        )
     n = round(fraction * len(dataset))
     if n == 0:
         return dataset
     y = backend.to_host(dataset.y).copy()
-    y[rng.permutation(len(y))[:n]] = rng.integers(0, dataset.classes, n)
+    rows = rng.permutation(len(y))[:n]
+    y[rows] = rng.integers(0, dataset.classes, (n, *y.shape[1:]))
     return replace(dataset, y=backend.to_device(y, like=dataset.y))
