@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from minigrad.asynchronous.snapshots import Snapshots
 from minigrad.asynchronous.suitable import (
     blocks_of,
     check_batches,
+    check_no_early_stopping,
     check_rule,
     check_saving,
     check_schedule,
@@ -28,9 +29,11 @@ from minigrad.checkpoint.parts import Parts
 from minigrad.checkpoint.run import run_file
 from minigrad.checks import positive_int, renamed
 from minigrad.data import Dataset
+from minigrad.evaluation import trial
 from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.losses import Loss
+from minigrad.metrics.named import chosen
 from minigrad.optim import Optimizer, Schedule
 from minigrad.position import Position
 from minigrad.progress import Bar
@@ -64,6 +67,8 @@ def fit(
     schedule: Schedule | None = None,
     validation: Dataset | None = None,
     evaluate_every: int = 1,
+    metrics: Any = None,
+    early_stopping: None = None,
     lag: int | None = None,
     interfaces: Sequence[int] | None = None,
     checkpoint: str | Path | None = None,
@@ -91,6 +96,7 @@ def fit(
                     resumed run is the unbroken one, bit for bit; its timeline has the new steps
     evaluate_every  epochs between two evaluations. They are made after the run, from copies of the
                     weights; with a checkpoint, before it is written
+    early_stopping  must be None: nothing is measured while the processes train
     The other arguments are those of `mg.fit`, and model, optimiser, rule and schedule are changed
     as it changes them.
 
@@ -110,13 +116,19 @@ def fit(
     check_flag("resume", resume)
     check_rule(model, rule, optimizer, lag, interfaces)
     check_schedule(schedule)
+    check_no_early_stopping(early_stopping)
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
     check_batches(train)
+    functions = chosen(metrics)
+    if functions:
+        trial(model, loss, train, test, validation, functions)
     blocks = blocks_of(model, rule, interfaces)
-    given = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
+    given: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
     same = given | {"lag": "any" if lag is None else positive_int("lag", lag, least=0)}
     same["threads_per_process"] = threads_per_process
+    if functions:
+        given["metrics"] = same["metrics"] = list(functions)
     if threads_per_process is None:
         threads_per_process = max(1, threads.threads() // len(blocks))
     given |= {"processes": len(blocks), "threads_per_process": threads_per_process}
@@ -160,7 +172,7 @@ def fit(
     )
     sets = train, test, validation
     trains = model, blocks, loss, rule, optimizer, schedule
-    snapshots = Snapshots(*trains, plan, history, sets, at.trained)
+    snapshots = Snapshots(*trains, plan, history, sets, at.trained, functions)
     saver = Saver(snapshots, file) if file is not None else None
     with Presses() as presses:
         team = Team(snapshots, plan, saver)

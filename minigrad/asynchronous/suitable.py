@@ -120,3 +120,12 @@ def _check_apart(blocks: list[Block]) -> None:
 def _names(model: Layer) -> dict[str, int]:
     """{a parameter's name: the id of its layer}, for all parameters."""
     return {prefix + name: id(leaf) for prefix, leaf in model.leaves() for name in leaf.params}
+
+
+def check_no_early_stopping(early_stopping: object) -> None:
+    """ValueError if there is one: the epochs are evaluated when all of them have been trained."""
+    if early_stopping is not None:
+        raise ValueError(
+            "asynchronous.fit measures its epochs after the run, so nothing can stop it early: "
+            "leave early_stopping out, or train with mg.fit"
+        )
