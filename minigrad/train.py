@@ -215,6 +215,7 @@ def comparable(
     """
     parts = ("rule", "loss", "optimizer", "schedule", "examples")
     same = {name: value for name, value in said.items() if name not in parts}
+    same |= {name: said.get(name) for name in ("metrics", "early_stopping")}  # also if not given
     return same | {"evaluate_every": evaluate_every, "layers of the optimizer": layers}
 
 

@@ -167,8 +167,7 @@ class RunFile:
     def _check_same(self, found: Checkpoint, run: Mapping[str, Any]) -> None:
         """ValueError if the file is of a run with other settings."""
         before = dict(run["settings"])
-        for name in before | self.settings:  # None: not given, or not known to an older version
-            value = self.settings.get(name)
+        for name, value in self.settings.items():  # older files do not have all: there it is None
             if before.get(name) != value:
                 raise ValueError(
                     f"{self.path} is of another run: {name} was {before.get(name)}, now it is "
