@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from minigrad.arguments import in_words, why_not_finite
-from minigrad.backend import Array
 from minigrad.checkpoint.run import RunFile
 from minigrad.data import Dataset
 from minigrad.evaluation import extend, measure
-from minigrad.generators import common_from, common_state, set_common
+from minigrad.feeding import Feeding
 from minigrad.history import History
 from minigrad.interrupts import CtrlC
 from minigrad.layers import Layer
@@ -64,12 +62,9 @@ class Loop:
     rule: Rule
     optimizer: Optimizer
     schedule: Schedule | None
-    train: Dataset
+    feeding: Feeding
     test: Dataset | None
     validation: Dataset | None
-    batch_size: int
-    shuffle: bool
-    seed: int
     evaluate_every: int
     callback: Callable[[History], bool | None] | None
     step_callback: Callable[[int, float], None] | None
@@ -174,7 +169,9 @@ class Loop:
         losses = self.history.step_loss
         per_step = self.schedule is not None and self.schedule.per == "step"
         self._started = time.perf_counter()
-        for x, y in self._batches():
+        if at.batch == 0:
+            at.data = {} if self.file is None else self.feeding.drawn()
+        for x, y in self.feeding.epoch(at.epoch, at.batch, at.data):
             ctrl_c.ending = False
             ctrl_c.holding = True
             self.whole = False
@@ -217,7 +214,7 @@ class Loop:
         """Extend the history by one entry. `history.stopped` is set if the loss is not finite."""
         history = self.history
         at = self.position
-        row = measure(self.model, self.loss, self.train, self.test, self.validation)
+        row = measure(self.model, self.loss, self.feeding.train, self.test, self.validation)
         self.ctrl_c.holding = True  # all lists grow, or none
         self.ctrl_c.updating = True
         if isinstance(self.schedule, ReduceLROnPlateau):
@@ -230,33 +227,6 @@ class Loop:
         self.bar.evaluated(history)
         if not math.isfinite(history.train_loss[-1]):
             history.stopped = diverged(history.train_loss[-1], len(history.step_loss), at.epoch)
-
-    def _batches(self) -> Iterator[tuple[Array, Array]]:
-        """The batches of this epoch that are left."""
-        at = self.position
-        rng = np.random.default_rng((self.seed, at.epoch)) if self.shuffle else None
-        batches = self.train.batches(self.batch_size, rng)
-        if at.batch == 0:
-            at.data = {} if self.file is None else self._drawn()
-            return batches
-        # A run goes on in mid-epoch: the batches before are drawn again, and skipped.
-        now = self._drawn()
-        self._draw_from(at.data)
-        for _ in islice(batches, at.batch):
-            pass
-        self._draw_from(now)  # layers may have drawn from the same generators
-        return batches
-
-    def _drawn(self) -> dict[str, Any]:
-        """The random numbers of the training set, and those that all of a program share."""
-        return {"train": self.train.rng_state(), "common": common_state()}
-
-    def _draw_from(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state from `_drawn`. It is empty if processes have made the steps."""
-        if not state:
-            return
-        self.train.set_rng_state(state["train"])
-        set_common(common_from(state["common"], "at the start of the epoch"))
 
     def _save(self) -> None:
         """Write the checkpoint, if there is one to write. Its time is not training time."""

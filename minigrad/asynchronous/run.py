@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,6 +64,9 @@ def fit(
     schedule: Schedule | None = None,
     validation: Dataset | None = None,
     evaluate_every: int = 1,
+    augment: Any = None,
+    drop_last: bool = False,
+    sampling: Any = None,
     lag: int | None = None,
     interfaces: Sequence[int] | None = None,
     checkpoint: str | Path | None = None,
@@ -91,6 +94,9 @@ def fit(
                     resumed run is the unbroken one, bit for bit; its timeline has the new steps
     evaluate_every  epochs between two evaluations. They are made after the run, from copies of the
                     weights; with a checkpoint, before it is written
+    augment, drop_last, sampling
+                    not here: ValueError unless they are left out. Each process makes its batches
+                    from (seed, epoch) alone
     The other arguments are those of `mg.fit`, and model, optimiser, rule and schedule are changed
     as it changes them.
 
@@ -112,7 +118,7 @@ def fit(
     check_schedule(schedule)
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
-    check_batches(train)
+    check_batches(train, augment=augment, drop_last=drop_last, sampling=sampling)
     blocks = blocks_of(model, rule, interfaces)
     given = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
     same = given | {"lag": "any" if lag is None else positive_int("lag", lag, least=0)}

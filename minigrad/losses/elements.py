@@ -197,7 +197,8 @@ def check_same_shape(loss: Loss, output: Array, target: Array) -> Any:
         raise ValueError(
             f"{name} expected output and target of one shape, got {tuple(output.shape)} and "
             f"{tuple(target.shape)}; broadcasting them would average over the wrong pairs"
-            + "; make the target a column, y[:, None]" * column
+            + "; make the target a column, y[:, None]"
+            * column
         )
     if output.dtype != target.dtype:
         raise TypeError(
