@@ -4,31 +4,55 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from minigrad.arguments import in_words, why_not_finite
-from minigrad.backend import Array
 from minigrad.checkpoint.run import RunFile
 from minigrad.data import Dataset
 from minigrad.early_stopping import EarlyStopping
 from minigrad.evaluation import extend, measure
-from minigrad.generators import common_from, common_state, set_common
+from minigrad.feeding import Feeding
 from minigrad.history import History
 from minigrad.interrupts import CtrlC
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.metrics.named import Metric
 from minigrad.optim import Optimizer, ReduceLROnPlateau, Schedule
-from minigrad.position import ENDED, EVALUATED, STEPS, Position
 from minigrad.progress import Bar
 from minigrad.rules import Rule
 from minigrad.rules.rates import move, rescale
+
+# The phases of an epoch
+STEPS = 0  # its steps are being made
+ENDED = 1  # all steps are made
+EVALUATED = 2  # and it is evaluated, if it is one of those that are
+
+
+@dataclass
+class Position:
+    """Where a run is. A checkpoint contains it.
+
+    first     how many epochs the model had been trained before the run
+    epoch     the epoch in which the run is, counted on from `first`
+    batch     how many of its batches are done
+    phase     STEPS, ENDED or EVALUATED
+    trained   seconds of training since the last evaluation
+    finished  the callback has ended the run
+    data      the random numbers at the start of the epoch: of the training set, and the common ones
+    """
+
+    first: int
+    epoch: int
+    batch: int = 0
+    phase: int = STEPS
+    trained: float = 0.0
+    finished: bool = False
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -44,12 +68,9 @@ class Loop:
     rule: Rule
     optimizer: Optimizer
     schedule: Schedule | None
-    train: Dataset
+    feeding: Feeding
     test: Dataset | None
     validation: Dataset | None
-    batch_size: int
-    shuffle: bool
-    seed: int
     evaluate_every: int
     metrics: Mapping[str, Metric]
     early_stopping: EarlyStopping | None
@@ -159,7 +180,9 @@ class Loop:
         losses = self.history.step_loss
         per_step = self.schedule is not None and self.schedule.per == "step"
         self._started = time.perf_counter()
-        for x, y in self._batches():
+        if at.batch == 0:
+            at.data = {} if self.file is None else self.feeding.drawn()
+        for x, y in self.feeding.epoch(at.epoch, at.batch, at.data):
             ctrl_c.ending = False
             ctrl_c.holding = True
             self.whole = False
@@ -202,7 +225,7 @@ class Loop:
         """Extend the history by one entry. `history.stopped` is set if the loss is not finite."""
         history = self.history
         at = self.position
-        sets = self.train, self.test, self.validation
+        sets = self.feeding.train, self.test, self.validation
         row = measure(self.model, self.loss, *sets, self.metrics)
         self.ctrl_c.holding = True  # all lists grow, or none
         self.ctrl_c.updating = True
@@ -218,33 +241,6 @@ class Loop:
         self.bar.evaluated(history)
         if not math.isfinite(history.train_loss[-1]):
             history.stopped = diverged(history.train_loss[-1], len(history.step_loss), at.epoch)
-
-    def _batches(self) -> Iterator[tuple[Array, Array]]:
-        """The batches of this epoch that are left."""
-        at = self.position
-        rng = np.random.default_rng((self.seed, at.epoch)) if self.shuffle else None
-        batches = self.train.batches(self.batch_size, rng)
-        if at.batch == 0:
-            at.data = {} if self.file is None else self._drawn()
-            return batches
-        # A run goes on in mid-epoch: the batches before are drawn again, and skipped.
-        now = self._drawn()
-        self._draw_from(at.data)
-        for _ in islice(batches, at.batch):
-            pass
-        self._draw_from(now)  # layers may have drawn from the same generators
-        return batches
-
-    def _drawn(self) -> dict[str, Any]:
-        """The random numbers of the training set, and those that all of a program share."""
-        return {"train": self.train.rng_state(), "common": common_state()}
-
-    def _draw_from(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state from `_drawn`. It is empty if processes have made the steps."""
-        if not state:
-            return
-        self.train.set_rng_state(state["train"])
-        set_common(common_from(state["common"], "at the start of the epoch"))
 
     def _save(self) -> None:
         """Write the checkpoint, if there is one to write. Its time is not training time."""

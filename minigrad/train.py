@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,20 @@ from minigrad.arguments import (
     checked,
     checked_set,
 )
-from minigrad.checkpoint.parts import Parts
+from minigrad.checkpoint.parts import Parts, warn_of_drawn
 from minigrad.checkpoint.run import RunFile, run_file
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
+from minigrad.data.augment import Function
 from minigrad.early_stopping import EarlyStopping, check_early_stopping
 from minigrad.evaluation import evaluate, trial
+from minigrad.feeding import Feeding
 from minigrad.history import History
 from minigrad.layers import Layer
-from minigrad.loop import Loop, diverged
+from minigrad.loop import Loop, Position, diverged
 from minigrad.losses import Loss
 from minigrad.metrics.named import chosen
 from minigrad.optim import Optimizer, Schedule
-from minigrad.position import Position
 from minigrad.progress import Bar
 from minigrad.rules import Rule
 from minigrad.rules.rates import move, rescale
@@ -57,6 +58,9 @@ def fit(
     batch_size: int,
     shuffle: bool = True,
     seed: int = 0,
+    augment: Function | Sequence[Function] | None = None,
+    drop_last: bool = False,
+    sampling: str | None = None,
     schedule: Schedule | None = None,
     validation: Dataset | None = None,
     evaluate_every: int = 1,
@@ -85,6 +89,14 @@ def fit(
     shuffle         whether each epoch has a new random order
     seed            an integer >= 0. (seed, e) fixes the order of epoch e. The same seed gives the
                     same results, bit for bit. So does a run that is continued
+    augment         a function (x, rng) -> x that changes each batch of the training, such as
+                    data.augment.shift(2), or a list of them. It gets a copy of the batch and a
+                    numpy.random.Generator, which (seed, epoch, batch) fixes. Evaluations are made
+                    without it
+    drop_last       whether the last batch of an epoch is left out if it is smaller
+    sampling        "balanced": each class equally often in an epoch, its examples drawn with
+                    replacement. "stratified": every example once, each class spread evenly over
+                    the epoch. None: every example once
     schedule        it changes lr after each epoch, or with per="step" after each step, and
                     ReduceLROnPlateau after each evaluation. It also changes the rule's own
                     learning rates
@@ -118,11 +130,12 @@ def fit(
     positive_int("epochs", epochs, least=0)
     positive_int("seed", seed, least=0)
     positive_int("evaluate_every", evaluate_every)
-    check_flag("shuffle", shuffle)
+    check_flag("drop_last", drop_last)
     check_flag("resume", resume)
     check_callable("callback", callback, "(history)")
     check_callable("step_callback", step_callback, "(step, loss)")
-    train, test = checked(model, optimizer, schedule, train, test, batch_size)
+    train, test = checked(model, optimizer, schedule, train, test, batch_size, drop_last)
+    feeding = Feeding(train, batch_size, shuffle, seed, drop_last, sampling, augment)
     validation = checked_set("validation", validation, model)
     history = history if history is not None else History()
     functions = chosen(metrics)
@@ -131,9 +144,7 @@ def fit(
         names = trial(model, loss, train, test, validation, functions)
         if early_stopping is not None:
             early_stopping.begin(names)
-    said = settings(
-        loss, rule, optimizer, schedule, train, batch_size=batch_size, shuffle=shuffle, seed=seed
-    )
+    said = settings(loss, rule, optimizer, schedule, train, **feeding.settings())
     if functions:
         said["metrics"] = list(functions)
     if early_stopping is not None:
@@ -148,6 +159,8 @@ def fit(
         sets={"train": train, "test": test, "validation": validation},
     )
     found = file.begin(history, epochs) if file is not None else None
+    if file is not None:
+        warn_of_drawn(feeding.functions())
     if file is not None and resume and progress is not False:
         say_where(file, found)
     if found is not None:
@@ -165,7 +178,7 @@ def fit(
         at = Position(first, first + 1)
         if schedule is not None:
             rescale(schedule, rule)
-    steps = -(-len(train) // batch_size)
+    steps = feeding.steps
     done = (at.epoch - 1 - at.first) * steps + at.batch
     loop = Loop(
         model=model,
@@ -173,12 +186,9 @@ def fit(
         rule=rule,
         optimizer=optimizer,
         schedule=schedule,
-        train=train,
+        feeding=feeding,
         test=test,
         validation=validation,
-        batch_size=batch_size,
-        shuffle=bool(shuffle),
-        seed=seed,
         evaluate_every=evaluate_every,
         metrics=functions,
         early_stopping=early_stopping,
@@ -215,7 +225,6 @@ def comparable(
     """
     parts = ("rule", "loss", "optimizer", "schedule", "examples")
     same = {name: value for name, value in said.items() if name not in parts}
-    same |= {name: said.get(name) for name in ("metrics", "early_stopping")}  # also if not given
     return same | {"evaluate_every": evaluate_every, "layers of the optimizer": layers}
 
 

@@ -32,10 +32,10 @@ from minigrad.data import Dataset
 from minigrad.evaluation import trial
 from minigrad.history import History
 from minigrad.layers import Layer
+from minigrad.loop import Position
 from minigrad.losses import Loss
 from minigrad.metrics.named import chosen
 from minigrad.optim import Optimizer, Schedule
-from minigrad.position import Position
 from minigrad.progress import Bar
 from minigrad.rules import Backprop, Rule
 from minigrad.rules.rates import rescale
@@ -69,6 +69,9 @@ def fit(
     evaluate_every: int = 1,
     metrics: Any = None,
     early_stopping: None = None,
+    augment: Any = None,
+    drop_last: bool = False,
+    sampling: Any = None,
     lag: int | None = None,
     interfaces: Sequence[int] | None = None,
     checkpoint: str | Path | None = None,
@@ -97,6 +100,9 @@ def fit(
     evaluate_every  epochs between two evaluations. They are made after the run, from copies of the
                     weights; with a checkpoint, before it is written
     early_stopping  must be None: nothing is measured while the processes train
+    augment, drop_last, sampling
+                    not here: ValueError unless they are left out. Each process makes its batches
+                    from (seed, epoch) alone
     The other arguments are those of `mg.fit`, and model, optimiser, rule and schedule are changed
     as it changes them.
 
@@ -119,7 +125,7 @@ def fit(
     check_no_early_stopping(early_stopping)
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
-    check_batches(train)
+    check_batches(train, augment=augment, drop_last=drop_last, sampling=sampling)
     functions = chosen(metrics)
     if functions:
         trial(model, loss, train, test, validation, functions)

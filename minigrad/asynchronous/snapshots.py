@@ -15,11 +15,10 @@ from minigrad.data import Dataset
 from minigrad.evaluation import extend, measure
 from minigrad.history import History
 from minigrad.layers import Layer
-from minigrad.loop import diverged
+from minigrad.loop import Position, diverged
 from minigrad.losses import Loss
 from minigrad.metrics.named import Metric
 from minigrad.optim import Optimizer, Schedule
-from minigrad.position import Position
 from minigrad.rules import Rule, SyntheticGradients
 from minigrad.rules.synthetic.blocks import Block
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -59,8 +60,17 @@ def check_rule(
         raise ValueError("the rule was made for another model; make it anew for this one")
 
 
-def check_batches(train: Dataset) -> None:
-    """TypeError for a data set whose batches the processes would not make."""
+def check_batches(train: Dataset, **options: Any) -> None:
+    """TypeError for a data set whose batches the processes would not make.
+
+    ValueError for options of `minigrad.fit` about them that are not the defaults.
+    """
+    given = [name for name, value in options.items() if value not in (None, False)]
+    if given:
+        raise ValueError(
+            f"the processes make plain batches, without {', '.join(given)}: leave this out, or "
+            "train with minigrad.fit"
+        )
     if type(train).batches is not Dataset.batches:
         raise TypeError(
             f"{type(train).__name__} makes its batches in a way of its own, and the processes "

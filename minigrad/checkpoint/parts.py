@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import array_module
-from minigrad.checkpoint.unsaved import drawing, hidden
+from minigrad.checkpoint.unsaved import drawing, drawn_by, hidden
 from minigrad.early_stopping import EarlyStopping
 from minigrad.layers import Layer
 from minigrad.losses import Loss
@@ -155,6 +155,19 @@ class Parts:
         """Where the model's parameters are: "numpy" or "cupy"."""
         arrays = list(self.model.params.values()) if self.model is not None else []
         return array_module(*arrays[:1]).__name__
+
+
+def warn_of_drawn(augmentations: Mapping[str, Any]) -> None:
+    """A warning if one of these functions (x, rng) -> x draws from another generator than rng."""
+    places = [
+        place for name, function in augmentations.items() for place in drawn_by(name, function)
+    ]
+    if places:
+        warnings.warn(
+            f"a checkpoint does not contain the random generators in {places}: a run that goes on "
+            "draws other numbers. Draw from the generator that augment(x, rng) is given",
+            stacklevel=3,
+        )
 
 
 def warn_of_hidden(parts: Mapping[str, Any]) -> None:

@@ -25,6 +25,9 @@ from minigrad.data import Dataset
 from minigrad.generators import common_from, common_state, set_common
 from minigrad.history import History
 
+# Settings that are among the others only if they are not the default
+OPTIONAL = ("augment", "drop_last", "sampling", "metrics", "early_stopping")
+
 
 class RunFile:
     """The file of a run. It is the same run if all of its settings are the same."""
@@ -167,8 +170,10 @@ class RunFile:
     def _check_same(self, found: Checkpoint, run: Mapping[str, Any]) -> None:
         """ValueError if the file is of a run with other settings."""
         before = dict(run["settings"])
-        for name, value in self.settings.items():  # older files do not have all: there it is None
-            if before.get(name) != value:
+        left_out = [name for name in OPTIONAL if name in before and name not in self.settings]
+        for name in [*self.settings, *left_out]:
+            value = self.settings.get(name)
+            if name not in before or before[name] != value:
                 raise ValueError(
                     f"{self.path} is of another run: {name} was {before.get(name)}, now it is "
                     f"{value}. Make the same call to go on, or name another file to begin anew"
