@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.arguments import (
+    check_alike,
     check_belongs,
     check_callable,
     check_flag,
@@ -127,6 +128,7 @@ def fit(
     train, test = checked(model, optimizer, schedule, train, test, batch_size, drop_last)
     feeding = Feeding(train, batch_size, shuffle, seed, drop_last, sampling, augment)
     validation = checked_set("validation", validation, model)
+    check_alike("validation", validation, train)
     history = history if history is not None else History()
     said = settings(loss, rule, optimizer, schedule, train, **feeding.settings())
     file = run_file(

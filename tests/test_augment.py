@@ -17,6 +17,7 @@ from minigrad.backend import to_device, to_host
 from minigrad.checkpoint.reading import read
 from minigrad.data import Dataset, augment
 from minigrad.data.augment import Augmentation, described
+from minigrad.search.fingerprint import Fingerprint
 
 IMAGES = np.random.default_rng(0).random((12, 2, 5, 7)).astype("float32")
 
@@ -352,6 +353,23 @@ def test_another_run_is_refused(change, tmp_path):
         with pytest.raises(ValueError, match=f"of another run: {next(iter(change))} was"):
             Training().fit(checkpoint=path, resume=True, **after)
         path.unlink()
+
+
+@pytest.mark.on_host
+def test_a_continued_run_is_the_whole_run():
+    run = Training()
+    history = run.fit(epochs=1, **FED).history
+    run.fit(epochs=2, history=history, **FED)
+    assert differences(run.state(), Training().fit(epochs=3, **FED).state()) == []
+
+
+@pytest.mark.on_host
+def test_a_search_sees_the_settings_of_an_augmentation():
+    def parts(function):
+        return Fingerprint(lambda: function).parts
+
+    for make in (augment.shift, lambda p: augment.chain(augment.flip(), augment.shift(p))):
+        assert parts(make(2)) == parts(make(2)) != parts(make(3))
 
 
 @pytest.mark.on_host
