@@ -81,18 +81,28 @@ def checked(
     positive_int("batch_size", batch_size)
     check_dataset("train", train)
     on_test = checked_set("test", test, model)
-    _check_alike("test", test, train)
+    check_alike("test", test, train)
     check_belongs(model, optimizer, schedule)
     _check_last_batch(model, len(train), batch_size, drop_last)
     return train.placed(a_parameter(model)), on_test
 
 
-def _check_alike(name: str, dataset: Dataset | None, train: Dataset) -> None:
-    """ValueError if the examples of a further set are of another shape than those to train on."""
-    if dataset is not None and dataset.x.shape[1:] != train.x.shape[1:]:
+def check_alike(name: str, dataset: Dataset | None, train: Dataset) -> None:
+    """ValueError if the examples of a further set are of another shape than those to train on.
+
+    Their targets, too. But one set may have labels and the other one probabilities.
+    """
+    if dataset is None:
+        return
+    if dataset.x.shape[1:] != train.x.shape[1:]:
         raise ValueError(
             f"each example of the {name} set must have the shape {tuple(train.x.shape[1:])}, as in "
             f"the train set; got {tuple(dataset.x.shape[1:])}"
+        )
+    if dataset.kind == train.kind and dataset.y.shape[1:] != train.y.shape[1:]:
+        raise ValueError(
+            f"each target of the {name} set must have the shape {tuple(train.y.shape[1:])}, as in "
+            f"the train set; got {tuple(dataset.y.shape[1:])}"
         )
 
 

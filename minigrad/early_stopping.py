@@ -124,10 +124,10 @@ class EarlyStopping:
         """Whether the run is to end."""
         return self.bad >= self.patience
 
-    def end(self, model: Layer) -> str:
+    def end(self, model: Layer) -> str | None:
         """Give the model its best weights, if they are kept. Returns what was found, in words."""
         if self.best is None:
-            return f"{self.monitor} was never a number"
+            return f"{self.monitor} was never a number" if self.bad else None
         said = f"{self.monitor} was best in epoch {self.best_epoch}: {self.best:.6g}"
         if self.over:
             said += f", and no better in the {self.bad} evaluations after it"

@@ -129,7 +129,7 @@ class Loop:
         said = self.history.stopped
         if said and said.startswith("interrupted") and self.file and not self.file.resume:
             said = f"{said}; resume=True goes on with {self.file.path}"
-        self.bar.close(said)
+        self.bar.close(said or (None if self.bar.hidden else self.history.ended))
         self.model.drop_cache()
         self.loss.cache = None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.arguments import (
+    check_alike,
     check_belongs,
     check_callable,
     check_flag,
@@ -137,6 +138,7 @@ def fit(
     train, test = checked(model, optimizer, schedule, train, test, batch_size, drop_last)
     feeding = Feeding(train, batch_size, shuffle, seed, drop_last, sampling, augment)
     validation = checked_set("validation", validation, model)
+    check_alike("validation", validation, train)
     history = history if history is not None else History()
     functions = chosen(metrics)
     check_early_stopping(early_stopping)

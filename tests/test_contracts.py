@@ -815,6 +815,13 @@ WRONG = {
     "seed text": ({"seed": "0"}, ValueError, "seed must be an integer.*got '0'"),
     "shuffle": ({"shuffle": "no"}, TypeError, "shuffle must be True or False, got 'no'"),
     "evaluate_every": ({"evaluate_every": 0}, ValueError, "evaluate_every must be"),
+    "metrics": ({"metrics": "mae"}, TypeError, "metrics must be a list of names and functions"),
+    "metrics name": ({"metrics": ["mea"]}, ValueError, "there is no metric 'mea'"),
+    "early_stopping": (
+        {"early_stopping": 5},
+        TypeError,
+        "must be an EarlyStopping.patience=5., got",
+    ),
     "callback": ({"callback": 3}, TypeError, r"callback must be a function of \(history\), got 3"),
     "step_callback": (
         {"step_callback": "p"},

@@ -81,6 +81,14 @@ def test_the_best_weights_come_back_with_the_running_statistics():
     )
 
 
+def test_a_run_with_a_bar_says_so(capsys):
+    history = Training().fit(**options(progress=True)).history
+    assert history.ended in capsys.readouterr().err
+    quiet = Training().fit(**options(epochs=0)).history
+    assert quiet.ended is None
+    assert "was best" not in capsys.readouterr().err
+
+
 def test_without_restore_the_weights_are_the_last_ones():
     training = Training().fit(**options(early_stopping=EarlyStopping(2, restore=False)))
     assert training.history.ended.endswith("the weights are the last ones")

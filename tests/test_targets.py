@@ -274,6 +274,20 @@ def test_take_by_every_kind_of_index(xp):
 
 
 @pytest.mark.on_host
+@pytest.mark.parametrize("name", ["test", "validation"])
+def test_targets_of_another_shape_are_refused_before_the_first_step(name):
+    train, other = Dataset(X, VALUES[:, None]), V
+    model = mg.Linear(4, 1, seed=0)
+    parts = model, mg.MSELoss(), mg.rules.Backprop(), mg.SGD(model, 0.1), train
+    with pytest.raises(ValueError, match=rf"target of the {name} set must .* \(1,\), .* \(\)"):
+        mg.fit(*parts, epochs=1, batch_size=8, **{name: other})
+    soft = Dataset(X, np.eye(3, dtype="float32")[Y])  # but labels go with probabilities
+    model = mg.Linear(4, 3, seed=0)
+    parts = model, mg.CrossEntropyLoss(), mg.rules.Backprop(), mg.SGD(model, 0.1), soft
+    assert len(mg.fit(*parts, epochs=1, batch_size=8, **{name: D}).step_loss) == 3
+
+
+@pytest.mark.on_host
 def test_one_number_for_each_example_says_how_to_make_a_column():
     model = mg.Linear(4, 1, seed=0)
     with pytest.raises(ValueError, match=r"make the target a column, y\[:, None\]"):

@@ -128,7 +128,7 @@ def places(which: Any, n: int) -> slice | np.ndarray:
             f"{int(wrong.sum())} of {len(index)} indices are out of range, first "
             f"{index[wrong][0]}: {n} examples have the places 0 to {n - 1}"
         )
-    return index
+    return index.astype(np.int64)
 
 
 def part(fraction: Any, n: int, method: str) -> str:

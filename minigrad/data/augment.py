@@ -110,6 +110,8 @@ class chain(Augmentation):
         if not functions:
             raise ValueError("chain needs an augmentation, as chain(shift(2), noise(0.1))")
         self.functions = [checked(function) for function in functions]
+        # Text, since a search that is made again compares the plain attributes of such an object
+        self.said = f"chain({', '.join(described(function) for function in self.functions)})"
 
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
         for function in self.functions:
@@ -117,7 +119,7 @@ class chain(Augmentation):
         return x
 
     def __repr__(self) -> str:
-        return f"chain({', '.join(described(function) for function in self.functions)})"
+        return self.said
 
 
 def checked(function: Any) -> Function:
