@@ -117,7 +117,7 @@ def test_label_noise_is_a_fraction_redrawn_and_clean_labels_are_kept():
 @pytest.mark.on_host
 def test_redrawn_labels_are_exactly_as_many_as_asked():
     train, _ = data.load("digits")
-    marked = replace(train, y=np.full(len(train), 11), clean_y=None, classes=12)
+    marked = replace(train, y=np.full(len(train), 11), clean_y=None, classes=12, names=None)
     noisy = data.redraw_labels(replace(marked, classes=12), 0.25, np.random.default_rng(0))
     drawn = round(0.25 * len(train))
     kept_by_chance = drawn - int((noisy.y != 11).sum())
