@@ -31,9 +31,9 @@ class ForwardRule(Rule):
         self.derivatives: list[Any] = []
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
+        if reason := self.why_not(model):  # of the loss, its own errors say more
+            raise ValueError(reason)
         params = model.params
-        if not params:
-            raise ValueError("the model has no parameters: there is no direction to move in")
         self.steps += 1
         self.derivatives = []
         size = sum(p.nbytes for p in params.values())
@@ -41,6 +41,11 @@ class ForwardRule(Rule):
         alone = model.uses_threads or size >= 2 * WORTH_A_THREAD
         with one_blas_thread() if alone else nullcontext():
             return self._estimate(model, loss, x, target)
+
+    def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        if not model.params:
+            return "the model has no parameters: there is no direction to move in"
+        return super().why_not(model, loss)
 
     def _estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         """Fill the layers' `grads`. Returns the loss."""
