@@ -241,6 +241,8 @@ class InputModule(Trained):
 
     def predict(self, x: Array, target: Array | None = None) -> Array:
         """h_hat. The label is not used."""
+        if x.dtype.kind != "f":  # the numbers of words
+            x = x.astype(self.net.dtype)
         self._h_hat = self.net.forward(x)
         return self._h_hat.reshape(len(x), *self.shape)
 
