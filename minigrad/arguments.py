@@ -131,7 +131,7 @@ def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None)
         raise ValueError("the schedule is another optimiser's; make a new one for this optimiser")
 
 
-def check_rule(rule: Rule, model: Layer, loss: Loss) -> None:
+def check_trainable(rule: Rule, model: Layer, loss: Loss) -> None:
     """ValueError if the rule says that it cannot train this model with this loss."""
     why_not = getattr(rule, "why_not", None)  # an object that only looks like a rule has none
     if reason := why_not(model, loss) if callable(why_not) else None:

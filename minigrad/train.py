@@ -12,7 +12,7 @@ from minigrad.arguments import (
     check_callable,
     check_flag,
     check_parts,
-    check_rule,
+    check_trainable,
     checked,
     checked_set,
 )
@@ -114,7 +114,7 @@ def fit(
     check_callable("step_callback", step_callback, "(step, loss)")
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
-    check_rule(rule, model, loss)
+    check_trainable(rule, model, loss)
     history = history if history is not None else History()
     said = settings(
         loss, rule, optimizer, schedule, train, batch_size=batch_size, shuffle=shuffle, seed=seed

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -239,7 +240,12 @@ def test_the_loss_counts_too():
             with pytest.raises(NotImplementedError):
                 rule.estimate(model, OfTheBatch(), x, numbers)
     told, untold = (mg.rules.SyntheticGradients(model, c) for c in (True, False))
-    assert "needs integer labels (N,), and MSELoss has" in told.why_not(model, mg.MSELoss())
+    labels = "needs integer labels (N,), and MSELoss has"
+    assert labels in told.why_not(model, mg.MSELoss())
+    for fit in (mg.fit, mg.asynchronous.fit):
+        dataset = mg.data.Dataset(x, y, classes=3)
+        with pytest.raises(ValueError, match=re.escape(labels)):
+            fit(model, mg.MSELoss(), told, mg.SGD(model, 1), dataset, epochs=1, batch_size=2)
     with pytest.raises(TypeError, match=r"needs integer labels \(N,\), got float32"):
         told.estimate(model, mg.MSELoss(), x, numbers)
     assert untold.why_not(model, mg.MSELoss()) is None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad import threads
-from minigrad.arguments import check_flag, check_parts, checked, checked_set
+from minigrad.arguments import check_flag, check_parts, check_trainable, checked, checked_set
 from minigrad.asynchronous.place import Plan
 from minigrad.asynchronous.presses import Presses
 from minigrad.asynchronous.saving import Saver
@@ -109,6 +109,7 @@ def fit(
     check_flag("shuffle", shuffle)
     check_flag("resume", resume)
     check_rule(model, rule, optimizer, lag, interfaces)
+    check_trainable(rule, model, loss)
     check_schedule(schedule)
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)

@@ -17,10 +17,13 @@ class Residual(Sequential):
     Backward:  dx = J_sᵀ dy + J_fᵀ dy        with s(x) = x a gradient that reaches y reaches x whole
     Jvp:       y_dot = J_s x_dot + J_f x_dot
     It is a Sequential. The parameters of f have the names "0.W", "1.b", ... The shortcut is the
-    last of its layers: after an f of 5 layers its names begin with "5.". It is one layer of the
-    network around it: a cut between blocks is before or after it, never inside.
+    last of its layers: after an f of 5 layers its names begin with "5.". `residual.f` and
+    `residual.shortcut` are the two. It is one layer of the network around it: a cut between
+    blocks is before or after it, never inside.
     Source: He, Zhang, Ren, Sun 2015, "Deep residual learning", §3.2, eq. 1 and 2.
     """
+
+    has_shortcut = False  # True: the last of the layers is s
 
     def __init__(self, *layers: Layer, shortcut: Layer | None = None):
         """
