@@ -109,12 +109,12 @@ def fit(
     check_flag("shuffle", shuffle)
     check_flag("resume", resume)
     check_rule(model, rule, optimizer, lag, interfaces)
-    check_trainable(rule, model, loss)
     check_schedule(schedule)
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
     check_batches(train)
     blocks = blocks_of(model, rule, interfaces)
+    check_trainable(rule, model, loss)
     given = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
     same = given | {"lag": "any" if lag is None else positive_int("lag", lag, least=0)}
     same["threads_per_process"] = threads_per_process

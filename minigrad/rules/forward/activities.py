@@ -98,11 +98,13 @@ class ActivityPerturbation(Perturbation):
         model.drop_cache()
         return value
 
+    def _refusal(self, model: Layer) -> str | None:
+        return super()._refusal(model) or _no_slopes_of_examples(model)
+
     def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
         jvp = self.method == "jvp"
         return (
             super().why_not(model, loss)
-            or _no_slopes_of_examples(model)
             or _no_jacobians(self, model, jvp)
             or missing(self, [loss], "each_jvp" if jvp else "each")
         )

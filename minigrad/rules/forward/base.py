@@ -31,7 +31,7 @@ class ForwardRule(Rule):
         self.derivatives: list[Any] = []
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
-        if reason := self.why_not(model):  # of the loss, its own errors say more
+        if reason := self._refusal(model):
             raise ValueError(reason)
         params = model.params
         self.steps += 1
@@ -43,9 +43,13 @@ class ForwardRule(Rule):
             return self._estimate(model, loss, x, target)
 
     def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        return self._refusal(model) or super().why_not(model, loss)
+
+    def _refusal(self, model: Layer) -> str | None:
+        """The part of `why_not` that is asked in each step: what would give wrong gradients."""
         if not model.params:
             return "the model has no parameters: there is no direction to move in"
-        return super().why_not(model, loss)
+        return None
 
     def _estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         """Fill the layers' `grads`. Returns the loss."""
