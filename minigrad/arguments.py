@@ -131,13 +131,6 @@ def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None)
         raise ValueError("the schedule is another optimiser's; make a new one for this optimiser")
 
 
-def check_trainable(rule: Rule, model: Layer, loss: Loss) -> None:
-    """ValueError if the rule says that it cannot train this model with this loss."""
-    why_not = getattr(rule, "why_not", None)  # an object that only looks like a rule has none
-    if reason := why_not(model, loss) if callable(why_not) else None:
-        raise ValueError(reason)
-
-
 def _check_last_batch(model: Layer, examples: int, batch_size: int) -> None:
     """ValueError if the smallest batch is too small for a layer. BatchNorm1d needs two examples."""
     smallest = examples % batch_size or min(batch_size, examples)

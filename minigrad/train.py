@@ -12,7 +12,6 @@ from minigrad.arguments import (
     check_callable,
     check_flag,
     check_parts,
-    check_trainable,
     checked,
     checked_set,
 )
@@ -28,6 +27,7 @@ from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
+from minigrad.rules.needs import check_trainable
 from minigrad.rules.rates import move, rescale
 
 __all__ = [
@@ -105,6 +105,7 @@ def fit(
     whole.
     """
     check_parts(model, loss, rule, optimizer, schedule, history)
+    check_trainable(rule, model, loss)
     positive_int("epochs", epochs, least=0)
     positive_int("seed", seed, least=0)
     positive_int("evaluate_every", evaluate_every)
@@ -114,7 +115,6 @@ def fit(
     check_callable("step_callback", step_callback, "(step, loss)")
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
-    check_trainable(rule, model, loss)
     history = history if history is not None else History()
     said = settings(
         loss, rule, optimizer, schedule, train, batch_size=batch_size, shuffle=shuffle, seed=seed

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad import threads
-from minigrad.arguments import check_flag, check_parts, check_trainable, checked, checked_set
+from minigrad.arguments import check_flag, check_parts, checked, checked_set
 from minigrad.asynchronous.place import Plan
 from minigrad.asynchronous.presses import Presses
 from minigrad.asynchronous.saving import Saver
@@ -35,6 +35,7 @@ from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Backprop, Rule
+from minigrad.rules.needs import check_trainable
 from minigrad.rules.rates import rescale
 from minigrad.train import comparable, settings
 
@@ -114,7 +115,6 @@ def fit(
     validation = checked_set("validation", validation, model)
     check_batches(train)
     blocks = blocks_of(model, rule, interfaces)
-    check_trainable(rule, model, loss)
     given = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
     same = given | {"lag": "any" if lag is None else positive_int("lag", lag, least=0)}
     same["threads_per_process"] = threads_per_process
@@ -122,6 +122,7 @@ def fit(
         threads_per_process = max(1, threads.threads() // len(blocks))
     given |= {"processes": len(blocks), "threads_per_process": threads_per_process}
     history = History(settings=settings(loss, rule, optimizer, schedule, train, **given))
+    check_trainable(rule, model, loss)
     steps = -(-len(train) // batch_size)
     if checkpoint is not None:
         check_saving(optimizer)

@@ -1,4 +1,4 @@
-"""What a rule needs of layers and losses: methods that somebody has written, enough examples."""
+"""What a rule needs of a network and a loss, and the check before the first step."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ SIGNATURES = {
     "each": "each(output, target)",
     "each_jvp": "each_jvp(output_dot)",
 }
+
+
+def check_trainable(rule: Any, model: Layer, loss: Loss) -> None:
+    """ValueError if the rule says that it cannot train this model with this loss."""
+    why_not = getattr(rule, "why_not", None)  # an object that only looks like a rule has none
+    if reason := why_not(model, loss) if callable(why_not) else None:
+        raise ValueError(reason)
 
 
 def missing(rule: Any, parts: Iterable[Any], method: str, or_else: str = "") -> str | None:
