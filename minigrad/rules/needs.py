@@ -8,12 +8,7 @@ from typing import Any
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 
-SIGNATURES = {
-    "backward": "backward",
-    "jvp": "jvp",
-    "each": "each(output, target)",
-    "each_jvp": "each_jvp(output_dot)",
-}
+OF_LOSSES = {"each": "each(output, target)", "each_jvp": "each_jvp(output_dot)"}
 
 
 def check_trainable(rule: Any, model: Layer, loss: Loss) -> None:
@@ -34,7 +29,7 @@ def missing(rule: Any, parts: Iterable[Any], method: str, or_else: str = "") -> 
         if or_else and not _unwritten(part, or_else):
             continue
         return (
-            f"{type(part).__name__} has no {SIGNATURES[method]} of its own yet, which "
+            f"{type(part).__name__} has no {OF_LOSSES.get(method, method)} of its own yet, which "
             f"{type(rule).__name__} needs: write it, or take another rule"
         )
     return None
