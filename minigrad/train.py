@@ -32,6 +32,7 @@ from minigrad.metrics.named import chosen
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
+from minigrad.rules.needs import check_trainable
 from minigrad.rules.rates import move, rescale
 
 __all__ = [
@@ -128,6 +129,7 @@ def fit(
     whole.
     """
     check_parts(model, loss, rule, optimizer, schedule, history)
+    check_trainable(rule, model, loss)
     positive_int("epochs", epochs, least=0)
     positive_int("seed", seed, least=0)
     positive_int("evaluate_every", evaluate_every)

@@ -38,6 +38,7 @@ from minigrad.metrics.named import chosen
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Backprop, Rule
+from minigrad.rules.needs import check_trainable
 from minigrad.rules.rates import rescale
 from minigrad.train import comparable, settings
 
@@ -140,6 +141,7 @@ def fit(
         threads_per_process = max(1, threads.threads() // len(blocks))
     given |= {"processes": len(blocks), "threads_per_process": threads_per_process}
     history = History(settings=settings(loss, rule, optimizer, schedule, train, **given))
+    check_trainable(rule, model, loss)
     steps = -(-len(train) // batch_size)
     if checkpoint is not None:
         check_saving(optimizer)
