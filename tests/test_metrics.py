@@ -348,3 +348,20 @@ def test_the_progress_bar_shows_the_loss_where_there_is_no_accuracy(capsys):
     bar.evaluated(mg.History(epoch=[4], train_loss=[0.25]))
     assert bar.tail == ", epoch 4: train loss 0.2500"
     bar.close(None)
+
+
+def test_a_metric_that_fails_later_ends_the_run_with_its_history():
+    calls = []
+
+    def brittle(output, y):
+        calls.append(1)
+        if len(calls) > 4:  # two sets in the trial, two after the first epoch
+            raise RuntimeError("lost the file")
+        return 1
+
+    with pytest.raises(ValueError, match="'brittle' failed: RuntimeError: lost the file") as caught:
+        run(metrics=[brittle])
+    history = caught.value.history
+    assert history.epoch == [1]
+    assert history.metrics == {"train_brittle": [1.0], "test_brittle": [1.0]}
+    assert history.stopped.startswith("failed in epoch 2, after step 6: ValueError: the metric")

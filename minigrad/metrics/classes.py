@@ -15,8 +15,9 @@ from minigrad.metrics.pairs import check_pair, check_same_shape
 def accuracy(output: Array, y: Array, *, threshold: float | None = None) -> float:
     """The share of right answers: 1/N Σ_n [argmax_c output_nc = y_n].
 
-    Shapes: output (N, C, ...) and labels y (N, ...), integers; or y like output, (N, C, ...), with
-    one-hot labels or probabilities: its argmax is the label.
+    output     (N, C, ...)
+    y          labels (N, ...), integers; or one-hot labels or probabilities like output,
+               (N, C, ...): their argmax is the label
     threshold  for answers of yes or no: y like output, (N,) or (N, k), has only 0 and 1. An output
                above the threshold says 1. Give 0.5 for probabilities, 0 for logits. Each of the k
                answers of an example counts
@@ -53,6 +54,7 @@ def top_k(k: int) -> Callable[[Array, Array], float]:
         1/N Σ_n [rank of output_n,y_n among output_n < k],  rank 0 is the largest
 
     mg.metrics.top_k(5)(output, y); in `fit`, metrics=["top_5"].
+    k  an integer >= 1
     Shapes: as in `accuracy` without a threshold. top_k(1) is the accuracy: of equal outputs the
     first one has the lower rank. An output that is NaN is never right.
     ValueError if k is larger than C, the number of classes.
