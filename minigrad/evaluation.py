@@ -57,10 +57,10 @@ def evaluate(
     check(Loss, "loss", loss, "mg.CrossEntropyLoss()", ("forward", "backward"))
     check(Dataset, "dataset", dataset, "mg.data.Dataset(x, y)")
     functions = chosen(metrics)
-    values = _evaluate(model, loss, dataset, batch_size, functions)
+    found = _evaluate(model, loss, dataset, batch_size, functions)
     if metrics is None:
-        return values[0], values[1]
-    return {"loss": values[0]} | dict(zip(functions, values[len(KINDS) :], strict=True))
+        return found["loss"], found["accuracy"]
+    return {name: found[name] for name in ("loss", *functions)}
 
 
 def _evaluate(
@@ -69,8 +69,8 @@ def _evaluate(
     dataset: Dataset,
     batch_size: int = 1000,
     functions: Mapping[str, Metric] | None = None,
-) -> tuple[float, ...]:
-    """(loss, accuracy, accuracy with the labels before noise, the value of each function)."""
+) -> dict[str, float]:
+    """{"loss", "accuracy", "clean_accuracy" and the name of each function: its value}."""
     if len(dataset) == 0:
         raise ValueError("cannot evaluate on an empty data set")
     dataset = dataset.placed(a_parameter(model))
@@ -79,7 +79,8 @@ def _evaluate(
     size = getattr(loss, "size", len)  # a loss of another kind may have none
     reads = None
     correct_ones = np.zeros(3, int)  # answers that are right, also before noise; all that count
-    outputs: Any = None  # all of them, if there are functions
+    asked = dict(functions or {})
+    outputs: Any = None  # all of them, if anything is asked
     at = 0
     for x, y in dataset.batches(batch_size):
         output = model.forward(x, train=False)
@@ -91,9 +92,10 @@ def _evaluate(
         if at == 0:
             reads = right_answers(loss, output, dataset.y)
         if reads is not None:
+            asked.pop("accuracy", None)  # it is counted here, without labels that do not count
             clean_y = dataset.clean_y[here] if dataset.noisy else y
             correct_ones += _counted(reads, loss, output, y, clean_y)
-        if functions:
+        if asked:
             if outputs is None:
                 xp = array_module(output)
                 outputs = xp.empty((len(dataset), *output.shape[1:]), output.dtype)
@@ -106,10 +108,10 @@ def _evaluate(
     value = total if getattr(loss, "reduction", "mean") == "sum" else total / sizes
     right, clean, of = (int(count) for count in correct_ones)
     shares = (right / of, clean / of) if of else (math.nan, math.nan)
-    found = _values(functions or {}, loss, outputs, dataset.y)
-    if "accuracy" in found and reads is None:  # who asks for it says that it has a meaning
+    found = _values(asked, loss, outputs, dataset.y)
+    if "accuracy" in found:  # who asks for it says that it has a meaning
         shares = (found["accuracy"],) * 2
-    return value, *shares, *found.values()
+    return dict(zip(KINDS, (value, *shares), strict=True)) | found
 
 
 def right_answers(loss: Loss, output: Array, y: Array) -> Callable[[Array, Array], Array] | None:
@@ -199,8 +201,7 @@ def measure(
     for name, dataset in zip(SETS, (train, test, validation), strict=True):
         if dataset is None:
             continue
-        values = _evaluate(model, loss, dataset, functions=functions)
-        for kind, value in zip([*KINDS, *(functions or ())], values, strict=True):
+        for kind, value in _evaluate(model, loss, dataset, functions=functions).items():
             if kind not in KINDS[1:] or not math.isnan(value):
                 row[f"{name}_{kind}"] = value
     return row

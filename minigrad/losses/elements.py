@@ -193,12 +193,12 @@ def check_same_shape(loss: Loss, output: Array, target: Array) -> Any:
             "example write output.reshape(1, 1)"
         )
     if output.shape != target.shape or output.size == 0:
-        column = output.shape == (*target.shape, 1)
+        column = "; make the target a column, y[:, None]"
+        advice = column if output.shape == (*target.shape, 1) else ""
         raise ValueError(
             f"{name} expected output and target of one shape, got {tuple(output.shape)} and "
-            f"{tuple(target.shape)}; broadcasting them would average over the wrong pairs"
-            + "; make the target a column, y[:, None]"
-            * column
+            f"{tuple(target.shape)}; broadcasting them would average over the wrong "
+            f"pairs{advice}"
         )
     if output.dtype != target.dtype:
         raise TypeError(
