@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.files import replacing
-from minigrad.tables import table
+from minigrad.history_table import table
 
 SETS = ("train", "test", "validation")
 KINDS = ("loss", "accuracy", "clean_accuracy")

@@ -8,7 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad import metrics
 from minigrad.backend import to_device, to_host
-from minigrad.metrics.named import better, chosen
+from minigrad.metrics.named import better, chosen, is_share
 
 OUTPUT = [[0.1, 0.7, 0.2], [0.5, 0.5, 0.0], [0.3, 0.3, 0.4], [0.2, 0.1, 0.7]]
 LABELS = [1, 1, 0, 2]  # right, a tie that the first class wins, wrong, right
@@ -140,6 +140,9 @@ def test_names_of_metrics():
     assert [better(f"validation_{name}") for name in ("loss", "r2", "top_5", "worst")] == [
         *("min", "max", "max", None)
     ]
+    assert [
+        name for name in ("accuracy", "clean accuracy", "top_5", "top_speed") if is_share(name)
+    ] == [*("accuracy", "clean accuracy", "top_5")]
     for wrong, message in (
         ("mae", "must be a list"),
         (["mea"], "no metric 'mea': there are accuracy, r2"),

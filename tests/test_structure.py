@@ -30,7 +30,7 @@ ROWS = [
         "version",
     },
     {"threads", "kernels"},
-    {"layers", "losses", "metrics", "tables"},
+    {"layers", "losses", "metrics", "history_table"},
     {"models", "optim", "interchange", "gradcheck"},
     {"rules", "data", "history"},
     {

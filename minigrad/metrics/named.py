@@ -70,9 +70,14 @@ def better(name: str) -> str | None:
     `name` may be that of a list in a history, "validation_accuracy".
     """
     word = re.sub(r"^(train|test|validation)_", "", name)
-    if word in ("accuracy", "clean_accuracy", "r2") or re.fullmatch(r"top_[1-9]\d*", word):
+    if is_share(word) or word == "r2":
         return "max"
     return "min" if word in ("loss", "mae", "mse", "rmse") else None
+
+
+def is_share(name: str) -> bool:
+    """Whether the metric of this name is a share, from 0 to 1: accuracy and top-k are."""
+    return re.fullmatch(r"(clean[_ ])?accuracy|top_[1-9]\d*", name) is not None
 
 
 def _name_of(entry: Any) -> Any:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from minigrad.history import History
+from minigrad.history_table import IN_ORDER, best, of_set
+from minigrad.metrics.named import is_share
 from minigrad.plots.canvas import a_figure, finite, line, one_axes, same_number
 from minigrad.plots.heat import MAP
 from minigrad.plots.style import COLOURS, styled, whole_ticks
-from minigrad.tables import SETS, best, is_share, of_set
 
 # Colour, line and marker of each set: they differ in print, too
 LOOKS = {
@@ -39,7 +40,7 @@ def history(history: History, title: str = "Training", *, fig: Any = None) -> An
     if not history.epoch:
         raise ValueError("there is nothing to draw: no epoch of this history was evaluated")
     panels: dict[str, list[tuple[str, Sequence[float]]]] = {}
-    for name in SETS:
+    for name in IN_ORDER:
         for kind, values in of_set(history, name):
             if np.isfinite(values).any():
                 panels.setdefault(kind, []).append((name, values))

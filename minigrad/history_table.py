@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-SETS = ("train", "validation", "test")
+IN_ORDER = ("train", "validation", "test")  # the sets, as they are shown
 SHOWN = 20  # epochs; of a longer run the first and the last ones
 
 
@@ -17,7 +17,7 @@ def table(history: Any) -> str:
     notes = [f"{name}: {text}" for name in ("ended", "stopped") if (text := vars(history)[name])]
     if not history.epoch:
         return "\n".join(["no epoch was evaluated", *notes])
-    columns = [(name, kind, values) for name in SETS for kind, values in of_set(history, name)]
+    columns = [(name, kind, values) for name in IN_ORDER for kind, values in of_set(history, name)]
     found = best(history)
     cells = [["", "epoch"], *([name, kind] for name, kind, _ in columns), ["", "seconds"]]
     rows = _rows(len(history.epoch), found[1] if found else None)
@@ -93,11 +93,6 @@ def _rows(n: int, marked: int | None) -> list[int | None]:
             rows.append(None)
         rows.append(row)
     return rows
-
-
-def is_share(kind: str) -> bool:
-    """Whether the values are shares, from 0 to 1."""
-    return kind.endswith("accuracy") or kind.startswith("top_")
 
 
 def _number(value: float) -> str:
