@@ -85,7 +85,7 @@ def test_real_mnist(real_mnist):
 @nowhere
 @pytest.mark.on_host
 def test_unknown_names_and_settings_are_refused():
-    with pytest.raises(ValueError, match="unknown data set 'cifar': choose one of auto, mn"):
+    with pytest.raises(ValueError, match="unknown data set 'cifar': choose one of auto, di"):
         data.load("cifar")
     with pytest.raises(ValueError, match="label_noise is a fraction"):
         data.load("digits", label_noise=1.5)

@@ -165,7 +165,7 @@ def test_servers_that_do_not_answer_as_servers_do(tiny, server, tmp_path, monkey
 
 PROGRAM = """
     import os, sys, time
-    from minigrad.data import downloads, idx, mnist
+    from minigrad.data import downloads, idx, idx_fetching, mnist
     mnist.MIRRORS = ({mirror!r},)
     {before}
     mnist.download({folder!r})
@@ -200,9 +200,9 @@ def test_a_download_killed_while_it_comes_leaves_nothing(server, tmp_path):
 
 def test_what_a_killed_download_leaves_is_swept_up(tiny, mirrors, tmp_path):  # noqa: F811
     mirrors[0][0] = good(tiny)
-    folder = tmp_path / "cache"  # where `mnist.cache_folder` points in this test
+    folder = tmp_path / "cache"  # where `places.cache_folder` points in this test
     slow = "os.fsync = lambda descriptor: time.sleep(60)\n"
-    slow += f"    mnist._fetch = lambda *_: {tiny[IMAGES]!r}"
+    slow += f"    idx_fetching.fetch = lambda *_: {tiny[IMAGES]!r}"
     killed(folder, "", slow, lambda: folder.is_dir() and any(folder.glob("*.part")))
     assert len(list(folder.iterdir())) == 1
     for name in ("tmpabc_1234", "tmpabc_1234.gz", "tmpnew_1234", "tmpother", "notes.txt"):

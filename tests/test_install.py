@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 
 from minigrad import cli, data, printing, resources
-from minigrad.data import mnist
+from minigrad.data import mnist, places
 
 pytestmark = pytest.mark.on_host
 slow = pytest.mark.slow  # builds and installs
@@ -446,6 +446,6 @@ class TestExercise:
 
 def test_mnist_is_looked_for_where_the_user_says_first(monkeypatch, tmp_path):
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path))
-    monkeypatch.setattr(mnist, "cache_folder", lambda: None)
+    monkeypatch.setattr(places, "cache_folder", lambda: None)
     assert mnist.folders() == [tmp_path, resources.folder("data")]
     assert "digits" in data.load("auto")[0].source

@@ -33,7 +33,6 @@ def sha256(whole):
 def sets(monkeypatch, tmp_path):
     """{name: {file: unzipped bytes}}, 20 and 10 pictures each, in place of the real sets."""
     monkeypatch.setattr(places, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(mnist, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.delenv("MINIGRAD_DATA", raising=False)
     rng = np.random.default_rng(1)
     contents = {}

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minigrad import data, resources
-from minigrad.data import idx, mnist
+from minigrad.data import idx, mnist, places
 
 pytestmark = pytest.mark.on_host
 
@@ -36,7 +36,7 @@ def tiny(monkeypatch, tmp_path):
         files[split, kind] = mnist.IdxFile(file.name, shape, digest)
     monkeypatch.setattr(mnist, "FILES", files)
     monkeypatch.delenv("MINIGRAD_DATA", raising=False)
-    monkeypatch.setattr(mnist, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(places, "cache_folder", lambda: tmp_path / "cache")
     return contents
 
 

@@ -10,7 +10,7 @@ from conftest import ROOT, python
 
 import minigrad as mg
 from minigrad import cli, threads
-from minigrad.data import mnist
+from minigrad.data import mnist, places
 from minigrad.lesson import start
 
 pytestmark = pytest.mark.on_host
@@ -183,7 +183,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "a.py").write_text("import minigrad as mg\ndef B(): return mg.Linear(3, 2)\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(mnist, "MIRRORS", ("http://127.0.0.1:9/",))
-    monkeypatch.setattr(mnist, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(places, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.delenv("MINIGRAD_DATA", raising=False)
     monkeypatch.setattr(cli, "_run_script", lambda path, options: 0)
     verdict = {"report": "all ok", "right": True}

@@ -1,8 +1,7 @@
 """CIFAR-10: 60,000 small colour photographs in ten classes, from the files of its binary version.
 
-A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images, technical report, University
-of Toronto, 2009; no licence is given, the report is to be cited. Each of six files has 10,000
-records of 3,073 bytes: the label, then 1,024 bytes of red, of green and of blue, row by row.
+`ABOUT` says whose they are. Each of six files has 10,000 records of 3,073 bytes: the label,
+then 1,024 bytes of red, of green and of blue, row by row.
 
 The files of the Python version are pickles. Loading a pickle may run code, so they are not read.
 The archive is checked by its SHA-256 when it is downloaded, a file in it by its MD5 whenever it is
@@ -22,9 +21,17 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad.data import downloads, places
-from minigrad.files import cause, replacing
+from minigrad.data.about import About
+from minigrad.files import replacing
 
-SPACE = "170 MB"
+ABOUT = About(
+    name="cifar10",
+    title="CIFAR-10",
+    what="60,000 photographs, 32x32, in colour",
+    download="170 MB",
+    licence="none is given; its report is to be cited",
+    source="A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009",
+)
 ARCHIVE = "cifar-10-binary.tar.gz"
 ARCHIVE_BYTES = 170_052_171
 ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
@@ -158,41 +165,30 @@ def download(root: str | Path | None = None) -> Path:
     A root that is called cifar10 is that folder itself. ConnectionError if no mirror gives it,
     OSError if it cannot be written.
     """
-    folder = places.for_downloads(root, places.cache_folder(), "CIFAR-10", "cifar10")
+    folder = places.for_downloads(root, ABOUT)
     if folder.absolute().name not in SUBFOLDERS:
         folder = folder / SUBFOLDERS[0]
     unread = pickles(root)
     if unread is not None:
         print(f"{unread} is the version in pickles, which may run code: not read", file=sys.stderr)
-    try:
+    with downloads.reported(ABOUT, folder):
         downloads.prepare(folder, [ARCHIVE], own=False)
         content = _fetch(folder)
         with replacing(folder / ARCHIVE) as file:
             file.write(content)
-    except downloads.NoMirror as error:
-        raise ConnectionError(str(error)) from error
-    except OSError as error:
-        raise OSError(
-            f"cannot write CIFAR-10 to the folder {folder}: {cause(error)}. It needs {SPACE}. To "
-            "use another folder: `minigrad data cifar10 --root FOLDER`, and let MINIGRAD_DATA name "
-            "it too"
-        ) from error
     return folder / ARCHIVE
 
 
 def _fetch(folder: Path) -> bytes:
     """The archive from the first mirror that gives the right one."""
-    failures = []
-    for mirror in MIRRORS:
-        url = f"{mirror}{ARCHIVE}"
-        print(f"downloading {url} ({SPACE})", file=sys.stderr)
-        try:
-            content = downloads.get(url, ARCHIVE_BYTES).getvalue()
-        except (OSError, ValueError) as error:
-            failures.append((url, downloads.why(error)))
-            continue
-        if hashlib.sha256(content).hexdigest() == ARCHIVE_SHA256:
-            return content
-        failures.append((url, "another content than CIFAR-10's (its SHA-256 differs)"))
-    what = f"put {ARCHIVE}, the binary version, or the files in it, into {folder}"
-    raise downloads.NoMirror(downloads.by_hand(ARCHIVE, failures, what))
+
+    def checked(content: bytes) -> bytes:
+        if hashlib.sha256(content).hexdigest() != ARCHIVE_SHA256:
+            raise ValueError("another content than CIFAR-10's (its SHA-256 differs)")
+        return content
+
+    by_hand = (
+        f"put {ARCHIVE}, the binary version, or the files in it, into {folder}, or into any folder "
+        "that MINIGRAD_DATA names."
+    )
+    return downloads.from_mirrors(MIRRORS, ARCHIVE, ARCHIVE_BYTES, checked, by_hand)

@@ -1,4 +1,4 @@
-"""One file from a mirror, into memory, and in words why it did not come.
+"""One file from mirrors, into memory, and in words why it did not come.
 
 Nothing is written to the disk here: a killed download leaves nothing behind.
 """
@@ -11,15 +11,17 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from minigrad.files import sweep
+from minigrad.data.about import About
+from minigrad.files import cause, sweep
 
 TIMEOUT = 30.0  # seconds without a byte, after which a mirror is given up
 HOUR = 3600.0  # seconds
+LARGE = 10**8  # bytes: a larger download is announced with its size
 OLD = re.compile(r"tmp[a-z0-9_]{8}(\.gz)?")  # the temporary files of earlier versions
 UNREACHED = "no connection"
 LATE = "no answer in time"
@@ -50,6 +52,21 @@ def prepare(folder: Path, names: Iterable[str], own: bool) -> None:
         pass
 
 
+@contextmanager
+def reported(about: About, folder: Path) -> Iterator[None]:
+    """Around a download to a folder: ConnectionError or OSError says what to do if it fails."""
+    try:
+        yield
+    except NoMirror as error:
+        raise ConnectionError(str(error)) from error
+    except OSError as error:
+        raise OSError(
+            f"cannot write {about.title} to the folder {folder}: {cause(error)}. It needs "
+            f"{about.space}. To use another folder: `minigrad data {about.name} --root FOLDER`, "
+            "and let MINIGRAD_DATA name it too"
+        ) from error
+
+
 class _Limited(io.BytesIO):
     """A file in memory of at most `limit` bytes."""
 
@@ -61,6 +78,32 @@ class _Limited(io.BytesIO):
         if self.tell() + len(data) > self.limit:
             raise ValueError(f"more than the {self.limit:,} bytes expected at most")
         return super().write(data)
+
+
+def from_mirrors(
+    mirrors: Iterable[str],
+    name: str,
+    largest: int,
+    checked: Callable[[bytes], bytes],
+    by_hand: str,
+) -> bytes:
+    """The file `name` from the first mirror that gives the right one. NoMirror if none does.
+
+    mirrors  addresses that the name is put behind
+    largest  bytes that it may have
+    checked  takes what came and gives what is kept; ValueError if it is not the right file
+    by_hand  what the user can do without a network, from "put" on
+    """
+    failures = []
+    for mirror in mirrors:
+        url = f"{mirror}{name}"
+        size = f" ({largest / 1e6:.0f} MB)" if largest > LARGE else ""
+        print(f"downloading {url}{size}", file=sys.stderr)
+        try:
+            return checked(get(url, largest).getvalue())
+        except (OSError, ValueError) as error:
+            failures.append((url, why(error)))
+    raise NoMirror(_all_failed(name, failures, by_hand))
 
 
 def get(url: str, largest: int) -> io.BytesIO:
@@ -93,19 +136,14 @@ def why(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def by_hand(name: str, failures: list[tuple[str, str]], what: str, more: str = "") -> str:
-    """What to do when no mirror gave the file `name`.
-
-    failures  (address, why it did not come) of each mirror
-    what      the user can do without a network: "put these files into this folder"
-    more      a further sentence
-    """
+def _all_failed(name: str, failures: list[tuple[str, str]], by_hand: str) -> str:
+    """Why no mirror gave the file `name`, (address, why) of each, and what to do."""
     silent = all(why in SILENT for _, why in failures)
     reached = "no mirror could be reached. Is there a network?" if silent else "no mirror gave it."
     return "\n".join(
         [
             f"could not download {name}: {reached}",
             *(f"  {url}: {why}" for url, why in failures),
-            f"Without a network: {what}, or into any folder that MINIGRAD_DATA names.{more}",
+            f"Without a network: {by_hand}",
         ]
     )

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad.data import idx
+from minigrad.data.about import About
 
 DIGITS = tuple("0123456789")
 
@@ -47,23 +48,28 @@ Files = Mapping[tuple[str, str], IdxFile]
 class IdxSet:
     """A data set of four IDX files.
 
-    name        as `mg.data.load` takes it; `title`: as people write it
+    about       it in words
     files       {("train" or "test", "images" or "labels"): IdxFile}
     mirrors     addresses that the names of the .gz files are put behind
     names       of the classes
     subfolders  where the files may be, below a folder that is searched
     own         whether files in that folder itself are taken for this set's: only MNIST's are
-    space       on the disk
     """
 
-    name: str
-    title: str
+    about: About
     files: Files
     mirrors: tuple[str, ...]
     names: tuple[str, ...]
     subfolders: tuple[str, ...]
     own: bool
-    space: str
+
+    @property
+    def name(self) -> str:
+        return self.about.name
+
+    @property
+    def title(self) -> str:
+        return self.about.title
 
 
 # ------------------------------------------------------------------ looking for them

@@ -8,47 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad.data import cifar, idx_sets, mnist, mnist_like
+from minigrad.data.about import About
 
-
-class About(NamedTuple):
-    """What a data set is, where it is from, and under which terms."""
-
-    title: str
-    what: str
-    download: str
-    licence: str
-    source: str
-
-
-ABOUT = {
-    "mnist": About(
-        "MNIST",
-        "70,000 handwritten digits, 28x28",
-        "11 MB",
-        "CC BY-SA 3.0, as Keras' documentation says",
-        "Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits, 1998",
-    ),
-    "fashion-mnist": About(
-        "Fashion-MNIST",
-        "70,000 pieces of clothing, 28x28, grey",
-        "31 MB",
-        "MIT",
-        "H. Xiao, K. Rasul, R. Vollgraf, 2017, https://arxiv.org/abs/1708.07747",
-    ),
-    "kmnist": About(
-        "KMNIST",
-        "70,000 handwritten Japanese characters, 28x28",
-        "22 MB",
-        'CC BY-SA 4.0, "KMNIST Dataset" (created by CODH)',
-        "T. Clanuwat et al., 2018, https://arxiv.org/abs/1812.01718",
-    ),
-    "cifar10": About(
-        "CIFAR-10",
-        "60,000 photographs, 32x32, in colour",
-        "170 MB",
-        "none is given; its report is to be cited",
-        "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009",
-    ),
+ABOUT: dict[str, About] = {
+    about.name: about
+    for about in (mnist.ABOUT, *(known.about for known in mnist_like.SETS), cifar.ABOUT)
 }
 
 

@@ -12,7 +12,7 @@ from minigrad.data import known, mnist
 from minigrad.data.dataset import Dataset
 from minigrad.data.idx_sets import DIGITS
 
-NAMES = ("auto", "mnist", "digits", "fashion-mnist", "kmnist", "cifar10")
+NAMES = ("auto", "digits", *known.ABOUT)
 SPELLINGS = {
     "fashion_mnist": "fashion-mnist",
     "fashionmnist": "fashion-mnist",

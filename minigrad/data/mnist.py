@@ -1,8 +1,8 @@
 """The four MNIST files: where to look for them, what they must contain, how to get them.
 
-Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits, 1998; licence
-CC BY-SA 3.0. Each file is checked by the SHA-256 of its *unzipped* content. The hash of a .gz file
-would not do: it differs from mirror to mirror. `idx_sets` does the work, for Fashion-MNIST too.
+`ABOUT` says whose they are. Each file is checked by the SHA-256 of its *unzipped* content. The hash
+of a .gz file would not do: it differs from mirror to mirror. `idx_sets` does the work, for
+Fashion-MNIST too.
 """
 
 from __future__ import annotations
@@ -13,9 +13,19 @@ from pathlib import Path
 import numpy as np
 
 from minigrad.data import idx_fetching, idx_sets, mnist_like, places
+from minigrad.data.about import About
 from minigrad.data.idx_sets import DIGITS, IdxFile, IdxSet
+from minigrad.data.places import cache_folder as cache_folder  # also found under this name
 
-SPACE = "55 MB"  # for the four files, unzipped
+ABOUT = About(
+    name="mnist",
+    title="MNIST",
+    what="70,000 handwritten digits, 28x28",
+    download="11 MB",
+    licence="CC BY-SA 3.0, as Keras' documentation says",
+    source="Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits, 1998",
+    unpacked="55 MB",
+)
 
 MIRRORS: tuple[str, ...] = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -45,13 +55,11 @@ FILES = {
     ),
 }
 
-cache_folder = places.cache_folder
-
 
 def known() -> IdxSet:
     """MNIST as one of the sets of IDX files."""
     subfolders = ("mnist", "MNIST", "MNIST/raw")
-    return IdxSet("mnist", "MNIST", FILES, MIRRORS, DIGITS, subfolders, True, SPACE)
+    return IdxSet(ABOUT, FILES, MIRRORS, DIGITS, subfolders, own=True)
 
 
 def folders(root: str | Path | None = None) -> list[Path]:
@@ -60,7 +68,7 @@ def folders(root: str | Path | None = None) -> list[Path]:
     In each of them it may also be in a subfolder mnist, MNIST or MNIST/raw. ValueError if
     MINIGRAD_DATA names a file.
     """
-    return places.folders(root, cache_folder)
+    return places.folders(root)
 
 
 def why_none(root: str | Path | None = None) -> str:
@@ -92,10 +100,5 @@ def download(root: str | Path | None = None) -> Path:
     A file is written only when all of it is here and its hash is right. ConnectionError if no
     mirror gives it, OSError if it cannot be written: each says what to do.
     """
-    folder = places.for_downloads(root, cache_folder(), "MNIST", "mnist")
-    return idx_fetching.download(known(), folder, root is None, _fetch, mnist_like.SETS)
-
-
-def _fetch(file: IdxFile, folder: Path) -> bytes:
-    """The unzipped content of the file from the first mirror that gives it."""
-    return idx_fetching.fetch(known(), file, folder)
+    folder = places.for_downloads(root, ABOUT)
+    return idx_fetching.download(known(), folder, root is None, mnist_like.SETS)

@@ -1,11 +1,8 @@
 """Fashion-MNIST and KMNIST: pictures of 28x28 in ten classes, in files that are named as MNIST's.
 
-Fashion-MNIST: H. Xiao, K. Rasul, R. Vollgraf, 2017, arXiv:1708.07747; MIT licence.
-KMNIST: T. Clanuwat et al., "Deep Learning for Classical Japanese Literature", 2018,
-arXiv:1812.01718; licence CC BY-SA 4.0, "KMNIST Dataset" (created by CODH).
-
-The SHA-256 of their .gz files are public: here they are from TensorFlow Datasets' table of
-checksums. Those of the unzipped files are not. `idx_sets` says what is checked then.
+Each set's `about` says whose it is. The SHA-256 of their .gz files are public: here they are from
+TensorFlow Datasets' table of checksums. Those of the unzipped files are not. `idx_sets` says what
+is checked then.
 """
 
 from __future__ import annotations
@@ -13,11 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from minigrad.data import idx_fetching, idx_sets, places
+from minigrad.data.about import About
 from minigrad.data.idx_sets import IdxFile, IdxSet
 
 FASHION = IdxSet(
-    name="fashion-mnist",
-    title="Fashion-MNIST",
+    about=About(
+        name="fashion-mnist",
+        title="Fashion-MNIST",
+        what="70,000 pieces of clothing, 28x28, grey",
+        download="31 MB",
+        licence="MIT",
+        source="H. Xiao, K. Rasul, R. Vollgraf, 2017, https://arxiv.org/abs/1708.07747",
+    ),
     files={
         ("train", "images"): IdxFile(
             "train-images-idx3-ubyte",
@@ -60,12 +64,17 @@ FASHION = IdxSet(
     ),
     subfolders=("fashion-mnist", "fashion_mnist", "FashionMNIST", "FashionMNIST/raw"),
     own=False,
-    space="31 MB",
 )
 
 KMNIST = IdxSet(
-    name="kmnist",
-    title="KMNIST",
+    about=About(
+        name="kmnist",
+        title="KMNIST",
+        what="70,000 handwritten Japanese characters, 28x28",
+        download="22 MB",
+        licence='CC BY-SA 4.0, "KMNIST Dataset" (created by CODH)',
+        source="T. Clanuwat et al., 2018, https://arxiv.org/abs/1812.01718",
+    ),
     files={
         ("train", "images"): IdxFile(
             "train-images-idx3-ubyte",
@@ -95,7 +104,6 @@ KMNIST = IdxSet(
     names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
     subfolders=("kmnist", "KMNIST", "KMNIST/raw"),
     own=False,
-    space="22 MB",
 )
 
 SETS: tuple[IdxSet, ...] = (FASHION, KMNIST)
@@ -107,11 +115,7 @@ def download(known: IdxSet, root: str | Path | None = None) -> Path:
     A root that has the set's name, fashion-mnist, is that folder itself. ConnectionError if no
     mirror gives it, OSError if it cannot be written.
     """
-    folder = places.for_downloads(root, places.cache_folder(), known.title, known.name)
+    folder = places.for_downloads(root, known.about)
     if not idx_sets.is_named(folder, known):
         folder = folder / known.subfolders[0]
-
-    def fetch(file: IdxFile, to: Path) -> bytes:
-        return idx_fetching.fetch(known, file, to)
-
-    return idx_fetching.download(known, folder, False, fetch)
+    return idx_fetching.download(known, folder, own=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from minigrad import resources
+from minigrad.data.about import About
 
 
 def cache_folder() -> Path | None:
@@ -24,13 +24,10 @@ def cache_folder() -> Path | None:
         return None
 
 
-def folders(
-    root: str | Path | None = None, cache: Callable[[], Path | None] | None = None
-) -> list[Path]:
+def folders(root: str | Path | None = None) -> list[Path]:
     """`root` alone if given, else MINIGRAD_DATA, data/, the cache.
 
-    cache: gives the folder of the cache; None: `cache_folder`. ValueError if MINIGRAD_DATA names a
-    file.
+    ValueError if MINIGRAD_DATA names a file.
     """
     if root is not None:
         return [Path(root)]
@@ -39,16 +36,16 @@ def folders(
         raise ValueError(
             f"MINIGRAD_DATA names {named}, a file: let it name the folder that has MNIST's files"
         )
-    places = [Path(named) if named else None, resources.folder("data"), (cache or cache_folder)()]
+    places = [Path(named) if named else None, resources.folder("data"), cache_folder()]
     return [place for place in places if place is not None]
 
 
-def for_downloads(root: str | Path | None, cache: Path | None, title: str, name: str) -> Path:
-    """The folder that a download goes to. FileNotFoundError if there is none."""
-    folder = Path(root) if root is not None else cache
+def for_downloads(root: str | Path | None, about: About) -> Path:
+    """The folder that a set is downloaded to: `root`, else the cache. FileNotFoundError if none."""
+    folder = Path(root) if root is not None else cache_folder()
     if folder is None:
         raise FileNotFoundError(
-            f"there is no home folder to keep {title} in (HOME is not set): name a folder, as in "
-            f"`minigrad data {name} --root FOLDER`, and let MINIGRAD_DATA name it too"
+            f"there is no home folder to keep {about.title} in (HOME is not set): name a folder, "
+            f"as in `minigrad data {about.name} --root FOLDER`, and let MINIGRAD_DATA name it too"
         )
     return folder
