@@ -1,6 +1,7 @@
 """Small trainings for the tests of checkpoints: they are made anew in the same way each time."""
 
 import hashlib
+import os
 from dataclasses import asdict
 
 import numpy as np
@@ -71,7 +72,10 @@ class Training:
         return self
 
     def stopped_at(self, step, **options):
-        """Train, and raise `Stop` after this step: nothing of this object is used afterwards."""
+        """Train, and raise `Stop` after this step: nothing of this object is used afterwards.
+
+        `fit` writes its checkpoint then, whatever `every` is.
+        """
 
         def stop(number, loss):
             if number == step:
@@ -80,6 +84,7 @@ class Training:
         try:
             self.fit(step_callback=stop, **options)
         except Stop:
+            assert os.path.exists(options.get("checkpoint", ".")), "else a resumed run begins anew"
             return self
         raise AssertionError(f"there is no step {step}")
 
