@@ -21,7 +21,7 @@ def check(path, step, options=None, **arguments):
     """Run unbroken; run again, stop after `step`, resume with new objects: the same result."""
     options = options or {}
     unbroken = Training(**arguments).fit(**options)
-    how = {"checkpoint": path, "every": "1 step"} | options
+    how = {"checkpoint": path} | options
     Training(**arguments).stopped_at(step, **how)
     resumed = Training(**arguments).fit(resume=True, **how)
     assert differences(unbroken.state(), resumed.state()) == []
@@ -93,7 +93,7 @@ def test_every_layer(case, tmp_path):
         return mg.data.Dataset(x, rng.integers(0, 3, 8), classes=3)
 
     unbroken = Training(model=model, train=train)
-    how = {"checkpoint": tmp_path / "a.npz", "every": "1 step", "batch_size": 4}
+    how = {"checkpoint": tmp_path / "a.npz", "batch_size": 4}
 
     def fit(training, **options):
         training.history = mg.fit(
@@ -115,6 +115,7 @@ def test_every_layer(case, tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         fit(Training(model=model, train=train), step_callback=stop, **how)
+    assert how["checkpoint"].exists()
     resumed = fit(Training(model=model, train=train), resume=True, **how)
     assert differences(unbroken.state(), resumed.state()) == []
 
