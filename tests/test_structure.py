@@ -126,6 +126,20 @@ def test_only_the_backend_names_a_device(path):
         assert getattr(node, "module", None) != "cupy"
 
 
+def test_one_file_shares_work_among_threads():
+    """`kernels.parts.share` looks where the arrays are: a device's are never shared."""
+    users = set()
+    for path in PACKAGE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "minigrad.threads":
+                users |= {unit(path) + "/" + path.name for a in node.names if a.name == "each"}
+            if isinstance(node, ast.Attribute) and node.attr == "each":
+                users |= {
+                    path.name for name in ast.walk(node) if getattr(name, "id", "") == "threads"
+                }
+    assert users == {"kernels/parts.py"}
+
+
 def test_the_rows_are_in_use():
     assert set(RANK) == {unit(path) for path in PACKAGE}
     assert all(not (a & b) for a, b in pairwise(ROWS))
