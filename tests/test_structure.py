@@ -132,11 +132,11 @@ def test_one_file_shares_work_among_threads():
     for path in PACKAGE:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module == "minigrad.threads":
-                users |= {unit(path) + "/" + path.name for a in node.names if a.name == "each"}
-            if isinstance(node, ast.Attribute) and node.attr == "each":
-                users |= {
-                    path.name for name in ast.walk(node) if getattr(name, "id", "") == "threads"
-                }
+                found = "each" in [alias.name for alias in node.names]
+            else:
+                found = isinstance(node, ast.Attribute) and ast.unparse(node) == "threads.each"
+            if found:
+                users.add(f"{path.parent.name}/{path.name}")
     assert users == {"kernels/parts.py"}
 
 
