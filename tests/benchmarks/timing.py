@@ -1,0 +1,81 @@
+"""Alternating blocks of steps, and what is learned from them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+MOST = 2000  # steps in a block
+LONG = 0.3  # seconds: a longer step is not warmed up before each block
+SLOWER = 1.25  # a way of a library that is this much slower than its best is dropped
+
+
+def library(name: str) -> str:
+    """ "PyTorch" for "PyTorch fused, channels last"."""
+    return name.split()[0]
+
+
+def block(step, n: int, sync=None) -> float:
+    """Seconds a step. On the host the median of n steps; on a device n steps between two waits."""
+    if sync is not None:
+        sync()
+        start = time.perf_counter()
+        for _ in range(n):
+            step()
+        sync()
+        return (time.perf_counter() - start) / n
+    times = []
+    for _ in range(n):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def measure(steps: dict, repeats: int, seconds: float, sync=None) -> dict[str, list[float]]:
+    """{contestant: [seconds a step in each block]}. Blocks of all contestants alternate.
+
+    A way of a library that is clearly slower than its best way in the first round is left out of
+    the others. The first round counts for all.
+    """
+    counts = {}
+    for name, step in steps.items():
+        _prepare(step)
+        step()  # compiles, allocates
+        usual = block(step, 1, sync)
+        counts[name] = max(1, min(MOST, int(seconds / max(usual, 1e-7))))
+    found: dict[str, list[float]] = {name: [] for name in steps}
+    racing = list(steps)
+    for _ in range(repeats):
+        for name in racing:
+            _prepare(steps[name])
+            if not found[name] or found[name][-1] < LONG:
+                steps[name]()  # threads of the one before may still spin
+            found[name].append(block(steps[name], counts[name], sync))
+        if len(racing) == len(steps):
+            best: dict[str, float] = {}
+            for name in racing:
+                kind = library(name)
+                best[kind] = min(found[name][0], best.get(kind, found[name][0]))
+            racing = [n for n in racing if found[n][0] <= SLOWER * best[library(n)]]
+    return found
+
+
+def _prepare(step) -> None:
+    """A contestant may have something to set before each of its blocks."""
+    before = getattr(step, "before", None)
+    if before is not None:
+        before()
+
+
+def best_of(found: dict[str, list[float]], kind: str) -> str | None:
+    """The fastest contestant of a library. Those that were dropped are none."""
+    most = max(map(len, found.values()))
+    names = [n for n, times in found.items() if library(n) == kind and len(times) == most]
+    return min(names, key=lambda n: statistics.median(found[n]), default=None)
+
+
+def ratio(ours: list[float], theirs: list[float]) -> dict[str, float]:
+    """The median of the rounds' ratios, the lowest and the highest."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
