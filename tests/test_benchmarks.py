@@ -91,7 +91,13 @@ def test_a_short_run_from_end_to_end(tmp_path):
     arguments += ["--threads", "1", "--json", str(path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        arguments,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "geometric mean of 1 ratios" in done.stdout
