@@ -20,14 +20,16 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from minigrad import backend
 from minigrad.checks import positive_int
+
+if TYPE_CHECKING:  # imported when the first thread is needed
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -175,6 +177,8 @@ def _exhaust(numbers: Iterator[int]) -> None:
 def _executor() -> ThreadPoolExecutor:
     global _pool
     if _pool is None:
+        from concurrent.futures import ThreadPoolExecutor
+
         _pool = ThreadPoolExecutor(max(1, threads() - 1), "minigrad")
     return _pool
 

@@ -82,7 +82,7 @@ def measured(work, options) -> dict:
     return table.row(work, found, extra)
 
 
-def contestants(work, options) -> dict:
+def contestants(work, options, jax: bool = True) -> dict:
     """{name: step}, all with the same weights and the same batch."""
     model = ours.network(work.net)
     steps = {"minigrad": ours.step(work, model)}
@@ -97,7 +97,7 @@ def contestants(work, options) -> dict:
 
         state = mg.to_torch_state_dict(model)
         steps |= torch_peer.steps(work, state, "cpu" if host else "cuda", options.threads)
-    if "jax" in installed and host:
+    if jax and "jax" in installed and host:
         from . import jax_peer
 
         steps |= jax_peer.steps(work, model)

@@ -53,8 +53,7 @@ def _point(work, options) -> dict:
     from .command import contestants
 
     device = options.backend == "cupy"
-    steps = contestants(work, options)
-    steps.pop("JAX jit", None)
+    steps = contestants(work, options, jax=False)
     sync = None
     if device:
         from . import device as gpu
