@@ -8,6 +8,7 @@ import time
 MOST = 2000  # steps in a block
 LONG = 0.3  # seconds: a longer step is not warmed up before each block
 SLOWER = 1.25  # a way of a library that is this much slower than its best is dropped
+TRIED = 2  # rounds before one is dropped: in a single one it may have had bad luck
 
 
 def library(name: str) -> str:
@@ -35,29 +36,32 @@ def block(step, n: int, sync=None) -> float:
 def measure(steps: dict, repeats: int, seconds: float, sync=None) -> dict[str, list[float]]:
     """{contestant: [seconds a step in each block]}. Blocks of all contestants alternate.
 
-    A way of a library that is clearly slower than its best way in the first round is left out of
-    the others. The first round counts for all.
+    A way of a library whose first two blocks are both clearly slower than the best block of that
+    library is left out of the later rounds, and can be no library's best.
     """
     counts = {}
     for name, step in steps.items():
         _prepare(step)
         step()  # compiles, allocates
         usual = block(step, 1, sync)
+        if usual < LONG:
+            usual = min(usual, block(step, 3, sync))
         counts[name] = max(1, min(MOST, int(seconds / max(usual, 1e-7))))
     found: dict[str, list[float]] = {name: [] for name in steps}
     racing = list(steps)
-    for _ in range(repeats):
+    for done in range(repeats):
+        if done == TRIED:
+            fastest = {name: min(times) for name, times in found.items()}
+            best = {
+                kind: min(fastest[n] for n in steps if library(n) == kind)
+                for kind in map(library, steps)
+            }
+            racing = [n for n in racing if fastest[n] <= SLOWER * best[library(n)]]
         for name in racing:
             _prepare(steps[name])
             if not found[name] or found[name][-1] < LONG:
                 steps[name]()  # threads of the one before may still spin
             found[name].append(block(steps[name], counts[name], sync))
-        if len(racing) == len(steps):
-            best: dict[str, float] = {}
-            for name in racing:
-                kind = library(name)
-                best[kind] = min(found[name][0], best.get(kind, found[name][0]))
-            racing = [n for n in racing if found[n][0] <= SLOWER * best[library(n)]]
     return found
 
 
