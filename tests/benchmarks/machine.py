@@ -32,8 +32,10 @@ def processor() -> str:
 
 def blas() -> str:
     """NumPy's BLAS and the kernels that it took for this processor."""
-    from threadpoolctl import threadpool_info
-
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:  # on a machine that is lent for its GPU
+        return "BLAS unknown"
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     names = {f"{p['internal_api']} {p.get('architecture', '')}".strip() for p in pools}
     return ", ".join(sorted(names)) or "unknown"
