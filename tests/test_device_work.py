@@ -11,7 +11,6 @@ import minigrad as mg
 from minigrad import threads
 from minigrad.kernels import parts
 
-
 pytestmark = pytest.mark.on_host
 
 
