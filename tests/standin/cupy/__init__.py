@@ -26,7 +26,7 @@ import numpy as _np
 __version__ = "stand-in"
 float32, float64, int64, bool_, newaxis = _np.float32, _np.float64, _np.int64, _np.bool_, None
 transfers = 0  # how often something was brought to the host
-syncs = launches = uploads = 0
+_counted = {"launches": 0, "syncs": 0, "uploads": 0}
 _refused = []  # one entry for each `no_sync` block that is open
 
 
@@ -47,24 +47,21 @@ def no_sync():
 @contextlib.contextmanager
 def counted():
     """The launches, transfers, syncs and uploads within a block; they are set at its end."""
-    names = ("launches", "transfers", "syncs", "uploads")
-    before = {name: globals()[name] for name in names}
+    before = _counted | {"transfers": transfers}
     counts = types.SimpleNamespace()
     yield counts
-    for name in names:
-        setattr(counts, name, globals()[name] - before[name])
+    for name, count in (_counted | {"transfers": transfers}).items():
+        setattr(counts, name, count - before[name])
 
 
 def _sync(what):
-    global syncs
     if _refused:
         raise SyncError(f"{what} makes the host wait for the device")
-    syncs += 1
+    _counted["syncs"] += 1
 
 
 def _launch(count=1):
-    global launches
-    launches += count
+    _counted["launches"] += count
 
 
 class ndarray:
@@ -252,10 +249,9 @@ for _name in ("empty", "zeros", "ones", "full", "arange", "eye"):
 
 def asarray(array, dtype=None):
     """To the device: the one way in for host arrays."""
-    global uploads
     if isinstance(array, ndarray):
         return array if dtype in (None, array.dtype) else array.astype(dtype)
-    uploads += 1
+    _counted["uploads"] += 1
     return ndarray(_np.array(array, dtype))
 
 
