@@ -112,6 +112,11 @@ def _load_cupy() -> ModuleType:
             "wheel for your CUDA version: pip install 'minigrad[gpu-cuda12]' or "
             "'minigrad[gpu-cuda13]'; or use the backend 'numpy'"
         ) from error
+    if not hasattr(cupy, "__version__"):
+        raise BackendError(
+            f"the backend 'cupy' was asked for, but `import cupy` finds {list(cupy.__path__)}, "
+            "which is a folder and not CuPy. Rename the folder, or run Python in another one"
+        )
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CUDARuntimeError: CuPy's own class, importable only with CuPy
