@@ -125,3 +125,16 @@ def test_wrong_options_end_with_a_sentence(capsys, monkeypatch):
         options.parsed(["--threads", "0"])
     assert command.main(options.parsed(["--only", "no such", "--threads", "1"])) == 2
     assert "no workload has 'no such' in its name" in capsys.readouterr().err
+
+
+def test_a_peer_that_fails_is_left_out_and_one_that_computes_something_else_is_an_error(capsys):
+    def broken():
+        raise RuntimeError("not implemented")
+
+    steps = {"minigrad": lambda: 2.0, "PyTorch plain": broken, "PyTorch fused": lambda: 2.00001}
+    assert 0 < command.disagreement(steps, WORKLOADS[0]) < 1e-4
+    assert list(steps) == ["minigrad", "PyTorch fused"]
+    assert "without PyTorch plain: RuntimeError" in capsys.readouterr().err
+    steps["JAX jit"] = lambda: 3.0
+    with pytest.raises(ValueError, match="do not compute the same"):
+        command.disagreement(steps, WORKLOADS[0])
