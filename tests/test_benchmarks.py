@@ -88,7 +88,7 @@ def test_a_short_run_from_end_to_end(tmp_path):
     pytest.importorskip("torch")
     path = tmp_path / "found.json"
     arguments = [sys.executable, "-m", "tests.benchmarks", "--quick", "--only", "toy", "--sketch"]
-    arguments += ["--threads", "1", "--json", str(path)]
+    arguments += ["--threads", "2", "--json", str(path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         arguments,
@@ -106,7 +106,7 @@ def test_a_short_run_from_end_to_end(tmp_path):
         *("minigrad", "versions", "backend", "device", "blas", "threads", "repeats"),
         *("load_before", "peak_gflops", "when", "rows", "summary"),
     }
-    assert found["threads"] == 1
+    assert found["threads"] == 2
     assert {"python", "numpy", "torch"} <= set(found["versions"])
     (row,) = found["rows"]
     assert row["name"] == "toy 3-2-1, one sample"
@@ -115,6 +115,7 @@ def test_a_short_run_from_end_to_end(tmp_path):
     assert {"PyTorch", "sketch"} <= set(row["ratios"])
     assert row["ratios"]["PyTorch"]["low"] <= row["ratios"]["PyTorch"]["median"]
     assert row["disagreement"] < 1e-5
+    assert {"PyTorch plain", "PyTorch fused, 1 thread"} <= set(row["blocks_ms"])
     assert found["summary"]["worst"]["name"] == row["name"]
 
 

@@ -63,7 +63,8 @@ def steps(work, state=None, device="cpu", threads=1):
         return found
     limited = {name: Step(step, threads) for name, step in found.items()}
     if threads > 1 and work.flops < ONE_THREAD:
-        limited |= {f"{name}, 1 thread": Step(step, 1) for name, step in found.items()}
+        again = _steps(work, state, device)  # with weights of their own
+        limited |= {f"{name}, 1 thread": Step(step, 1) for name, step in again.items()}
     return limited
 
 
