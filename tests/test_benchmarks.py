@@ -1,5 +1,6 @@
 """The benchmarks: FLOPs against a hand count, what is done with the times, and one short run."""
 
+import contextlib
 import json
 import math
 import os
@@ -46,8 +47,10 @@ def test_blocks_alternate_and_the_slow_way_of_a_library_is_dropped():
         def __init__(self, name):
             self.name = name
 
-        def before(self):
+        @contextlib.contextmanager
+        def within(self):
             prepared.append(self.name)
+            yield
 
         def __call__(self):
             calls.append(self.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -11,7 +12,7 @@ import minigrad as mg
 from . import checkpoints, growth, machine, memory, ours, sketches, table, timing
 from .workloads import WORKLOADS
 
-BUSY = 0.5  # a load above this before the run: other work is going on
+BUSY = 0.25  # a load for each core above this before the run: other work is going on
 
 
 def main(options) -> int:
@@ -99,6 +100,10 @@ def contestants(work, options, jax: bool = True) -> dict:
 
         state = mg.to_torch_state_dict(model)
         steps |= torch_peer.steps(work, state, "cpu" if host else "cuda", options.threads)
+        if not host and not options.no_capture:
+            from . import graphs
+
+            steps |= graphs.steps(work, state)
     if jax and "jax" in installed and host:
         from . import jax_peer
 
@@ -115,7 +120,8 @@ def disagreement(steps, work) -> float:
     values = {}
     for name, step in list(steps.items()):
         try:
-            value = step()
+            with timing.within(step):
+                value = step()
         except Exception as error:  # a way of another library that does not work here
             if name == "minigrad":
                 raise
@@ -160,7 +166,7 @@ def _head(options) -> dict:
         f"{where}, {options.threads} threads, {head['blas']}; peak of a product of large squares "
         f"{peak:.0f} GFLOP/s; load before {'unknown' if load is None else f'{load:.2f}'}"
     )
-    if load is not None and load > BUSY:
+    if load is not None and load > BUSY * (os.cpu_count() or 1):
         print("NOTE: other work was going on before this run; its figures are worth less.")
     print(
         f"milliseconds a step: median of {options.repeats} alternating blocks; the ratio is that "

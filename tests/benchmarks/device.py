@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import signature
+
 import cupy
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -24,7 +26,8 @@ def profiled(step, n: int = 3) -> dict[str, float]:
     for _ in range(2):
         step()
     sync()
-    with profile(activities=[ProfilerActivity.CUDA]) as found:
+    options = {"acc_events": True} if "acc_events" in signature(profile).parameters else {}
+    with profile(activities=[ProfilerActivity.CUDA], **options) as found:
         for _ in range(n):
             step()
         sync()

@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--no-peers", action="store_true", help="minigrad alone")
     top.add_argument("--no-memory", action="store_true", help="no peak memory")
     top.add_argument("--no-profile", action="store_true", help="no launches (on a GPU)")
+    top.add_argument("--no-capture", action="store_true", help="no CUDA graphs (on a GPU)")
     top.add_argument("--quick", action="store_true", help="two short blocks: does it run at all?")
     top.add_argument("--peak-of", help=argparse.SUPPRESS)  # a child process measures its memory
     return top

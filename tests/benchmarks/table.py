@@ -10,7 +10,9 @@ from pathlib import Path
 from .timing import best_of, ratio
 
 COLUMNS = ("workload", "minigrad", "PyTorch", "ratio", "(lowest, highest)", "JAX", "GFLOP/s", "MiB")
-WIDTHS = (35, 10, 10, 6, 18, 10, 12, 14)
+ON_A_GPU = (*COLUMNS[:5], "launches", *COLUMNS[6:], "captured", "ratio", "PyTorch's")
+WIDTHS = (35, 10, 10, 6, 18, 10, 12, 14, 9, 6, 10)
+CAPTURED, GRAPH = "captured minigrad", "graph PyTorch"
 
 
 def row(work, found: dict[str, list[float]], extra: dict) -> dict:
@@ -32,21 +34,20 @@ def row(work, found: dict[str, list[float]], extra: dict) -> dict:
         if name is not None:
             result["best"][kind] = name
             result["ratios"][kind] = ratio(found["minigrad"], found[name])
+    if CAPTURED in found and "PyTorch" in result["best"]:
+        result["ratios"]["captured"] = ratio(found[CAPTURED], found[result["best"]["PyTorch"]])
     return result | extra
 
 
 def _text(cells) -> str:
     first, *others = (str(cell) for cell in cells)
     return first.ljust(WIDTHS[0]) + "".join(
-        text.rjust(width + 1) for text, width in zip(others, WIDTHS[1:], strict=True)
+        text.rjust(width + 1) for text, width in zip(others, WIDTHS[1:], strict=False)
     )
 
 
 def head(device: bool) -> str:
-    names = list(COLUMNS)
-    if device:
-        names[5] = "launches"
-    return _text(names)
+    return _text(ON_A_GPU if device else COLUMNS)
 
 
 def _ms(value: float | None) -> str:
@@ -61,32 +62,45 @@ def _pair(a, b, form="{:.0f}") -> str:
 
 
 def line(row: dict, device: bool) -> str:
-    """The row as text. Pairs are minigrad / PyTorch."""
+    """The row as text. Pairs are minigrad / PyTorch.
+
+    On a GPU also our captured step, its ratio to PyTorch's best eager way, PyTorch's own graph.
+    """
     medians, best = row["median_ms"], row["best"]
     torch = row["ratios"].get("PyTorch")
     launches = row.get("launches", {})
     jax = _ms(medians.get(best.get("JAX")))
     memory = row.get("memory_mib", {})
-    return _text(
-        (
-            row["name"],
-            _ms(medians["minigrad"]),
-            _ms(medians.get(best.get("PyTorch"))),
-            f"{torch['median']:.2f}" if torch else "-",
-            f"({torch['low']:.2f}, {torch['high']:.2f})" if torch else "-",
-            _pair(launches.get("minigrad"), launches.get("PyTorch")) if device else jax,
-            f"{row['gflops']:.3g}" if row["gflops"] < 1000 else f"{row['gflops']:.0f}",
-            _pair(memory.get("minigrad"), memory.get("PyTorch")),
-        )
-    )
+    cells = [
+        row["name"],
+        _ms(medians["minigrad"]),
+        _ms(medians.get(best.get("PyTorch"))),
+        f"{torch['median']:.2f}" if torch else "-",
+        f"({torch['low']:.2f}, {torch['high']:.2f})" if torch else "-",
+        _pair(launches.get("minigrad"), launches.get("PyTorch")) if device else jax,
+        f"{row['gflops']:.3g}" if row["gflops"] < 1000 else f"{row['gflops']:.0f}",
+        _pair(memory.get("minigrad"), memory.get("PyTorch")),
+    ]
+    if device:
+        captured = row["ratios"].get("captured")
+        cells.append(_ms(medians.get(CAPTURED)))
+        cells.append(f"{captured['median']:.2f}" if captured else "-")
+        cells.append(_ms(medians.get(GRAPH)))
+    return _text(cells)
 
 
 def summary(rows: list[dict]) -> dict:
-    """The geometric mean of the ratios to PyTorch, and the worst one."""
+    """The geometric mean of the ratios to PyTorch, and the worst; of captured steps likewise."""
+    found = _mean(rows, "PyTorch")
+    captured = _mean(rows, "captured")
+    return found | ({"captured": captured} if captured else {})
+
+
+def _mean(rows: list[dict], kind: str) -> dict:
     counted = {
-        row["name"]: row["ratios"]["PyTorch"]["median"]
+        row["name"]: row["ratios"][kind]["median"]
         for row in rows
-        if row["counts"] and "PyTorch" in row["ratios"]
+        if row["counts"] and kind in row["ratios"]
     }
     if not counted:
         return {}
@@ -99,13 +113,16 @@ def summary(rows: list[dict]) -> dict:
     }
 
 
-def summary_text(found: dict) -> str:
+def summary_text(found: dict, of: str = "ratios to PyTorch") -> str:
     if not found:
         return "nothing to compare with"
-    return (
-        f"geometric mean of {found['workloads']} ratios to PyTorch {found['geometric_mean']:.2f}, "
+    text = (
+        f"geometric mean of {found['workloads']} {of} {found['geometric_mean']:.2f}, "
         f"worst {found['worst']['ratio']:.2f} ({found['worst']['name']})"
     )
+    if "captured" in found:
+        text += "\n" + summary_text(found["captured"], "ratios of captured steps to PyTorch eager")
+    return text
 
 
 def write(path: str, head: dict, rows: list[dict]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from contextlib import nullcontext
 
 MOST = 2000  # steps in a block
 LONG = 0.3  # seconds: a longer step is not warmed up before each block
@@ -41,11 +42,11 @@ def measure(steps: dict, repeats: int, seconds: float, sync=None) -> dict[str, l
     """
     counts = {}
     for name, step in steps.items():
-        _prepare(step)
-        step()  # compiles, allocates
-        usual = block(step, 1, sync)
-        if usual < LONG:
-            usual = min(usual, block(step, 3, sync))
+        with within(step):
+            step()  # compiles, allocates
+            usual = block(step, 1, sync)
+            if usual < LONG:
+                usual = min(usual, block(step, 3, sync))
         counts[name] = max(1, min(MOST, int(seconds / max(usual, 1e-7))))
     found: dict[str, list[float]] = {name: [] for name in steps}
     racing = list(steps)
@@ -58,18 +59,16 @@ def measure(steps: dict, repeats: int, seconds: float, sync=None) -> dict[str, l
             }
             racing = [n for n in racing if fastest[n] <= SLOWER * best[library(n)]]
         for name in racing:
-            _prepare(steps[name])
-            if not found[name] or found[name][-1] < LONG:
-                steps[name]()  # threads of the one before may still spin
-            found[name].append(block(steps[name], counts[name], sync))
+            with within(steps[name]):
+                if not found[name] or found[name][-1] < LONG:
+                    steps[name]()  # threads of the one before may still spin
+                found[name].append(block(steps[name], counts[name], sync))
     return found
 
 
-def _prepare(step) -> None:
-    """A contestant may have something to set before each of its blocks."""
-    before = getattr(step, "before", None)
-    if before is not None:
-        before()
+def within(step):
+    """The context of a block. A contestant may have one: its number of threads, its stream."""
+    return getattr(step, "within", nullcontext)()
 
 
 def best_of(found: dict[str, list[float]], kind: str) -> str | None:
