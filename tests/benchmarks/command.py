@@ -13,7 +13,6 @@ from . import checkpoints, growth, machine, memory, ours, sketches, table, timin
 from .workloads import WORKLOADS
 
 BUSY = 0.25  # a load for each core above this before the run: other work is going on
-
 RECORDED = 3  # steps after which a graph must be there
 
 
