@@ -46,6 +46,15 @@ def add_scaled_to_all(ys: Sequence[Array], a: float, xs: Sequence[Array]) -> Non
         add_scaled(y, a, x)
 
 
+def times(xs: Sequence[Array], a: float) -> list[Array]:
+    """New arrays a x. On a GPU one launch makes all."""
+    if together((xs,)):
+        ys = [array_module(x).empty_like(x) for x in xs]
+        apply("scale", (ys, xs), (a,))
+        return ys
+    return [x * a for x in xs]
+
+
 def scale_all(ys: Sequence[Array], a: float) -> None:
     """y *= a for each array. On a GPU one launch changes all."""
     if together((ys,)):
@@ -53,3 +62,12 @@ def scale_all(ys: Sequence[Array], a: float) -> None:
         return
     for y in ys:
         y *= a
+
+
+def move_towards(ys: Sequence[Array], a: float, xs: Sequence[Array]) -> None:
+    """y += a (x - y) for each pair of arrays. On a GPU one launch changes all."""
+    if together((ys, xs)):
+        apply("average", (ys, xs), (a,))
+        return
+    for y, x in zip(ys, xs, strict=True):
+        y += a * (x - y)

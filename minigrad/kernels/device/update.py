@@ -52,13 +52,14 @@ extern "C" __global__ void average(ARGUMENTS) {
     EACH(i) y[i] = y[i] + a * (x[i] - y[i]);
 }
 
-// SGD.   Arrays: parameter p, gradient g, velocity v.   Numbers: lr, weight decay, momentum.
+// SGD.   Arrays: parameter p, gradient g, velocity of gradients, or after it of steps.
+// Numbers: lr, weight decay, momentum.
 enum { MOMENTUM = 1, NESTEROV = 2, OF_STEPS = 4 };
 extern "C" __global__ void sgd(ARGUMENTS) {
     FIND_ROW
     T* p = ARRAY(0);
     const T* g = ARRAY(1);
-    T* v = ARRAY(2);
+    T* v = ARRAY(flags & OF_STEPS ? 3 : 2);
     const T lr = NUMBER(0), decay = NUMBER(1), momentum = NUMBER(2);
     EACH(i) {
         T d = g[i];
