@@ -22,6 +22,7 @@ import numpy as np
 from minigrad.backend import Array, array_module
 from minigrad.kernels.device import ready, update
 from minigrad.kernels.device.table import NUMBERS, ROWS, Table, alike
+from minigrad.kernels.memory import laid_like
 from minigrad.optim.groups import Options
 
 Update = tuple[Array, Array, str]  # parameter, gradient, name
@@ -37,6 +38,10 @@ class Seat:
         self.dtype = param.dtype
         self.strides = param.strides
         self.options = tuple(sorted(optimizer._options.get(name, {}).items()))
+        for key in optimizer.columns:
+            array = state.get(key)
+            if array is not None and array.strides != param.strides and array.shape == param.shape:
+                state[key] = laid_like(array, param)  # from a file: in another order in memory
         self.arrays: dict[str, Any] = {key: state.get(key) for key in optimizer.columns}
         own = [array for array in self.arrays.values() if array is not None]
         self.fits = ready(param, *own) and alike(param, *own)
@@ -51,9 +56,7 @@ class Seat:
         """The gradient in the parameter's order in memory: if it has another one, a copy."""
         if grad.strides == self.strides or alike(self.param, grad):
             return grad
-        copy = array_module(grad).empty_like(self.param)
-        copy[...] = grad
-        return copy
+        return laid_like(grad, self.param)
 
 
 class Plan:
@@ -86,7 +89,9 @@ class Plan:
         """Count a step, and make it."""
         flags, numbers = self._numbers(optimizer, self.count())
         for part, table in self.tables:
-            table.put(1, grads[part])
+            pairs = zip(self.seats[part], grads[part], strict=True)
+            used = [seat.gradient(grad) for seat, grad in pairs]  # alive until the launch
+            table.put(1, used)
             update.launch(optimizer.formula, table, numbers, flags, self.kept)
 
     def hold(self) -> None:
@@ -137,7 +142,7 @@ def move_together(optimizer: Any, updates: list[Update]) -> list[Update]:
         key = seat.dtype, seat.options, state.get("t")  # what its numbers depend on
         seats, grads = groups.setdefault(key, ([], []))
         seats.append(seat)
-        grads.append(seat.gradient(grad))
+        grads.append(grad)
     plans = {}
     for (*key, _), (seats, grads) in groups.items():
         first = (*key, id(seats[0]))

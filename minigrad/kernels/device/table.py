@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array
-from minigrad.kernels.device import kernel, ready
+from minigrad.kernels.device import kernel
 from minigrad.kernels.memory import is_dense
 
 ROWS = 64  # of a table. An argument of this size is allowed on every GPU: 4 KiB
@@ -68,18 +68,6 @@ class Table:
             run((self.blocks,), (threads,), (self.cells, *arguments))
 
 
-def tables(columns: Sequence[Sequence[Array]]) -> list[Table]:
-    """The tables of these columns, all of one length: one for every 64 rows."""
-    found = []
-    for start in range(0, len(columns[0]), ROWS):
-        part = [column[start : start + ROWS] for column in columns]
-        table = Table(part[0])
-        for i, column in enumerate(part):
-            table.put(i, column)
-        found.append(table)
-    return found
-
-
 def alike(*arrays: Array) -> bool:
     """Whether one index finds the same place in all of them: same shape, same order, no gaps."""
     first = arrays[0]
@@ -89,9 +77,3 @@ def alike(*arrays: Array) -> bool:
         return True
     layout = first.strides
     return all(array.strides == layout for array in arrays) and is_dense(first)
-
-
-def together(columns: Sequence[Sequence[Array]]) -> bool:
-    """Whether one launch may work on all of these rows of arrays."""
-    everything = [array for column in columns for array in column]
-    return bool(everything) and ready(*everything) and all(map(alike, *columns))
