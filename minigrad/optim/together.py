@@ -17,11 +17,9 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
-from minigrad.backend import Array, array_module
+from minigrad.backend import Array
 from minigrad.kernels.device import ready, update
-from minigrad.kernels.device.table import NUMBERS, ROWS, Table, alike
+from minigrad.kernels.device.table import ROWS, Table, alike
 from minigrad.kernels.memory import laid_like
 from minigrad.optim.groups import Options
 
@@ -94,15 +92,6 @@ class Plan:
             table.put(1, used)
             update.launch(optimizer.formula, table, numbers, flags, self.kept)
 
-    def hold(self) -> None:
-        """From now on launches read their numbers from device memory, where `write` puts them."""
-        self.kept = array_module(self.seats[0].param).zeros(NUMBERS, "float64")
-
-    def write(self, optimizer: Any, t: int) -> None:
-        """Write the numbers of step t to device memory."""
-        _, numbers = self._numbers(optimizer, t)
-        self.kept.set(np.array([*numbers, *[0.0] * (NUMBERS - len(numbers))]))
-
     def _numbers(self, optimizer: Any, t: int) -> tuple[int, tuple[float, ...]]:
         with Options(optimizer, self.options):
             found: tuple[int, tuple[float, ...]] = optimizer._numbers(t)
@@ -158,8 +147,9 @@ def move_together(optimizer: Any, updates: list[Update]) -> list[Update]:
 def plans_of(optimizer: Any) -> list[Plan]:
     """The plans of the last step, for a step that is recorded and repeated.
 
-    Before the record: `plan.hold()`. The step that is recorded counts itself, and is not made.
-    Before it is made: `plan.write(optimizer, t)`; before each repetition t = plan.count() as well.
+    While it is recorded, `plan.kept` is an array of 8 float64 numbers in device memory. The step
+    that is recorded counts itself, and is not made. Before it is made its numbers are written to
+    that array; before each repetition `plan.count()` and the new numbers.
     """
     known = _KNOWN.get(optimizer)
     return [] if known is None else list(known.plans.values())
