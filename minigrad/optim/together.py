@@ -14,6 +14,7 @@ is kept beside the optimisers, not in them: copies and files of an optimiser hav
 
 from __future__ import annotations
 
+from operator import is_
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -75,6 +76,10 @@ class Plan:
                     table.put(i, [seat.arrays[key] for seat in seats[part]])
             self.tables.append((part, table))
 
+    def in_step(self) -> bool:
+        """Whether all of them have made the same number of steps."""
+        return len({seat.state.get("t") for seat in self.seats}) == 1
+
     def count(self) -> int:
         """Count a step. Returns its number, which is the same for all of these parameters."""
         t = 0
@@ -98,12 +103,47 @@ class Plan:
         return found
 
 
+class Step:
+    """The last step, if all parameters moved together in it: which arrays it was made of."""
+
+    def __init__(self, updates: list[Update], seats: list[Seat], plans: list[Plan]):
+        self.params = [param for param, _, _ in updates]
+        self.states = [seat.state for seat in seats]
+        self.dtypes = [seat.dtype for seat in seats]
+        self.kinds = [seat.kind for seat in seats]
+        self.entries = [(seat.state, key) for seat in seats for key in seat.arrays]
+        self.arrays = [array for seat in seats for array in seat.arrays.values()]
+        self.bare = not all(self.states)  # SGD without momentum, which may begin later
+        places = {id(seat): i for i, seat in enumerate(seats)}
+        self.plans = [(plan, [places[id(seat)] for seat in plan.seats]) for plan in plans]
+
+    def again(self, optimizer: Any, updates: list[Update]) -> bool:
+        """Make the same step with other gradients. False: it is not the same any more."""
+        if len(updates) != len(self.params):
+            return False
+        params, grads, names = zip(*updates, strict=True)
+        same = (
+            all(map(is_, params, self.params))
+            and all(map(is_, map(optimizer.state.get, names), self.states))
+            and all(map(is_, [state.get(key) for state, key in self.entries], self.arrays))
+            and list(map(type, grads)) == self.kinds
+            and [grad.dtype for grad in grads] == self.dtypes
+            and all(plan.in_step() for plan, _ in self.plans)
+            and not (self.bare and optimizer._begin(params[0]))
+        )
+        if same:
+            for plan, places in self.plans:
+                plan.launch(optimizer, [grads[i] for i in places])
+        return same
+
+
 class Plans:
     """What is known of an optimiser's parameters from its last step."""
 
     def __init__(self) -> None:
         self.seats: dict[str, Seat] = {}
         self.plans: dict[Any, Plan] = {}
+        self.step: Step | None = None
 
 
 _KNOWN: WeakKeyDictionary[Any, Plans] = WeakKeyDictionary()
@@ -116,7 +156,10 @@ def move_together(optimizer: Any, updates: list[Update]) -> list[Update]:
     known = _KNOWN.get(optimizer)
     if known is None:
         known = _KNOWN[optimizer] = Plans()
+    elif known.step is not None and known.step.again(optimizer, updates):
+        return []
     rest: list[Update] = []
+    seated: list[Seat] = []
     groups: dict[Any, tuple[list[Seat], list[Array]]] = {}
     for param, grad, name in updates:
         state = optimizer.state[name]
@@ -128,6 +171,7 @@ def move_together(optimizer: Any, updates: list[Update]) -> list[Update]:
         if not seat.fits or type(grad) is not seat.kind or grad.dtype != seat.dtype:
             rest.append((param, grad, name))
             continue
+        seated.append(seat)
         key = seat.dtype, seat.options, state.get("t")  # what its numbers depend on
         seats, grads = groups.setdefault(key, ([], []))
         seats.append(seat)
@@ -141,6 +185,7 @@ def move_together(optimizer: Any, updates: list[Update]) -> list[Update]:
         plans[first] = plan
         plan.launch(optimizer, grads)
     known.plans = plans
+    known.step = None if rest else Step(updates, seated, list(plans.values()))
     return rest
 
 

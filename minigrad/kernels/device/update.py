@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad.backend import Array, array_module
 from minigrad.kernels.device import ready
-from minigrad.kernels.device.table import NUMBERS, ROWS, Table, alike
+from minigrad.kernels.device.table import NUMBERS, ROWS, Table, alike, by_value
 from minigrad.kernels.device.table import SOURCE as TABLE
 
 SOURCE = (
@@ -185,7 +185,7 @@ def launch(
     values = np.zeros(NUMBERS)
     values[: len(numbers)] = numbers
     place = np.int64(0) if kept is None else kept
-    table.launch(name, SOURCE, values, place, np.int64(flags))
+    table.launch(name, SOURCE, by_value(values), place, np.int64(flags))
 
 
 def apply(
@@ -193,18 +193,22 @@ def apply(
 ) -> list[tuple[Array, ...]]:
     """The same for columns of arrays. Returns the rows that no kernel is for: all, on the host."""
     rows = list(zip(*columns, strict=True))
-    if not rows or not ready(*rows[0]):
+    if not rows or not ready(rows[0][0]):
         return rows
-    dtype = rows[0][0].dtype
-    fit = [row[0].dtype == dtype and ready(*row) and alike(*row) for row in rows]
-    chosen = [row for row, fits in zip(rows, fit, strict=True) if fits]
+    like = rows[0][0]
+    kind, dtype = type(like), like.dtype
+    chosen: list[tuple[Array, ...]] = []
+    others: list[tuple[Array, ...]] = []
+    for row in rows:
+        same = all(type(array) is kind and array.dtype == dtype for array in row)
+        (chosen if same and alike(*row) else others).append(row)
     for start in range(0, len(chosen), ROWS):
         part = list(zip(*chosen[start : start + ROWS], strict=True))
         table = Table(part[0])
         for i, column in enumerate(part):
             table.put(i, column)
         launch(name, table, numbers)
-    return [row for row, fits in zip(rows, fit, strict=True) if not fits]
+    return others
 
 
 def squared_norm(arrays: Sequence[Array]) -> float | None:
