@@ -14,6 +14,7 @@ from minigrad import (
     functions,
     gradcheck,
     kernels,
+    metrics,
     models,
     moved,
     optim,
@@ -30,6 +31,7 @@ from minigrad.checkpoint import (
     save,
     save_weights,
 )
+from minigrad.early_stopping import EarlyStopping
 from minigrad.evaluation import evaluate
 from minigrad.history import History
 from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
@@ -55,6 +57,7 @@ from minigrad.layers import (
     SiLU,
     Softmax,
     Softplus,
+    Subsample,
     Tanh,
     freeze,
     unfreeze,
@@ -110,6 +113,7 @@ __all__ = [
     "CosineAnnealingLR",
     "CrossEntropyLoss",
     "Dropout",
+    "EarlyStopping",
     "Embedding",
     "ExponentialLR",
     "Flatten",
@@ -143,6 +147,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "StepLR",
+    "Subsample",
     "Tanh",
     "__version__",
     "asynchronous",
@@ -157,6 +162,7 @@ __all__ = [
     "kernels",
     "load",
     "load_weights",
+    "metrics",
     "models",
     "optim",
     "rules",
