@@ -37,12 +37,16 @@ def ready(*arrays: Array) -> bool:
     False on the host, for other dtypes than float32 and float64, and in the plain form.
     """
     first = arrays[0]
-    if type(first) is np.ndarray or form() != "fast":
+    kind = type(first)
+    if kind is np.ndarray or form() != "fast":
         return False
-    if not hasattr(array_module(*arrays), "RawKernel"):
+    if not hasattr(array_module(first), "RawKernel"):
         return False  # a stand-in for CuPy
     dtype = first.dtype
-    return dtype.char in TYPES and all(array.dtype == dtype for array in arrays)
+    for array in arrays[1:]:
+        if type(array) is not kind or array.dtype != dtype:
+            return False
+    return dtype.char in TYPES
 
 
 def kernel(name: str, source: str, like: Array, contract: bool = False) -> Any:
