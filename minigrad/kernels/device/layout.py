@@ -1,0 +1,85 @@
+"""What the CUDA kernels of layers share: the order of numbers in memory, loops, and shapes.
+
+A kernel for single numbers reads memory from front to back. That is right for every order of the
+axes, if the numbers have no gaps between them and all its arrays have the same order.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import Array, array_module
+
+Pair = tuple[int, int]
+
+# A loop over 0 ... n. All threads of the launch share it.
+EACH = """
+#define EACH(i, n) \\
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n); \\
+         i += (long long)gridDim.x * blockDim.x)
+"""
+
+# Σ v over threadIdx.y, for each threadIdx.x. The order of the sum is always the same.
+COLUMN_TOTAL = """
+__device__ double column_total(double v, double* shared) {
+    int me = threadIdx.y * blockDim.x + threadIdx.x;
+    shared[me] = v;
+    __syncthreads();
+    for (int half = blockDim.y / 2; half > 0; half /= 2) {
+        if (threadIdx.y < half) shared[me] += shared[me + half * blockDim.x];
+        __syncthreads();
+    }
+    double total = shared[threadIdx.x];
+    __syncthreads();
+    return total;
+}
+"""
+
+
+def dense(x: Array) -> Array:
+    """x, or a copy of it if its numbers have gaps in memory."""
+    return x if is_dense(x) else x.copy()
+
+
+def is_dense(x: Array) -> bool:
+    """Whether x's numbers lie in memory without gaps, in any order of its axes."""
+    return _is_dense(x.shape, x.strides, x.itemsize)
+
+
+def in_order_of(like: Array, x: Array) -> Array:
+    """x, or a copy of it, with its numbers in memory in the order of `like`, which is dense."""
+    size = like.itemsize
+    if x.strides == (like.strides if size == x.itemsize else _scaled(like, x.itemsize)):
+        return x
+    result = array_module(x).empty_like(like, dtype=x.dtype)
+    result[...] = x
+    return result
+
+
+def steps(x: Array) -> tuple[int, ...]:
+    """The strides of x, counted in numbers instead of bytes."""
+    size = x.itemsize
+    return tuple(stride // size for stride in x.strides)
+
+
+@lru_cache(maxsize=4096)
+def numbers(*values: int) -> Any:
+    """The integers as one argument of a kernel: a struct of `long long`."""
+    return np.array((values,), [("values", np.int64, (len(values),))])
+
+
+def _scaled(like: Array, itemsize: int) -> tuple[int, ...]:
+    return tuple(stride // like.itemsize * itemsize for stride in like.strides)
+
+
+@lru_cache(maxsize=4096)
+def _is_dense(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> bool:
+    run = itemsize
+    for stride, size in sorted(zip(strides, shape, strict=True)):
+        if size > 1 and stride != run:
+            return False
+        run *= size
+    return True
