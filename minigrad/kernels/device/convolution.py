@@ -13,9 +13,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigrad.backend import Array, array_module
 from minigrad.kernels import device
-from minigrad.kernels.device.layout import EACH, Pair, numbers, steps
+from minigrad.kernels.device.layout import (
+    EACH,
+    EACH_PLACE,
+    Pair,
+    divisor,
+    indexed,
+    is_wide,
+    numbers,
+    steps,
+)
 
 PAD = f"""{EACH}
 struct Image {{ long long n, c, h, w, C, H, W, top, left, all_H, all_W; }};
@@ -31,45 +42,45 @@ extern "C" __global__ void pad(const T* x, T* rows, Image g, long long total) {{
 }}
 """
 
-# V numbers that are moved together. (H, W) is the size of the padded image, C counts packs.
-PACKS = """
-struct __align__(sizeof(T) * V) Pack { T v[V]; };
-struct Windows { long long C, H, W, OH, OW, KH, KW, sh, sw, top, left, inner_H, inner_W; };
-"""
+# V numbers that are moved together. C counts packs.
+PACK = "struct __align__(sizeof(T) * V) Pack { T v[V]; };"
 
-IM2COL = f"""{PACKS}
-extern "C" __global__ void im2col(const Pack* rows, Pack* cols, Windows g, long long count) {{
-    int run = (int)(g.KW * g.C), length = (int)(g.KH * run);
-    for (long long i = blockIdx.x * (long long)blockDim.y + threadIdx.y; i < count;
-         i += (long long)gridDim.x * blockDim.y) {{
-        long long column = i % g.OW, q = i / g.OW;
-        long long row = q % g.OH, n = q / g.OH;
+IM2COL = f"""{PACK}
+// (H, W): size of the padded image. A window has `length` packs, its rows have `run` packs.
+struct Windows {{ I C, H, W, sh, sw, length; Divisor OH, OW, run; }};
+extern "C" __global__ void im2col(const Pack* rows, Pack* cols, Windows g, I count) {{
+    I step = (I)gridDim.x * blockDim.y;
+    for (I i = (I)blockIdx.x * blockDim.y + threadIdx.y; i < count; i += step) {{
+        I q = over(i, g.OW), column = i - q * g.OW.d;
+        I n = over(q, g.OH), row = q - n * g.OH.d;
         const Pack* from = rows + ((n * g.H + row * g.sh) * g.W + column * g.sw) * g.C;
-        Pack* to = cols + i * length;
-        for (int r = threadIdx.x; r < length; r += blockDim.x) {{
-            int k = r / run;
-            to[r] = from[k * g.W * g.C + (r - k * run)];
+        Pack* to = cols + i * g.length;
+        for (I r = threadIdx.x; r < g.length; r += blockDim.x) {{
+            I k = over(r, g.run);
+            to[r] = from[k * g.W * g.C + (r - k * g.run.d)];
         }}
     }}
 }}
 """
 
-COL2IM = f"""{EACH}{PACKS}
-extern "C" __global__ void col2im(const Pack* dcols, Pack* dx, Windows g, long long total) {{
-    EACH(i, total) {{
-        long long c = i % g.C, q = i / g.C;
-        long long w = q % g.inner_W + g.left;
-        q /= g.inner_W;
-        long long h = q % g.inner_H + g.top, n = q / g.inner_H;
-        long long first_a = h < g.KH ? 0 : (h - g.KH) / g.sh + 1;
-        long long first_b = w < g.KW ? 0 : (w - g.KW) / g.sw + 1;
+COL2IM = f"""{EACH_PLACE}{PACK}
+// (top, left): the place of the image in the padded image
+struct Windows {{ I OH, OW, KH, KW, top, left; Divisor C, H, W, sh, sw; }};
+extern "C" __global__ void col2im(const Pack* dcols, Pack* dx, Windows g, I total) {{
+    EACH_PLACE(i, total) {{
+        I q = over(i, g.C), c = i - q * g.C.d;
+        I row = over(q, g.W), w = q - row * g.W.d + g.left;
+        I n = over(row, g.H), h = row - n * g.H.d + g.top;
+        // The windows (a, b) that have the pixel (h, w)
+        I first_a = h < g.KH ? 0 : over(h - g.KH, g.sh) + 1, last_a = over(h, g.sh);
+        I first_b = w < g.KW ? 0 : over(w - g.KW, g.sw) + 1, last_b = over(w, g.sw);
         Pack sum;
         for (int v = 0; v < V; v++) sum.v[v] = 0;
-        for (long long a = first_a; a < g.OH && a * g.sh <= h; a++)
-            for (long long b = first_b; b < g.OW && b * g.sw <= w; b++) {{
-                long long k = h - a * g.sh, l = w - b * g.sw;
-                long long window = (n * g.OH + a) * g.OW + b;
-                Pack part = dcols[((window * g.KH + k) * g.KW + l) * g.C + c];
+        for (I a = first_a; a <= last_a && a < g.OH; a++)
+            for (I b = first_b; b <= last_b && b < g.OW; b++) {{
+                I k = h - a * g.sh.d, l = w - b * g.sw.d;
+                I window = (n * g.OH + a) * g.OW + b;
+                Pack part = dcols[((window * g.KH + k) * g.KW + l) * g.C.d + c];
                 for (int v = 0; v < V; v++) sum.v[v] += part.v[v];
             }}
         dx[i] = sum;
@@ -105,32 +116,31 @@ def im2col(rows: Array, kernel: Pair, stride: Pair, size: Pair) -> Array:
     cols = array_module(rows).empty((count, length), rows.dtype)
     if cols.size:
         V = _together(rows)
-        g = numbers(C // V, H, W, *size, *kernel, *stride, 0, 0, 0, 0)
+        wide = is_wide(rows, cols)
+        run = divisor(kernel[1] * C // V)
+        ends = *divisor(size[0]), *divisor(size[1]), *run
+        g = numbers(C // V, H, W, *stride, length // V, *ends, wide=wide)
         across = min(32, 1 << (length // V - 1).bit_length())
         down = device.THREADS // across
-        run = device.kernel("im2col", PACKED["im2col", V], rows)
-        run(device.blocks(count, down), (across, down), (rows, cols, g, count))
+        function = device.kernel("im2col", indexed(PACKED["im2col", V], wide), rows)
+        last = count if wide else np.int32(count)
+        function(device.blocks(count, down), (across, down), (rows, cols, g, last))
     return cols
 
 
-def col2im(
-    dcols: Array,
-    shape: tuple[int, ...],
-    kernel: Pair,
-    stride: Pair,
-    size: Pair,
-    edges: Any,
-    dx: Array,
-) -> None:
-    """dx (N, H, W, C), without the edges, from dcols (N·OH·OW, KH·KW·C); shape: with the edges."""
+def col2im(dcols: Array, kernel: Pair, stride: Pair, size: Pair, edges: Any, dx: Array) -> None:
+    """dx (N, H, W, C), without the edges, from dcols (N·OH·OW, KH·KW·C) and (OH, OW) = size."""
     N, H, W, C = dx.shape
     if dx.size:
         (above, _), (left, _) = edges
         V = _together(dx)
-        g = numbers(C // V, *shape[1:3], *size, *kernel, *stride, above, left, H, W)
+        wide = is_wide(dcols, dx)
+        divisors = (number for d in (C // V, H, W, *stride) for number in divisor(d))
+        g = numbers(*size, *kernel, above, left, *divisors, wide=wide)
         count = dx.size // V
-        run = device.kernel("col2im", PACKED["col2im", V], dx)
-        run(device.blocks(count), (device.THREADS,), (dcols, dx, g, count))
+        function = device.kernel("col2im", indexed(PACKED["col2im", V], wide), dx)
+        last = count if wide else np.int32(count)
+        function(device.blocks(count), (device.THREADS,), (dcols, dx, g, last))
 
 
 def _together(rows: Array) -> int:

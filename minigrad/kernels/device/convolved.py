@@ -107,7 +107,7 @@ def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Padd
     dx = array_module(dy, W).empty((len(dy), *shape[2:], shape[1]), dy.dtype)
     for part in _parts(rows, kernel, (OH, OW), O):
         dcols = dys[part].reshape(-1, O) @ W.T
-        col2im(dcols, rows.shape, kernel, stride, (OH, OW), edges, dx[part])
+        col2im(dcols, kernel, stride, (OH, OW), edges, dx[part])
     return channels_first(dx)
 
 

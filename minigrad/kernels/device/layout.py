@@ -6,7 +6,8 @@ axes, if the numbers have no gaps between them and all its arrays have the same 
 
 from __future__ import annotations
 
-from functools import lru_cache
+import math
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,25 @@ EACH = """
 #define EACH(i, n) \\
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < (n); \\
          i += (long long)gridDim.x * blockDim.x)
+"""
+
+# Places in arrays as 32-bit integers. `over` divides by a product: Granlund, Montgomery 1994.
+NARROW = """
+typedef int I;
+struct Divisor { int d, factor, shift; };
+__device__ __forceinline__ I over(I n, Divisor v) {
+    return (int)((__umulhi((unsigned)n, (unsigned)v.factor) + (unsigned)n) >> v.shift);
+}
+"""
+# The same for arrays with more than 2³⁰ numbers.
+WIDE = """
+typedef long long I;
+struct Divisor { long long d, factor, shift; };
+__device__ __forceinline__ I over(I n, Divisor v) { return n / v.d; }
+"""
+EACH_PLACE = """
+#define EACH_PLACE(i, n) \\
+    for (I i = (I)blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += (I)gridDim.x * blockDim.x)
 """
 
 # Σ v over threadIdx.y, for each threadIdx.x. The order of the sum is always the same.
@@ -66,9 +86,36 @@ def steps(x: Array) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
-def numbers(*values: int) -> Any:
-    """The integers as one argument of a kernel: a struct of `long long`."""
-    return np.array((values,), [("values", np.int64, (len(values),))])
+def numbers(*values: int, wide: bool = True) -> Any:
+    """The integers as one argument of a kernel: a struct of `long long`, or of `int`."""
+    kind = np.int64 if wide else np.int32
+    signed = [(v + 2**31) % 2**32 - 2**31 if v >= 2**31 and not wide else v for v in values]
+    return np.array((tuple(signed),), [("values", kind, (len(signed),))])
+
+
+@lru_cache(maxsize=4096)
+def divisor(d: int) -> tuple[int, int, int]:
+    """The numbers of a `Divisor`: n/d = (n + n·factor/2³²)/2^shift, rounded down, for n < 2³¹."""
+    shift = (d - 1).bit_length()
+    return d, 2**32 * (2**shift - d) // d + 1, shift
+
+
+def is_wide(*arrays: Array) -> bool:
+    """Whether places in these arrays need 64-bit integers."""
+    return any(_reach(x.shape, x.strides, x.itemsize) > 2**30 for x in arrays)
+
+
+@cache
+def indexed(source: str, wide: bool) -> str:
+    """The source with I and `over` in front of it."""
+    return (WIDE if wide else NARROW) + source
+
+
+@lru_cache(maxsize=4096)
+def _reach(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> int:
+    """The largest distance of two numbers of the array, or their number."""
+    sides = zip(shape, strides, strict=True)
+    return max(sum((n - 1) * abs(stride) for n, stride in sides) // itemsize, math.prod(shape))
 
 
 def _scaled(like: Array, itemsize: int) -> tuple[int, ...]:

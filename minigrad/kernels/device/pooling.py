@@ -13,49 +13,59 @@ channels last. dx is gathered, pixel by pixel, so the order of its sums is alway
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
 from minigrad.backend import Array, array_module
 from minigrad.kernels import device
-from minigrad.kernels.device.layout import EACH, Pair, numbers, steps
+from minigrad.kernels.device.layout import (
+    EACH_PLACE,
+    Pair,
+    divisor,
+    indexed,
+    is_wide,
+    numbers,
+    steps,
+)
 
-GEOMETRY = f"""{EACH}
+GEOMETRY = f"""{EACH_PLACE}
 // Strides of an image batch, counted in numbers.
-struct Steps {{ long long n, c, h, w; }};
+struct Steps {{ I n, c, h, w; }};
 // (H, W): size of the image. Window (i, j) has KH x KW pixels from (i·sh - ph, j·sw - pw) on.
-struct Windows {{ long long C, H, W, OH, OW, KH, KW, sh, sw, ph, pw; }};
-// Number i of an array with channels last, (N, h, w, C).
-#define PLACE(i, h_, w_) \\
-    long long c = i % g.C, w = i / g.C % (w_), h = i / (g.C * (w_)) % (h_), \\
-              n = i / (g.C * (w_) * (h_));
-#define FIRST(i, s, p) ((i) * (s) - (p))
-// The windows that have the pixel x: first ... last
-#define FIRST_WINDOW(x, K, s, p) ((x) + (p) < (K) ? 0 : ((x) + (p) - (K)) / (s) + 1)
-#define LAST_WINDOW(x, s, p, O) (((x) + (p)) / (s) < (O) ? ((x) + (p)) / (s) : (O) - 1)
+struct Windows {{ I H, W, OH, OW, KH, KW, ph, pw; Divisor C, down, across, sh, sw; }};
+// Number i of an array (N, h, w, C) with channels last. `down` and `across` are h and w.
+#define PLACE(i) \\
+    I q = over(i, g.C), c = i - q * g.C.d, row = over(q, g.across), w = q - row * g.across.d; \\
+    I n = over(row, g.down), h = row - n * g.down.d;
+#define TOP (h * g.sh.d - g.ph)
+#define LEFT (w * g.sw.d - g.pw)
 """
 
-# In the loop over a window: `at` is the pixel's place in x, `number` its number in the window.
+# In the loop over the pixels (k, l) of a window: `at` is the pixel's place in x.
 OVER_WINDOW = """
-    long long top = FIRST(h, g.sh, g.ph), left = FIRST(w, g.sw, g.pw);
-    for (long long k = top < 0 ? -top : 0; k < g.KH && top + k < g.H; k++)
-        for (long long l = left < 0 ? -left : 0; l < g.KW && left + l < g.W; l++) {
-            long long at = n * x.n + c * x.c + (top + k) * x.h + (left + l) * x.w;
-            long long number = k * g.KW + l;
+    I top = TOP, left = LEFT;
+    for (I k = top < 0 ? -top : 0; k < g.KH && top + k < g.H; k++)
+        for (I l = left < 0 ? -left : 0; l < g.KW && left + l < g.W; l++) {
+            I at = n * x.n + c * x.c + (top + k) * x.h + (left + l) * x.w;
 """
 
 FIND = f"""
     T best = 0;
-    long long winner = -1;
+    I winner = -1;
     {OVER_WINDOW}
         T v = pixels[at];
-        if (winner < 0 || v > best || v != v) {{ best = v; winner = number; }}
+        if (winner < 0 || v > best || v != v) {{ best = v; winner = k * g.KW + l; }}
     }}
 """
 
 MAX_POOL = f"""{GEOMETRY}
 extern "C" __global__ void max_pool(
-    const T* pixels, T* y, B* winners, Steps x, Windows g, long long total
+    const T* pixels, T* y, B* winners, Steps x, Windows g, I total
 ) {{
-    EACH(i, total) {{
-        PLACE(i, g.OH, g.OW)
+    EACH_PLACE(i, total) {{
+        PLACE(i)
         {FIND}
         y[i] = best;
         winners[i] = (B)winner;
@@ -66,50 +76,52 @@ extern "C" __global__ void max_pool(
 MAX_POOL_WITH_TANGENT = f"""{GEOMETRY}
 extern "C" __global__ void max_pool_with_tangent(
     const T* pixels, const T* tangents, T* y, T* y_dot, Steps x, Steps x_dot, Windows g,
-    long long total
+    I total
 ) {{
-    EACH(i, total) {{
-        PLACE(i, g.OH, g.OW)
+    EACH_PLACE(i, total) {{
+        PLACE(i)
         {FIND}
-        long long row = top + winner / g.KW, column = left + winner % g.KW;
+        I k = winner / g.KW, h_dot = top + k, w_dot = left + winner - k * g.KW;
         y[i] = best;
-        y_dot[i] = tangents[n * x_dot.n + c * x_dot.c + row * x_dot.h + column * x_dot.w];
+        y_dot[i] = tangents[n * x_dot.n + c * x_dot.c + h_dot * x_dot.h + w_dot * x_dot.w];
     }}
 }}
 """
 
 FROM_WINNERS = f"""{GEOMETRY}
 extern "C" __global__ void from_winners(
-    const T* tangents, T* y_dot, const B* winners, Steps x, Windows g, long long total
+    const T* tangents, T* y_dot, const B* winners, Steps x, Windows g, I total
 ) {{
-    EACH(i, total) {{
-        PLACE(i, g.OH, g.OW)
-        long long row = FIRST(h, g.sh, g.ph) + winners[i] / g.KW;
-        long long column = FIRST(w, g.sw, g.pw) + winners[i] % g.KW;
-        y_dot[i] = tangents[n * x.n + c * x.c + row * x.h + column * x.w];
+    EACH_PLACE(i, total) {{
+        PLACE(i)
+        I winner = winners[i], k = winner / g.KW;
+        I h_dot = TOP + k, w_dot = LEFT + winner - k * g.KW;
+        y_dot[i] = tangents[n * x.n + c * x.c + h_dot * x.h + w_dot * x.w];
     }}
 }}
 """
 
 # In the loop over the windows (a, b) that have pixel (h, w): `at` is the window's place in dy.
+# Window a has the rows a·s - p ... a·s - p + K - 1.
 OVER_WINDOWS = """
     T sum = 0;
-    long long end_a = LAST_WINDOW(h, g.sh, g.ph, g.OH), end_b = LAST_WINDOW(w, g.sw, g.pw, g.OW);
-    for (long long a = FIRST_WINDOW(h, g.KH, g.sh, g.ph); a <= end_a; a++)
-        for (long long b = FIRST_WINDOW(w, g.KW, g.sw, g.pw); b <= end_b; b++) {
-            long long at = n * y.n + c * y.c + a * y.h + b * y.w;
+    I y_h = h + g.ph, y_w = w + g.pw;
+    I first_a = y_h < g.KH ? 0 : over(y_h - g.KH, g.sh) + 1, last_a = over(y_h, g.sh);
+    I first_b = y_w < g.KW ? 0 : over(y_w - g.KW, g.sw) + 1, last_b = over(y_w, g.sw);
+    for (I a = first_a; a <= last_a && a < g.OH; a++)
+        for (I b = first_b; b <= last_b && b < g.OW; b++) {
+            I at = n * y.n + c * y.c + a * y.h + b * y.w;
 """
 
 TO_WINNERS = f"""{GEOMETRY}
 extern "C" __global__ void to_winners(
-    const T* dy, T* dx, const B* winners, Steps y, Windows g, long long total
+    const T* dy, T* dx, const B* winners, Steps y, Windows g, I total
 ) {{
-    EACH(i, total) {{
-        PLACE(i, g.H, g.W)
+    EACH_PLACE(i, total) {{
+        PLACE(i)
         {OVER_WINDOWS}
-            long long k = h - FIRST(a, g.sh, g.ph), l = w - FIRST(b, g.sw, g.pw);
-            long long winner = winners[((n * g.OH + a) * g.OW + b) * g.C + c];
-            if (winner == k * g.KW + l) sum += dy[at];
+            I number = (y_h - a * g.sh.d) * g.KW + y_w - b * g.sw.d;
+            if (winners[((n * g.OH + a) * g.OW + b) * g.C.d + c] == number) sum += dy[at];
         }}
         dx[i] = sum;
     }}
@@ -118,13 +130,12 @@ extern "C" __global__ void to_winners(
 
 WINDOW_SUMS = f"""{GEOMETRY}
 extern "C" __global__ void window_sums(
-    const T* pixels, T* y, Steps x, Windows g, long long total
+    const T* pixels, T* y, Steps x, Windows g, I total
 ) {{
-    EACH(i, total) {{
-        PLACE(i, g.OH, g.OW)
+    EACH_PLACE(i, total) {{
+        PLACE(i)
         T sum = 0;
         {OVER_WINDOW}
-            (void)number;
             sum += pixels[at];
         }}
         y[i] = sum;
@@ -133,9 +144,9 @@ extern "C" __global__ void window_sums(
 """
 
 SPREAD = f"""{GEOMETRY}
-extern "C" __global__ void spread(const T* dy, T* dx, Steps y, Windows g, long long total) {{
-    EACH(i, total) {{
-        PLACE(i, g.H, g.W)
+extern "C" __global__ void spread(const T* dy, T* dx, Steps y, Windows g, I total) {{
+    EACH_PLACE(i, total) {{
+        PLACE(i)
         {OVER_WINDOWS}
             sum += dy[at];
         }}
@@ -161,12 +172,12 @@ def max_pool(
 ) -> tuple[Array, Array]:
     """(y, winners), both with channels last: (N, OH, OW, C). A winner has one or two bytes."""
     xp = array_module(x)
-    shape = _last(x.shape, windows)
+    shape = x.shape[0], *windows, x.shape[1]
     y = xp.empty(shape, x.dtype)
     winners = xp.empty(shape, "uint8" if size[0] * size[1] <= 256 else "uint16")
-    g = _windows(x.shape, size, stride, padding, windows)
     source = WITH_WINNERS["max_pool", winners.itemsize]
-    _run("max_pool", source, y, x, y, winners, numbers(*steps(x)), g)
+    g = x.shape, windows, size, stride, padding
+    _run("max_pool", source, y, (x,), (x, y, winners), g)
     return y, winners
 
 
@@ -174,20 +185,20 @@ def max_pool_with_tangent(
     x: Array, x_dot: Array, size: Pair, stride: Pair, padding: Pair, windows: Pair
 ) -> tuple[Array, Array]:
     """(y, y_dot), both (N, OH, OW, C)."""
-    y = array_module(x, x_dot).empty(_last(x.shape, windows), x.dtype)
-    y_dot = array_module(x, x_dot).empty(y.shape, x.dtype)
-    g = _windows(x.shape, size, stride, padding, windows)
-    places = numbers(*steps(x)), numbers(*steps(x_dot))
-    _run("max_pool_with_tangent", MAX_POOL_WITH_TANGENT, y, x, x_dot, y, y_dot, *places, g)
+    xp = array_module(x, x_dot)
+    y = xp.empty((x.shape[0], *windows, x.shape[1]), x.dtype)
+    y_dot = xp.empty(y.shape, x.dtype)
+    g = x.shape, windows, size, stride, padding
+    _run("max_pool_with_tangent", MAX_POOL_WITH_TANGENT, y, (x, x_dot), (x, x_dot, y, y_dot), g)
     return y, y_dot
 
 
 def from_winners(x_dot: Array, winners: Array, size: Pair, stride: Pair, padding: Pair) -> Array:
     """y_dot (N, OH, OW, C), like the winners."""
     y_dot = array_module(x_dot, winners).empty(winners.shape, x_dot.dtype)
-    g = _windows(x_dot.shape, size, stride, padding, winners.shape[1:3])
     source = WITH_WINNERS["from_winners", winners.itemsize]
-    _run("from_winners", source, y_dot, x_dot, y_dot, winners, numbers(*steps(x_dot)), g)
+    g = x_dot.shape, winners.shape[1:3], size, stride, padding
+    _run("from_winners", source, y_dot, (x_dot,), (x_dot, y_dot, winners), g)
     return y_dot
 
 
@@ -195,18 +206,17 @@ def to_winners(
     dy: Array, winners: Array, shape: tuple[int, ...], size: Pair, stride: Pair, padding: Pair
 ) -> Array:
     """dx (N, H, W, C) for x of the given shape (N, C, H, W)."""
-    dx = array_module(dy, winners).empty(_last(shape, shape[2:]), dy.dtype)
-    g = _windows(shape, size, stride, padding, winners.shape[1:3])
+    dx = array_module(dy, winners).empty((shape[0], *shape[2:], shape[1]), dy.dtype)
     source = WITH_WINNERS["to_winners", winners.itemsize]
-    _run("to_winners", source, dx, dy, dx, winners, numbers(*steps(dy)), g)
+    g = shape, winners.shape[1:3], size, stride, padding
+    _run("to_winners", source, dx, (dy,), (dy, dx, winners), g)
     return dx
 
 
 def window_sums(x: Array, size: Pair, stride: Pair, padding: Pair, windows: Pair) -> Array:
     """y (N, OH, OW, C)."""
-    y = array_module(x).empty(_last(x.shape, windows), x.dtype)
-    g = _windows(x.shape, size, stride, padding, windows)
-    _run("window_sums", WINDOW_SUMS, y, x, y, numbers(*steps(x)), g)
+    y = array_module(x).empty((x.shape[0], *windows, x.shape[1]), x.dtype)
+    _run("window_sums", WINDOW_SUMS, y, (x,), (x, y), (x.shape, windows, size, stride, padding))
     return y
 
 
@@ -214,25 +224,46 @@ def spread_over_windows(
     dy: Array, shape: tuple[int, ...], size: Pair, stride: Pair, padding: Pair
 ) -> Array:
     """dx (N, H, W, C) for x of the given shape (N, C, H, W)."""
-    dx = array_module(dy).empty(_last(shape, shape[2:]), dy.dtype)
-    g = _windows(shape, size, stride, padding, dy.shape[2:])
-    _run("spread", SPREAD, dx, dy, dx, numbers(*steps(dy)), g)
+    dx = array_module(dy).empty((shape[0], *shape[2:], shape[1]), dy.dtype)
+    _run("spread", SPREAD, dx, (dy,), (dy, dx), (shape, dy.shape[2:], size, stride, padding))
     return dx
 
 
-def _last(shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, ...]:
-    return shape[0], *size, shape[1]
+def _run(
+    name: str,
+    source: str,
+    result: Array,
+    strided: tuple[Array, ...],
+    arrays: tuple[Array, ...],
+    geometry: tuple[tuple[int, ...], ...],
+) -> None:
+    """One launch with a thread for each number of the result.
 
-
-def _windows(
-    shape: tuple[int, ...], size: Pair, stride: Pair, padding: Pair, windows: Pair
-) -> object:
-    return numbers(*shape[1:], *windows, *size, *stride, *padding)
-
-
-def _run(name: str, source: str, result: Array, *arguments: object) -> None:
-    """One launch with a thread for each number of the result."""
+    strided: the arrays whose strides the kernel gets. geometry: x.shape, (OH, OW), (KH, KW),
+    stride, padding.
+    """
     n = result.size
-    if n:
-        run = device.kernel(name, source, result)
-        run(device.blocks(n), (device.THREADS,), (*arguments, n))
+    if not n:
+        return
+    wide = is_wide(result, *strided)
+    places = (numbers(*steps(x), wide=wide) for x in strided)
+    g = _windows(result.shape, *geometry, wide)
+    run = device.kernel(name, indexed(source, wide), result)
+    last = n if wide else np.int32(n)
+    run(device.blocks(n), (device.THREADS,), (*arrays, *places, g, last))
+
+
+@lru_cache(maxsize=4096)
+def _windows(
+    result: tuple[int, ...],
+    shape: tuple[int, ...],
+    windows: Pair,
+    size: Pair,
+    stride: Pair,
+    padding: Pair,
+    wide: bool,
+) -> Any:
+    """The struct Windows of the source."""
+    divisors = (shape[1], *result[1:3], *stride)
+    flat = (number for d in divisors for number in divisor(d))
+    return numbers(*shape[2:], *windows, *size, *padding, *flat, wide=wide)
