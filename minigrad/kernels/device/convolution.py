@@ -115,7 +115,7 @@ def im2col(rows: Array, kernel: Pair, stride: Pair, size: Pair) -> Array:
     length = kernel[0] * kernel[1] * C
     cols = array_module(rows).empty((count, length), rows.dtype)
     if cols.size:
-        V = _together(rows)
+        V = _together(C, rows)
         wide = is_wide(rows, cols)
         run = divisor(kernel[1] * C // V)
         ends = *divisor(size[0]), *divisor(size[1]), *run
@@ -133,7 +133,7 @@ def col2im(dcols: Array, kernel: Pair, stride: Pair, size: Pair, edges: Any, dx:
     N, H, W, C = dx.shape
     if dx.size:
         (above, _), (left, _) = edges
-        V = _together(dx)
+        V = _together(C, dcols, dx)
         wide = is_wide(dcols, dx)
         divisors = (number for d in (C // V, H, W, *stride) for number in divisor(d))
         g = numbers(*size, *kernel, above, left, *divisors, wide=wide)
@@ -143,7 +143,15 @@ def col2im(dcols: Array, kernel: Pair, stride: Pair, size: Pair, edges: Any, dx:
         function(device.blocks(count), (device.THREADS,), (dcols, dx, g, last))
 
 
-def _together(rows: Array) -> int:
-    """How many numbers of neighbouring channels fit 16 bytes, if they fill them; else 1."""
-    V = 16 // rows.itemsize
-    return V if rows.shape[3] % V == 0 else 1
+def _together(channels: int, *arrays: Array) -> int:
+    """How many numbers of neighbouring channels are moved together: 16 bytes, or one number.
+
+    All packs must begin at multiples of 16 bytes.
+    """
+    V = 16 // arrays[0].itemsize
+    return V if channels % V == 0 and all(_address(a) % 16 == 0 for a in arrays) else 1
+
+
+def _address(array: Any) -> int:
+    """Where a CuPy array begins on the device."""
+    return int(array.data.ptr)
