@@ -15,7 +15,7 @@ from minigrad.kernels.elementwise import leaky, masked, relu, relu_with_tangent,
 from minigrad.kernels.losses import cross_entropy, cross_entropy_gradient, cross_entropy_tangent
 from minigrad.kernels.normalization import normalise, normalise_gradients
 from minigrad.kernels.pooling import from_winners, max_pool, max_pool_with_tangent, to_winners
-from minigrad.kernels.products import column_sums
+from minigrad.kernels.products import sum_rows
 
 BOUND = {"float32": 2e-5, "float64": 1e-12}
 dtypes = pytest.mark.parametrize("dtype", BOUND)
@@ -42,7 +42,7 @@ def test_many_rows(R, D, dtype, rng):
     both_forms_agree(lambda: normalise(x, 1e-5, gamma, beta), dtype)
     x_hat = normalise(x, 1e-5, gamma, beta)[1]
     both_forms_agree(lambda: normalise_gradients(v, x_hat, gamma, beta), dtype)
-    both_forms_agree(lambda: [column_sums(x), column_sums(v.T)], dtype)
+    both_forms_agree(lambda: [sum_rows(x), sum_rows(v.T)], dtype)
 
 
 @dtypes

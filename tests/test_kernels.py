@@ -48,8 +48,8 @@ from minigrad.kernels.products import (
     affine,
     affine_jvp,
     affine_with_tangent,
-    column_sums,
     matmul,
+    sum_rows,
 )
 from minigrad.kernels.rows import rows_by_number
 from minigrad.kernels.updates import add_scaled
@@ -309,7 +309,7 @@ CASES = {
         affine(m(N, 70), m(70, 9), m(9)),
         affine(m(N, 70), m(70, 9), None),
     ],
-    "products.column_sums": lambda m, N: [column_sums(m(N, 9)), column_sums(m(700 * N, 3))],
+    "products.sum_rows": lambda m, N: [sum_rows(m(N, 9)), sum_rows(m(350 * N, 2, 3), 2)],
     "products.affine_jvp": affine_jvp_case,
     "products.affine_with_tangent": affine_with_tangent_case,
     "losses.cross_entropy": lambda m, N: cross_entropy(m(N, 5), labels(N)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minigrad.backend import Array, Tangent, array_module
@@ -45,16 +47,17 @@ def affine_plain(x: Array, W: Array, b: Tangent) -> Array:
 
 
 @kernel
-def column_sums(x: Array) -> Array:
-    """Σ_n x[n, m], (M,), for x (N, M)."""
+def sum_rows(x: Array, axes: int = 1) -> Array:
+    """Σ over all axes of x but the last ones, of which `axes` stay."""
     if type(x) is not np.ndarray and device.ready(x):
-        return sums.column_sums(x)
-    return x.sum(axis=0)
+        kept = x.shape[x.ndim - axes :]
+        return sums.column_sums(x.reshape(-1, math.prod(kept))).reshape(kept)
+    return x.sum(axis=0 if x.ndim == axes + 1 else tuple(range(x.ndim - axes)))
 
 
-@column_sums.plain
-def column_sums_plain(x: Array) -> Array:
-    return x.sum(axis=0)
+@sum_rows.plain
+def sum_rows_plain(x: Array, axes: int = 1) -> Array:
+    return x.sum(axis=tuple(range(x.ndim - axes)))
 
 
 def add_row(y: Array, b: Array) -> None:

@@ -13,8 +13,8 @@ from minigrad.kernels.products import (
     affine,
     affine_jvp,
     affine_with_tangent,
-    column_sums,
     matmul,
+    sum_rows,
 )
 from minigrad.layers.base import Layer, initial_uniform
 
@@ -91,7 +91,7 @@ class Linear(Layer):
         self.grads["W"] = matmul(x.T, dy)
         # db = Σ_n dy_n
         if "b" in self.params:
-            self.grads["b"] = column_sums(dy)
+            self.grads["b"] = sum_rows(dy)
 
     def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Array:
         x = self.recall()

@@ -33,7 +33,7 @@ from minigrad.kernels.device.layout import (
 GEOMETRY = f"""{EACH_PLACE}
 // Strides of an image batch, counted in numbers.
 struct Steps {{ I n, c, h, w; }};
-// (H, W): size of the image. Window (i, j) has KH x KW pixels from (i·sh - ph, j·sw - pw) on.
+// (H, W): size of the image. Window (i, j) has KH x KW pixels from (i*sh - ph, j*sw - pw) on.
 struct Windows {{ I H, W, OH, OW, KH, KW, ph, pw; Divisor C, down, across, sh, sw; }};
 // Number i of an array (N, h, w, C) with channels last. `down` and `across` are h and w.
 #define PLACE(i) \\
