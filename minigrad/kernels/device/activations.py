@@ -6,6 +6,7 @@
     sigmoid              y = 1 / (1 + e^(-x)), with -x at most ln(largest float)
     sigmoid_slope        v y (1 - y)
     tanh_slope           v (1 - y²)
+    error_function       y = erf(x)
     leaky                m = 1 where x > 0, else a;  y = m x
 
 All arrays have any shape. The results have x's order in memory: images keep their channels last.
@@ -67,6 +68,12 @@ extern "C" __global__ void tanh_slope(const T* v, const T* y, T* out, long long 
 }}
 """
 
+ERF = f"""{EACH}
+extern "C" __global__ void error_function(const T* x, T* y, long long n) {{
+    EACH(i, n) y[i] = erf(x[i]);
+}}
+"""
+
 LEAKY = f"""{EACH}
 extern "C" __global__ void leaky(const T* x, T* y, T* m, double a, long long n) {{
     EACH(i, n) {{
@@ -118,6 +125,13 @@ def sigmoid_slope(v: Array, y: Array) -> Array:
 
 def tanh_slope(v: Array, y: Array) -> Array:
     return _slope("tanh_slope", TANH_SLOPE, v, y)
+
+
+def error_function(x: Array) -> Array:
+    x = dense(x)
+    y = array_module(x).empty_like(x)
+    _run("error_function", ERF, x, x, y)
+    return y
 
 
 def leaky(x: Array, a: float) -> tuple[Array, Array]:
