@@ -35,7 +35,13 @@ from minigrad.kernels.elementwise import (
     tanh_slope,
 )
 from minigrad.kernels.erf import erf
-from minigrad.kernels.losses import cross_entropy, cross_entropy_gradient, cross_entropy_tangent
+from minigrad.kernels.losses import (
+    binary_cross_entropy,
+    binary_slope,
+    cross_entropy,
+    cross_entropy_gradient,
+    cross_entropy_tangent,
+)
 from minigrad.kernels.normalization import (
     move_running,
     normalise,
@@ -312,6 +318,10 @@ CASES = {
     "products.sum_rows": lambda m, N: [sum_rows(m(N, 9)), sum_rows(m(350 * N, 2, 3), 2)],
     "products.affine_jvp": affine_jvp_case,
     "products.affine_with_tangent": affine_with_tangent_case,
+    "losses.binary_cross_entropy": lambda m, N: [
+        binary_cross_entropy(m(N, 3) ** 2 % 1, m(N, 3) ** 2 % 1)
+    ],
+    "losses.binary_slope": lambda m, N: [binary_slope(m(N, 3) ** 2 % 1, m(N, 3), 7)],
     "losses.cross_entropy": lambda m, N: cross_entropy(m(N, 5), labels(N)),
     "losses.cross_entropy_gradient": lambda m, N: [
         cross_entropy_gradient(m(N, 5), labels(N)) if N else m(N, 5)

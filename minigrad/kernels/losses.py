@@ -1,6 +1,7 @@
-"""Softmax with cross-entropy: the loss of each row, its gradient and its tangent.
+"""Cross-entropy of classes, from logits, and of yes or no, from probabilities.
 
 z, p, z_dot, dz are (N, C). target t (N,) has a label, a number of a class, for each row.
+For yes or no, p and t have one shape, and all t are in [0, 1].
 """
 
 from __future__ import annotations
@@ -66,3 +67,37 @@ def cross_entropy_tangent(p: Array, target: Array, z_dot: Array) -> Array:
 def cross_entropy_tangent_plain(p: Array, target: Array, z_dot: Array) -> Array:
     right = z_dot[array_module(p).arange(len(p)), target]
     return (p * z_dot).sum(axis=1) - right
+
+
+@kernel
+def binary_cross_entropy(p: Array, target: Array) -> Array:
+    """f = -(t ln p + (1 - t) ln(1 - p)), NaN where t is no probability. Logarithms are >= -100."""
+    if type(p) is not np.ndarray and device.ready(p, target):
+        return on_device.binary_cross_entropy(p, target)
+    return binary_cross_entropy_plain(p, target)
+
+
+@binary_cross_entropy.plain
+def binary_cross_entropy_plain(p: Array, target: Array) -> Array:
+    xp = array_module(p, target)
+    with np.errstate(divide="ignore", invalid="ignore"):  # ln 0 = -inf, ln -1 = NaN
+        log_p = xp.log(p)
+        log_q = xp.log(1 - p)
+        xp.maximum(log_p, -100, out=log_p)
+        xp.maximum(log_q, -100, out=log_q)
+        rest = 1 - target
+        inside = xp.sqrt(target * rest)  # NaN unless 0 <= target <= 1
+        return 0 * inside - (target * log_p + rest * log_q)
+
+
+@kernel
+def binary_slope(p: Array, target: Array, divisor: int) -> Array:
+    """(p - t) / (p (1 - p)) / divisor, with p (1 - p) at least 1e-12: ∂f/∂p."""
+    if type(p) is not np.ndarray and device.ready(p, target):
+        return on_device.binary_slope(p, target, divisor)
+    return binary_slope_plain(p, target, divisor)
+
+
+@binary_slope.plain
+def binary_slope_plain(p: Array, target: Array, divisor: int) -> Array:
+    return (p - target) / (array_module(p).maximum(p * (1 - p), 1e-12) * divisor)

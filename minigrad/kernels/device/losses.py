@@ -1,17 +1,20 @@
-"""Softmax with cross-entropy, one launch each way. Plain forms: kernels/losses.
+"""Losses with their softmax or logarithms, one launch each way. Plain forms: kernels/losses.
 
     cross_entropy            p = softmax(z), L_n = -ln p[n, t_n]. NaN if t_n is no class
     cross_entropy_gradient   dz = (p - onehot(t)) / N
     cross_entropy_tangent    L_n_dot = Σ_c p[n, c] z_dot[n, c] - z_dot[n, t_n]
+    binary_cross_entropy     f = -(t ln p + (1 - t) ln(1 - p)), element by element
+    binary_slope             (p - t) / (p (1 - p)) / n
 
-z, p, z_dot, dz are (N, C), t (N,) has integers. 32 threads work on a row.
+z, p, z_dot, dz are (N, C), t (N,) has integers. 32 threads work on a row. In the last two, p and t
+have one shape.
 """
 
 from __future__ import annotations
 
 from minigrad.backend import Array, array_module
 from minigrad.kernels import device
-from minigrad.kernels.device.layout import EACH, dense, steps
+from minigrad.kernels.device.layout import EACH, dense, in_order_of, steps
 
 ROWS = 8  # of a block
 
@@ -87,6 +90,30 @@ extern "C" __global__ void cross_entropy_tangent(
 }}
 """
 
+BINARY_CROSS_ENTROPY = f"""{EACH}
+extern "C" __global__ void binary_cross_entropy(const T* p, const T* t, T* f, long long n) {{
+    EACH(i, n) {{
+        T log_p = log(p[i]), log_q = log(1 - p[i]), rest = 1 - t[i];
+        if (log_p < -100) log_p = -100;
+        if (log_q < -100) log_q = -100;
+        bool inside = 0 <= t[i] && t[i] <= 1;
+        f[i] = inside ? -(t[i] * log_p + rest * log_q) : (T)nan("");
+    }}
+}}
+"""
+
+BINARY_SLOPE = f"""{EACH}
+extern "C" __global__ void binary_slope(
+    const T* p, const T* t, T* dp, long long divisor, long long n
+) {{
+    EACH(i, n) {{
+        T variance = p[i] * (1 - p[i]);
+        if (variance < (T)1e-12) variance = (T)1e-12;
+        dp[i] = (p[i] - t[i]) / (variance * (T)divisor);
+    }}
+}}
+"""
+
 LABELS = {"i": "typedef int L;", "l": "typedef long long L;", "q": "typedef long long L;"}
 SOURCES = {
     (name, char): f"{label}\n{source}"
@@ -132,6 +159,24 @@ def cross_entropy_tangent(p: Array, target: Array, z_dot: Array) -> Array:
     arguments = (p, target, z_dot, *steps(z_dot), result, N, C)
     _rows("cross_entropy_tangent", p, N, target, arguments)
     return result
+
+
+def binary_cross_entropy(p: Array, target: Array) -> Array:
+    p = dense(p)
+    f = array_module(p, target).empty_like(p)
+    arguments = (p, in_order_of(p, target), f)
+    run = device.kernel("binary_cross_entropy", BINARY_CROSS_ENTROPY, p)
+    run(device.blocks(p.size), (device.THREADS,), (*arguments, p.size))
+    return f
+
+
+def binary_slope(p: Array, target: Array, divisor: int) -> Array:
+    p = dense(p)
+    dp = array_module(p, target).empty_like(p)
+    arguments = (p, in_order_of(p, target), dp, divisor)
+    run = device.kernel("binary_slope", BINARY_SLOPE, p)
+    run(device.blocks(p.size), (device.THREADS,), (*arguments, p.size))
+    return dp
 
 
 def _labels(target: Array) -> Array:
