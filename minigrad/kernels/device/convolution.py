@@ -11,6 +11,7 @@ always the same.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,10 @@ from minigrad.kernels import device
 from minigrad.kernels.device.layout import (
     EACH,
     EACH_PLACE,
+    NARROW_REACH,
     Pair,
     divisor,
     indexed,
-    is_wide,
     numbers,
     steps,
 )
@@ -116,31 +117,47 @@ def im2col(rows: Array, kernel: Pair, stride: Pair, size: Pair) -> Array:
     cols = array_module(rows).empty((count, length), rows.dtype)
     if cols.size:
         V = _together(C, rows)
-        wide = is_wide(rows, cols)
-        run = divisor(kernel[1] * C // V)
-        ends = *divisor(size[0]), *divisor(size[1]), *run
-        g = numbers(C // V, H, W, *stride, length // V, *ends, wide=wide)
+        wide = max(rows.size, cols.size) > NARROW_REACH
+        g = _windows_of_rows((C // V, H, W), kernel, stride, size, wide)
         across = min(32, 1 << (length // V - 1).bit_length())
         down = device.THREADS // across
-        function = device.kernel("im2col", indexed(PACKED["im2col", V], wide), rows)
+        run = device.kernel("im2col", indexed(PACKED["im2col", V], wide), rows)
         last = count if wide else np.int32(count)
-        function(device.blocks(count, down), (across, down), (rows, cols, g, last))
+        run(device.blocks(count, down), (across, down), (rows, cols, g, last))
     return cols
+
+
+@lru_cache(maxsize=4096)
+def _windows_of_rows(
+    rows: tuple[int, int, int], kernel: Pair, stride: Pair, size: Pair, wide: bool
+) -> Any:
+    """The struct Windows of im2col. rows: (C, H, W), where C counts packs."""
+    run = kernel[1] * rows[0]
+    divisors = (number for d in (*size, run) for number in divisor(d))
+    return numbers(*rows, *stride, kernel[0] * run, *divisors, wide=wide)
 
 
 def col2im(dcols: Array, kernel: Pair, stride: Pair, size: Pair, edges: Any, dx: Array) -> None:
     """dx (N, H, W, C), without the edges, from dcols (N·OH·OW, KH·KW·C) and (OH, OW) = size."""
-    N, H, W, C = dx.shape
+    _, H, W, C = dx.shape
     if dx.size:
-        (above, _), (left, _) = edges
         V = _together(C, dcols, dx)
-        wide = is_wide(dcols, dx)
-        divisors = (number for d in (C // V, H, W, *stride) for number in divisor(d))
-        g = numbers(*size, *kernel, above, left, *divisors, wide=wide)
+        wide = max(dcols.size, dx.size) > NARROW_REACH
+        g = _windows_of_image((C // V, H, W), kernel, stride, size, edges, wide)
         count = dx.size // V
-        function = device.kernel("col2im", indexed(PACKED["col2im", V], wide), dx)
+        run = device.kernel("col2im", indexed(PACKED["col2im", V], wide), dx)
         last = count if wide else np.int32(count)
-        function(device.blocks(count), (device.THREADS,), (dcols, dx, g, last))
+        run(device.blocks(count), (device.THREADS,), (dcols, dx, g, last))
+
+
+@lru_cache(maxsize=4096)
+def _windows_of_image(
+    image: tuple[int, int, int], kernel: Pair, stride: Pair, size: Pair, edges: Any, wide: bool
+) -> Any:
+    """The struct Windows of col2im. image: (C, H, W), where C counts packs."""
+    (above, _), (left, _) = edges
+    divisors = (number for d in (*image, *stride) for number in divisor(d))
+    return numbers(*size, *kernel, above, left, *divisors, wide=wide)
 
 
 def _together(channels: int, *arrays: Array) -> int:

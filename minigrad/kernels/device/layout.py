@@ -15,6 +15,7 @@ import numpy as np
 from minigrad.backend import Array, array_module
 
 Pair = tuple[int, int]
+NARROW_REACH = 2**30  # numbers that 32-bit integers can count, and a launch's threads beyond
 
 # A loop over 0 ... n. All threads of the launch share it.
 EACH = """
@@ -100,11 +101,6 @@ def divisor(d: int) -> tuple[int, int, int]:
     return d, 2**32 * (2**shift - d) // d + 1, shift
 
 
-def is_wide(*arrays: Array) -> bool:
-    """Whether places in these arrays need 64-bit integers."""
-    return any(_reach(x.shape, x.strides, x.itemsize) > 2**30 for x in arrays)
-
-
 @cache
 def indexed(source: str, wide: bool) -> str:
     """The source with I and `over` in front of it."""
@@ -112,7 +108,7 @@ def indexed(source: str, wide: bool) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _reach(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> int:
+def reach(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> int:
     """The largest distance of two numbers of the array, or their number."""
     sides = zip(shape, strides, strict=True)
     return max(sum((n - 1) * abs(stride) for n, stride in sides) // itemsize, math.prod(shape))

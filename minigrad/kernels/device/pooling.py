@@ -13,6 +13,7 @@ channels last. dx is gathered, pixel by pixel, so the order of its sums is alway
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -22,12 +23,12 @@ from minigrad.backend import Array, array_module
 from minigrad.kernels import device
 from minigrad.kernels.device.layout import (
     EACH_PLACE,
+    NARROW_REACH,
     Pair,
     divisor,
     indexed,
-    is_wide,
     numbers,
-    steps,
+    reach,
 )
 
 GEOMETRY = f"""{EACH_PLACE}
@@ -243,27 +244,25 @@ def _run(
     stride, padding.
     """
     n = result.size
-    if not n:
-        return
-    wide = is_wide(result, *strided)
-    places = (numbers(*steps(x), wide=wide) for x in strided)
-    g = _windows(result.shape, *geometry, wide)
-    run = device.kernel(name, indexed(source, wide), result)
-    last = n if wide else np.int32(n)
-    run(device.blocks(n), (device.THREADS,), (*arrays, *places, g, last))
+    if n:
+        orders = tuple((x.shape, x.strides) for x in (result, *strided))
+        wide, structs = _structs(orders, result.itemsize, geometry)
+        run = device.kernel(name, indexed(source, wide), result)
+        run(device.blocks(n), (device.THREADS,), (*arrays, *structs))
 
 
 @lru_cache(maxsize=4096)
-def _windows(
-    result: tuple[int, ...],
-    shape: tuple[int, ...],
-    windows: Pair,
-    size: Pair,
-    stride: Pair,
-    padding: Pair,
-    wide: bool,
-) -> Any:
-    """The struct Windows of the source."""
-    divisors = (shape[1], *result[1:3], *stride)
-    flat = (number for d in divisors for number in divisor(d))
-    return numbers(*shape[2:], *windows, *size, *padding, *flat, wide=wide)
+def _structs(
+    orders: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...],
+    itemsize: int,
+    geometry: tuple[tuple[int, ...], ...],
+) -> tuple[bool, tuple[Any, ...]]:
+    """(whether places need 64 bits, the last arguments: Steps of each array, Windows, total)."""
+    wide = any(reach(*order, itemsize) > NARROW_REACH for order in orders)
+    (result, _), *strided = orders
+    shape, windows, size, stride, padding = geometry
+    flat = (number for d in (shape[1], *result[1:3], *stride) for number in divisor(d))
+    g = numbers(*shape[2:], *windows, *size, *padding, *flat, wide=wide)
+    places = (numbers(*(s // itemsize for s in strides), wide=wide) for _, strides in strided)
+    total = math.prod(result)
+    return wide, (*places, g, total if wide else np.int32(total))
