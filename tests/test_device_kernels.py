@@ -10,7 +10,7 @@ from minigrad import kernels
 from minigrad.backend import to_device, to_host
 from minigrad.kernels.averages import spread_over_windows, window_sums
 from minigrad.kernels.convolution import convolve, image_gradient, kernel_gradients
-from minigrad.kernels.device import convolution, pooling
+from minigrad.kernels.device import convolution, images
 from minigrad.kernels.elementwise import leaky, masked, relu, relu_with_tangent, sigmoid
 from minigrad.kernels.losses import cross_entropy, cross_entropy_gradient, cross_entropy_tangent
 from minigrad.kernels.normalization import normalise, normalise_gradients
@@ -57,12 +57,12 @@ def test_statistics_of_numbers_that_are_not_finite(R, bad, dtype, rng):
 
 @dtypes
 def test_activations_of_numbers_that_are_not_finite(dtype):
-    x = np.array([0, -0.0, np.nan, np.inf, -np.inf, 1, -1, 1e30, -1e30], dtype)
-    x = to_device(x)
-    both_forms_agree(
-        lambda: [*relu(x), masked(x, x > 0), *relu_with_tangent(x, x), sigmoid(x), *leaky(x, 0.1)],
-        dtype,
-    )
+    numbers = to_device(np.array([0, -0.0, np.nan, np.inf, -np.inf, 1, -1, 1e30, -1e30], dtype))
+    for x in (numbers, numbers[1:], numbers[:8]):
+        both_forms_agree(
+            lambda x=x: [*relu(x), masked(x, x > 0), *relu_with_tangent(x, x), sigmoid(x)], dtype
+        )
+        both_forms_agree(lambda x=x: leaky(x, 0.1), dtype)
 
 
 @dtypes
@@ -93,9 +93,9 @@ def test_cross_entropy_at_the_edges(labels, dtype, rng):
 def test_windows_wherever_they_lie(wide, dtype, rng, monkeypatch):
     """Images whose memory begins anywhere, and places as integers of 32 and of 64 bits."""
     if wide:
-        for module in (convolution, pooling):
+        for module in (convolution, images):
             monkeypatch.setattr(module, "NARROW_REACH", -1)
-        pooling._structs.cache_clear()
+        images._structs.cache_clear()
     W = to_device(rng.standard_normal((3, 4, 2, 3)).astype(dtype))
     for start in (0, 1):
         memory = to_device(rng.standard_normal(start + 2 * 7 * 6 * 4).astype(dtype))
@@ -109,24 +109,29 @@ def test_windows_wherever_they_lie(wide, dtype, rng, monkeypatch):
         both_forms_agree(
             lambda dy=dy: [spread_over_windows(dy, (2, 4, 7, 6), (3, 2), (2, 2), (1, 1))], dtype
         )
-    pooling._structs.cache_clear()
+    images._structs.cache_clear()
 
 
 @dtypes
 @pytest.mark.parametrize(
     "window", [((2, 2), (2, 2), (0, 0)), ((3, 3), (2, 1), (1, 1)), ((17, 16), (1, 1), (8, 8))]
 )
-def test_pooling_of_numbers_that_are_not_finite(window, dtype, rng):
-    """The last window has more than 256 pixels: its winner's number needs two bytes."""
-    x = rng.integers(0, 3, (2, 3, 7, 6)).astype(dtype)
-    x[0, 0, :3, :3] = np.nan
-    x[1, 0] = -np.inf
-    x, v = to_device(x), to_device(rng.standard_normal(x.shape).astype(dtype))
+@pytest.mark.parametrize("C", [3, 4])
+def test_pooling_of_numbers_that_are_not_finite(C, window, dtype, rng):
+    """The last window has more than 256 pixels: its winner's number needs two bytes.
+
+    Four channels that are neighbours in memory are pooled together.
+    """
+    x = rng.integers(0, 3, (2, 8, 6, C)).astype(dtype)
+    x[0, :3, :3, 0] = np.nan
+    x[1, :, :, 0] = -np.inf
+    v = rng.standard_normal(x.shape).astype(dtype)
+    x, v = (to_device(images).transpose(0, 3, 1, 2) for images in (x, v))
 
     def compute():
         y, winners = max_pool(x, *window)
-        dx = to_winners(y * 0 + 1, winners, x.shape, *window)
-        both = max_pool_with_tangent(x, v, *window)
+        _, y_dot = both = max_pool_with_tangent(x, v, *window)
+        dx = to_winners(y_dot, winners, x.shape, *window)
         return [y, dx, from_winners(v, winners, *window), *both]
 
     both_forms_agree(compute, dtype)

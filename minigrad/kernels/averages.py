@@ -11,7 +11,7 @@ from itertools import product
 
 from minigrad.backend import Array, array_module
 from minigrad.kernels import device
-from minigrad.kernels.device import pooling as on_device
+from minigrad.kernels.device import averages as on_device
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.parts import parts, share
 from minigrad.kernels.pooling_axis import along

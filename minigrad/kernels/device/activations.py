@@ -15,74 +15,29 @@ All arrays have any shape. The results have x's order in memory: images keep the
 from __future__ import annotations
 
 from minigrad.backend import Array, array_module
-from minigrad.kernels import device
-from minigrad.kernels.device.layout import EACH, dense, in_order_of
+from minigrad.kernels.device.elementwise import Elementwise
+from minigrad.kernels.device.layout import dense, in_order_of
 
-RELU = f"""{EACH}
-extern "C" __global__ void relu(const T* x, T* y, bool* on, long long n) {{
-    EACH(i, n) {{
-        T v = x[i];
-        on[i] = v > 0;
-        y[i] = v <= 0 ? (T)0 : v;  // NaN stays NaN
-    }}
-}}
-"""
-
-RELU_WITH_TANGENT = f"""{EACH}
-extern "C" __global__ void relu_with_tangent(
-    const T* x, const T* x_dot, T* y, T* y_dot, long long n
-) {{
-    EACH(i, n) {{
-        T v = x[i];
-        y[i] = v <= 0 ? (T)0 : v;
-        y_dot[i] = v > 0 ? x_dot[i] : (T)0;
-    }}
-}}
-"""
-
-MASKED = f"""{EACH}
-extern "C" __global__ void masked(const T* v, const bool* on, T* y, long long n) {{
-    EACH(i, n) y[i] = on[i] ? v[i] : (T)0;
-}}
-"""
-
-SIGMOID = f"""{EACH}
-extern "C" __global__ void sigmoid(const T* x, T* y, double largest, long long n) {{
-    EACH(i, n) {{
-        T v = -x[i];
-        if (v > (T)largest) v = (T)largest;
-        y[i] = 1 / (1 + exp(v));
-    }}
-}}
-"""
-
-SIGMOID_SLOPE = f"""{EACH}
-extern "C" __global__ void sigmoid_slope(const T* v, const T* y, T* out, long long n) {{
-    EACH(i, n) out[i] = v[i] * (y[i] * (1 - y[i]));
-}}
-"""
-
-TANH_SLOPE = f"""{EACH}
-extern "C" __global__ void tanh_slope(const T* v, const T* y, T* out, long long n) {{
-    EACH(i, n) out[i] = v[i] * (1 - y[i] * y[i]);
-}}
-"""
-
-ERF = f"""{EACH}
-extern "C" __global__ void error_function(const T* x, T* y, long long n) {{
-    EACH(i, n) y[i] = erf(x[i]);
-}}
-"""
-
-LEAKY = f"""{EACH}
-extern "C" __global__ void leaky(const T* x, T* y, T* m, double a, long long n) {{
-    EACH(i, n) {{
-        T slope = x[i] > 0 ? (T)1 : (T)a;
-        m[i] = slope;
-        y[i] = slope * x[i];
-    }}
-}}
-"""
+# NaN is neither above nor below 0: y stays NaN.
+RELU = Elementwise("relu", "T x", "T y, bool on", "on = x > 0; y = x <= 0 ? (T)0 : x;")
+RELU_WITH_TANGENT = Elementwise(
+    "relu_with_tangent",
+    "T x, T x_dot",
+    "T y, T y_dot",
+    "y = x <= 0 ? (T)0 : x; y_dot = x > 0 ? x_dot : (T)0;",
+)
+MASKED = Elementwise("masked", "T v, bool on", "T y", "y = on ? v : (T)0;")
+SIGMOID = Elementwise(
+    "sigmoid",
+    "T x",
+    "T y",
+    "T v = -x; if (v > (T)largest) v = (T)largest; y = 1 / (1 + exp(v));",
+    "double largest",
+)
+SIGMOID_SLOPE = Elementwise("sigmoid_slope", "T v, T y", "T out", "out = v * (y * (1 - y));")
+TANH_SLOPE = Elementwise("tanh_slope", "T v, T y", "T out", "out = v * (1 - y * y);")
+ERROR_FUNCTION = Elementwise("error_function", "T x", "T y", "y = erf(x);")
+LEAKY = Elementwise("leaky", "T x", "T y, T m", "m = x > 0 ? (T)1 : (T)a; y = m * x;", "double a")
 
 
 def relu(x: Array) -> tuple[Array, Array]:
@@ -90,17 +45,16 @@ def relu(x: Array) -> tuple[Array, Array]:
     x = dense(x)
     y = xp.empty_like(x)
     on = xp.empty_like(x, dtype=bool)
-    _run("relu", RELU, x, x, y, on)
+    RELU((x,), (y, on))
     return y, on
 
 
 def relu_with_tangent(x: Array, x_dot: Array) -> tuple[Array, Array]:
     xp = array_module(x, x_dot)
     x = dense(x)
-    x_dot = in_order_of(x, x_dot)
     y = xp.empty_like(x)
     y_dot = xp.empty_like(x)
-    _run("relu_with_tangent", RELU_WITH_TANGENT, x, x, x_dot, y, y_dot)
+    RELU_WITH_TANGENT((x, in_order_of(x, x_dot)), (y, y_dot))
     return y, y_dot
 
 
@@ -108,30 +62,24 @@ def masked(v: Array, on: Array) -> Array:
     on = dense(on)
     v = in_order_of(on, v)
     y = array_module(v).empty_like(v)
-    _run("masked", MASKED, v, v, on, y)
+    MASKED((v, on), (y,))
     return y
 
 
 def sigmoid(x: Array, largest: float) -> Array:
-    x = dense(x)
-    y = array_module(x).empty_like(x)
-    _run("sigmoid", SIGMOID, x, x, y, largest)
-    return y
+    return _new(SIGMOID, x, largest)
 
 
 def sigmoid_slope(v: Array, y: Array) -> Array:
-    return _slope("sigmoid_slope", SIGMOID_SLOPE, v, y)
+    return _slope(SIGMOID_SLOPE, v, y)
 
 
 def tanh_slope(v: Array, y: Array) -> Array:
-    return _slope("tanh_slope", TANH_SLOPE, v, y)
+    return _slope(TANH_SLOPE, v, y)
 
 
 def error_function(x: Array) -> Array:
-    x = dense(x)
-    y = array_module(x).empty_like(x)
-    _run("error_function", ERF, x, x, y)
-    return y
+    return _new(ERROR_FUNCTION, x)
 
 
 def leaky(x: Array, a: float) -> tuple[Array, Array]:
@@ -139,21 +87,19 @@ def leaky(x: Array, a: float) -> tuple[Array, Array]:
     x = dense(x)
     y = xp.empty_like(x)
     m = xp.empty_like(x)
-    _run("leaky", LEAKY, x, x, y, m, a)
+    LEAKY((x,), (y, m), float(a))
     return y, m
 
 
-def _slope(name: str, source: str, v: Array, y: Array) -> Array:
+def _new(function: Elementwise, x: Array, *extras: float) -> Array:
+    x = dense(x)
+    y = array_module(x).empty_like(x)
+    function((x,), (y,), *extras)
+    return y
+
+
+def _slope(function: Elementwise, v: Array, y: Array) -> Array:
     y = dense(y)
-    v = in_order_of(y, v)
-    result = array_module(v, y).empty_like(y)
-    _run(name, source, v, v, y, result)
-    return result
-
-
-def _run(name: str, source: str, like: Array, *arguments: Array | float) -> None:
-    """One launch with a thread for each number of `like`. None if there is no number."""
-    n = like.size
-    if n:
-        run = device.kernel(name, source, like)
-        run(device.blocks(n), (device.THREADS,), (*arguments, n))
+    out = array_module(v, y).empty_like(y)
+    function((in_order_of(y, v), y), (out,))
+    return out

@@ -22,11 +22,14 @@ from minigrad.kernels.device.layout import (
     EACH,
     EACH_PLACE,
     NARROW_REACH,
+    PACK,
     Pair,
     divisor,
     indexed,
     numbers,
+    packed,
     steps,
+    together,
 )
 
 PAD = f"""{EACH}
@@ -43,9 +46,7 @@ extern "C" __global__ void pad(const T* x, T* rows, Image g, long long total) {{
 }}
 """
 
-# V numbers that are moved together. C counts packs.
-PACK = "struct __align__(sizeof(T) * V) Pack { T v[V]; };"
-
+# C counts packs of channels.
 IM2COL = f"""{PACK}
 // (H, W): size of the padded image. A window has `length` packs, its rows have `run` packs.
 struct Windows {{ I C, H, W, sh, sw, length; Divisor OH, OW, run; }};
@@ -56,6 +57,7 @@ extern "C" __global__ void im2col(const Pack* rows, Pack* cols, Windows g, I cou
         I n = over(q, g.OH), row = q - n * g.OH.d;
         const Pack* from = rows + ((n * g.H + row * g.sh) * g.W + column * g.sw) * g.C;
         Pack* to = cols + i * g.length;
+        #pragma unroll 4
         for (I r = threadIdx.x; r < g.length; r += blockDim.x) {{
             I k = over(r, g.run);
             to[r] = from[k * g.W * g.C + (r - k * g.run.d)];
@@ -89,12 +91,6 @@ extern "C" __global__ void col2im(const Pack* dcols, Pack* dx, Windows g, I tota
 }}
 """
 
-PACKED = {
-    (name, V): f"#define V {V}\n{source}"
-    for V in (1, 2, 4)
-    for name, source in (("im2col", IM2COL), ("col2im", COL2IM))
-}
-
 
 def pad(x: Array, edges: tuple[Pair, Pair]) -> Array:
     """rows (N, above + H + below, left + W + right, C)."""
@@ -116,12 +112,12 @@ def im2col(rows: Array, kernel: Pair, stride: Pair, size: Pair) -> Array:
     length = kernel[0] * kernel[1] * C
     cols = array_module(rows).empty((count, length), rows.dtype)
     if cols.size:
-        V = _together(C, rows)
+        V = together(C, rows)
         wide = max(rows.size, cols.size) > NARROW_REACH
         g = _windows_of_rows((C // V, H, W), kernel, stride, size, wide)
         across = min(32, 1 << (length // V - 1).bit_length())
         down = device.THREADS // across
-        run = device.kernel("im2col", indexed(PACKED["im2col", V], wide), rows)
+        run = device.kernel("im2col", indexed(packed(IM2COL, V), wide), rows)
         last = count if wide else np.int32(count)
         run(device.blocks(count, down), (across, down), (rows, cols, g, last))
     return cols
@@ -141,11 +137,11 @@ def col2im(dcols: Array, kernel: Pair, stride: Pair, size: Pair, edges: Any, dx:
     """dx (N, H, W, C), without the edges, from dcols (N·OH·OW, KH·KW·C) and (OH, OW) = size."""
     _, H, W, C = dx.shape
     if dx.size:
-        V = _together(C, dcols, dx)
+        V = together(C, dcols, dx)
         wide = max(dcols.size, dx.size) > NARROW_REACH
         g = _windows_of_image((C // V, H, W), kernel, stride, size, edges, wide)
         count = dx.size // V
-        run = device.kernel("col2im", indexed(PACKED["col2im", V], wide), dx)
+        run = device.kernel("col2im", indexed(packed(COL2IM, V), wide), dx)
         last = count if wide else np.int32(count)
         run(device.blocks(count), (device.THREADS,), (dcols, dx, g, last))
 
@@ -158,17 +154,3 @@ def _windows_of_image(
     (above, _), (left, _) = edges
     divisors = (number for d in (*image, *stride) for number in divisor(d))
     return numbers(*size, *kernel, above, left, *divisors, wide=wide)
-
-
-def _together(channels: int, *arrays: Array) -> int:
-    """How many numbers of neighbouring channels are moved together: 16 bytes, or one number.
-
-    All packs must begin at multiples of 16 bytes.
-    """
-    V = 16 // arrays[0].itemsize
-    return V if channels % V == 0 and all(_address(a) % 16 == 0 for a in arrays) else 1
-
-
-def _address(array: Any) -> int:
-    """Where a CuPy array begins on the device."""
-    return int(array.data.ptr)

@@ -43,15 +43,22 @@ EACH_PLACE = """
     for (I i = (I)blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += (I)gridDim.x * blockDim.x)
 """
 
+# V numbers that one thread reads or writes together
+PACK = """
+struct __align__(sizeof(T) * V) Pack { T v[V]; };
+"""
+
 # Σ v over threadIdx.y, for each threadIdx.x. The order of the sum is always the same.
 COLUMN_TOTAL = """
 __device__ double column_total(double v, double* shared) {
     int me = threadIdx.y * blockDim.x + threadIdx.x;
     shared[me] = v;
     __syncthreads();
-    for (int half = blockDim.y / 2; half > 0; half /= 2) {
-        if (threadIdx.y < half) shared[me] += shared[me + half * blockDim.x];
+    for (int rows = blockDim.y; rows > 1;) {
+        int half = (rows + 1) / 2;
+        if (threadIdx.y + half < rows) shared[me] += shared[me + half * blockDim.x];
         __syncthreads();
+        rows = half;
     }
     double total = shared[threadIdx.x];
     __syncthreads();
@@ -99,6 +106,26 @@ def divisor(d: int) -> tuple[int, int, int]:
     """The numbers of a `Divisor`: n/d = (n + n·factor/2³²)/2^shift, rounded down, for n < 2³¹."""
     shift = (d - 1).bit_length()
     return d, 2**32 * (2**shift - d) // d + 1, shift
+
+
+def together(channels: int, *arrays: Array) -> int:
+    """V: how many numbers of neighbouring channels are moved together: 16 bytes, or one number.
+
+    All packs must begin at multiples of 16 bytes.
+    """
+    V = 16 // arrays[0].itemsize
+    return V if channels % V == 0 and all(address(a) % 16 == 0 for a in arrays) else 1
+
+
+def address(array: Any) -> int:
+    """Where a CuPy array begins on the device."""
+    return int(array.data.ptr)
+
+
+@cache
+def packed(source: str, V: int) -> str:
+    """The source with V in front of it."""
+    return f"#define V {V}\n{source}"
 
 
 @cache

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from minigrad.backend import Array, array_module
 from minigrad.kernels import device
+from minigrad.kernels.device.elementwise import Elementwise
 from minigrad.kernels.device.layout import EACH, dense, in_order_of, steps
 
 ROWS = 8  # of a block
@@ -90,29 +91,24 @@ extern "C" __global__ void cross_entropy_tangent(
 }}
 """
 
-BINARY_CROSS_ENTROPY = f"""{EACH}
-extern "C" __global__ void binary_cross_entropy(const T* p, const T* t, T* f, long long n) {{
-    EACH(i, n) {{
-        T log_p = log(p[i]), log_q = log(1 - p[i]), rest = 1 - t[i];
-        if (log_p < -100) log_p = -100;
-        if (log_q < -100) log_q = -100;
-        bool inside = 0 <= t[i] && t[i] <= 1;
-        f[i] = inside ? -(t[i] * log_p + rest * log_q) : (T)nan("");
-    }}
-}}
-"""
-
-BINARY_SLOPE = f"""{EACH}
-extern "C" __global__ void binary_slope(
-    const T* p, const T* t, T* dp, long long divisor, long long n
-) {{
-    EACH(i, n) {{
-        T variance = p[i] * (1 - p[i]);
-        if (variance < (T)1e-12) variance = (T)1e-12;
-        dp[i] = (p[i] - t[i]) / (variance * (T)divisor);
-    }}
-}}
-"""
+BINARY_CROSS_ENTROPY = Elementwise(
+    "binary_cross_entropy",
+    "T p, T t",
+    "T f",
+    """T log_p = log(p), log_q = log(1 - p);
+    if (log_p < -100) log_p = -100;
+    if (log_q < -100) log_q = -100;
+    f = 0 <= t && t <= 1 ? -(t * log_p + (1 - t) * log_q) : (T)nan("");""",
+)
+BINARY_SLOPE = Elementwise(
+    "binary_slope",
+    "T p, T t",
+    "T dp",
+    """T variance = p * (1 - p);
+    if (variance < (T)1e-12) variance = (T)1e-12;
+    dp = (p - t) / (variance * (T)divisor);""",
+    "double divisor",
+)
 
 LABELS = {"i": "typedef int L;", "l": "typedef long long L;", "q": "typedef long long L;"}
 SOURCES = {
@@ -164,18 +160,14 @@ def cross_entropy_tangent(p: Array, target: Array, z_dot: Array) -> Array:
 def binary_cross_entropy(p: Array, target: Array) -> Array:
     p = dense(p)
     f = array_module(p, target).empty_like(p)
-    arguments = (p, in_order_of(p, target), f)
-    run = device.kernel("binary_cross_entropy", BINARY_CROSS_ENTROPY, p)
-    run(device.blocks(p.size), (device.THREADS,), (*arguments, p.size))
+    BINARY_CROSS_ENTROPY((p, in_order_of(p, target)), (f,))
     return f
 
 
 def binary_slope(p: Array, target: Array, divisor: int) -> Array:
     p = dense(p)
     dp = array_module(p, target).empty_like(p)
-    arguments = (p, in_order_of(p, target), dp, divisor)
-    run = device.kernel("binary_slope", BINARY_SLOPE, p)
-    run(device.blocks(p.size), (device.THREADS,), (*arguments, p.size))
+    BINARY_SLOPE((p, in_order_of(p, target)), (dp,), float(divisor))
     return dp
 
 

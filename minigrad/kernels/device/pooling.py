@@ -1,11 +1,9 @@
-"""Pooling, one launch each. Plain forms: kernels/pooling and kernels/averages.
+"""Max pooling, one launch each. Plain forms: kernels/pooling.
 
     max_pool               y = the largest pixel of each window, winner = its number k·KW + l
     to_winners             dx[n, h, w, c] = Σ dy of the windows whose winner is this pixel
     from_winners           y_dot = x_dot of the winner
     max_pool_with_tangent  y and y_dot; the winner is not kept
-    window_sums            y = Σ of the pixels of each window
-    spread_over_windows    dx[n, h, w, c] = Σ dy of the windows that have this pixel
 
 x, dx, y, dy are (N, C, H, W) and (N, C, OH, OW), in any order in memory. The results have their
 channels last. dx is gathered, pixel by pixel, so the order of its sums is always the same.
@@ -13,78 +11,64 @@ channels last. dx is gathered, pixel by pixel, so the order of its sums is alway
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
-from typing import Any
-
-import numpy as np
+from functools import cache
 
 from minigrad.backend import Array, array_module
-from minigrad.kernels import device
-from minigrad.kernels.device.layout import (
-    EACH_PLACE,
-    NARROW_REACH,
-    Pair,
-    divisor,
-    indexed,
-    numbers,
-    reach,
+from minigrad.kernels.device.images import (
+    GEOMETRY,
+    OVER_WINDOW,
+    OVER_WINDOWS,
+    launch,
+    packs,
 )
-
-GEOMETRY = f"""{EACH_PLACE}
-// Strides of an image batch, counted in numbers.
-struct Steps {{ I n, c, h, w; }};
-// (H, W): size of the image. Window (i, j) has KH x KW pixels from (i*sh - ph, j*sw - pw) on.
-struct Windows {{ I H, W, OH, OW, KH, KW, ph, pw; Divisor C, down, across, sh, sw; }};
-// Number i of an array (N, h, w, C) with channels last. `down` and `across` are h and w.
-#define PLACE(i) \\
-    I q = over(i, g.C), c = i - q * g.C.d, row = over(q, g.across), w = q - row * g.across.d; \\
-    I n = over(row, g.down), h = row - n * g.down.d;
-#define TOP (h * g.sh.d - g.ph)
-#define LEFT (w * g.sw.d - g.pw)
-"""
-
-# In the loop over the pixels (k, l) of a window: `at` is the pixel's place in x.
-OVER_WINDOW = """
-    I top = TOP, left = LEFT;
-    for (I k = top < 0 ? -top : 0; k < g.KH && top + k < g.H; k++)
-        for (I l = left < 0 ? -left : 0; l < g.KW && left + l < g.W; l++) {
-            I at = n * x.n + c * x.c + (top + k) * x.h + (left + l) * x.w;
-"""
+from minigrad.kernels.device.layout import Pair, address
 
 FIND = f"""
-    T best = 0;
-    I winner = -1;
+    Pack best;
+    I winner[V];
+    for (int v = 0; v < V; v++) {{ best.v[v] = 0; winner[v] = -1; }}
     {OVER_WINDOW}
-        T v = pixels[at];
-        if (winner < 0 || v > best || v != v) {{ best = v; winner = k * g.KW + l; }}
+        Pack p = *(const Pack*)(pixels + at);
+        for (int v = 0; v < V; v++)
+            if (winner[v] < 0 || p.v[v] > best.v[v] || p.v[v] != p.v[v]) {{
+                best.v[v] = p.v[v];
+                winner[v] = k * g.KW + l;
+            }}
     }}
 """
 
 MAX_POOL = f"""{GEOMETRY}
+struct __align__(sizeof(B) * V) Winners {{ B v[V]; }};
 extern "C" __global__ void max_pool(
-    const T* pixels, T* y, B* winners, Steps x, Windows g, I total
+    const T* pixels, Pack* y, Winners* winners, Steps x, Windows g, I total
 ) {{
     EACH_PLACE(i, total) {{
         PLACE(i)
         {FIND}
+        Winners numbers;
+        for (int v = 0; v < V; v++) numbers.v[v] = (B)winner[v];
         y[i] = best;
-        winners[i] = (B)winner;
+        winners[i] = numbers;
     }}
 }}
 """
 
 MAX_POOL_WITH_TANGENT = f"""{GEOMETRY}
 extern "C" __global__ void max_pool_with_tangent(
-    const T* pixels, const T* tangents, T* y, T* y_dot, Steps x, Steps x_dot, Windows g,
+    const T* pixels, const T* tangents, Pack* y, Pack* y_dot, Steps x, Steps x_dot, Windows g,
     I total
 ) {{
     EACH_PLACE(i, total) {{
         PLACE(i)
         {FIND}
-        I k = winner / g.KW, h_dot = top + k, w_dot = left + winner - k * g.KW;
+        Pack moved;
+        for (int v = 0; v < V; v++) {{
+            I k = winner[v] / g.KW, h_dot = top + k, w_dot = left + winner[v] - k * g.KW;
+            I at = n * x_dot.n + (c * V + v) * x_dot.c + h_dot * x_dot.h + w_dot * x_dot.w;
+            moved.v[v] = tangents[at];
+        }}
         y[i] = best;
-        y_dot[i] = tangents[n * x_dot.n + c * x_dot.c + h_dot * x_dot.h + w_dot * x_dot.w];
+        y_dot[i] = moved;
     }}
 }}
 """
@@ -102,18 +86,6 @@ extern "C" __global__ void from_winners(
 }}
 """
 
-# In the loop over the windows (a, b) that have pixel (h, w): `at` is the window's place in dy.
-# Window a has the rows a·s - p ... a·s - p + K - 1.
-OVER_WINDOWS = """
-    T sum = 0;
-    I y_h = h + g.ph, y_w = w + g.pw;
-    I first_a = y_h < g.KH ? 0 : over(y_h - g.KH, g.sh) + 1, last_a = over(y_h, g.sh);
-    I first_b = y_w < g.KW ? 0 : over(y_w - g.KW, g.sw) + 1, last_b = over(y_w, g.sw);
-    for (I a = first_a; a <= last_a && a < g.OH; a++)
-        for (I b = first_b; b <= last_b && b < g.OW; b++) {
-            I at = n * y.n + c * y.c + a * y.h + b * y.w;
-"""
-
 TO_WINNERS = f"""{GEOMETRY}
 extern "C" __global__ void to_winners(
     const T* dy, T* dx, const B* winners, Steps y, Windows g, I total
@@ -129,43 +101,34 @@ extern "C" __global__ void to_winners(
 }}
 """
 
-WINDOW_SUMS = f"""{GEOMETRY}
-extern "C" __global__ void window_sums(
-    const T* pixels, T* y, Steps x, Windows g, I total
+# Where every pixel is in one window: a thread for each window writes its pixels.
+TO_WINNERS_OF_TILES = f"""{GEOMETRY}
+struct __align__(sizeof(B) * V) Winners {{ B v[V]; }};
+extern "C" __global__ void to_winners_of_tiles(
+    const T* dy, Pack* dx, const Winners* winners, Steps y, Windows g, I total
 ) {{
     EACH_PLACE(i, total) {{
         PLACE(i)
-        T sum = 0;
-        {OVER_WINDOW}
-            sum += pixels[at];
-        }}
-        y[i] = sum;
-    }}
-}}
-"""
-
-SPREAD = f"""{GEOMETRY}
-extern "C" __global__ void spread(const T* dy, T* dx, Steps y, Windows g, I total) {{
-    EACH_PLACE(i, total) {{
-        PLACE(i)
-        {OVER_WINDOWS}
-            sum += dy[at];
-        }}
-        dx[i] = sum;
+        Winners winner = winners[i];
+        Pack d = *(const Pack*)(dy + n * y.n + c * V * y.c + h * y.h + w * y.w);
+        for (I k = 0; k < g.KH; k++)
+            for (I l = 0; l < g.KW; l++) {{
+                Pack out;
+                for (int v = 0; v < V; v++)
+                    out.v[v] = (I)winner.v[v] == k * g.KW + l ? d.v[v] : (T)0;
+                dx[((n * g.H + h * g.KH + k) * g.W + w * g.KW + l) * g.C.d + c] = out;
+            }}
     }}
 }}
 """
 
 BYTES = {1: "typedef unsigned char B;\n", 2: "typedef unsigned short B;\n"}
-WITH_WINNERS = {
-    (name, size): f"{number}{source}"
-    for size, number in BYTES.items()
-    for name, source in (
-        ("max_pool", MAX_POOL),
-        ("from_winners", FROM_WINNERS),
-        ("to_winners", TO_WINNERS),
-    )
-}
+
+
+@cache
+def _with_winners(source: str, itemsize: int) -> str:
+    """The source with B, the type of a winner's number, in front of it."""
+    return BYTES[itemsize] + source
 
 
 def max_pool(
@@ -176,9 +139,9 @@ def max_pool(
     shape = x.shape[0], *windows, x.shape[1]
     y = xp.empty(shape, x.dtype)
     winners = xp.empty(shape, "uint8" if size[0] * size[1] <= 256 else "uint16")
-    source = WITH_WINNERS["max_pool", winners.itemsize]
+    source = _with_winners(MAX_POOL, winners.itemsize)
     g = x.shape, windows, size, stride, padding
-    _run("max_pool", source, y, (x,), (x, y, winners), g)
+    launch("max_pool", source, y, (x,), (x, y, winners), g, packs(x))
     return y, winners
 
 
@@ -190,16 +153,17 @@ def max_pool_with_tangent(
     y = xp.empty((x.shape[0], *windows, x.shape[1]), x.dtype)
     y_dot = xp.empty(y.shape, x.dtype)
     g = x.shape, windows, size, stride, padding
-    _run("max_pool_with_tangent", MAX_POOL_WITH_TANGENT, y, (x, x_dot), (x, x_dot, y, y_dot), g)
+    arrays = x, x_dot, y, y_dot
+    launch("max_pool_with_tangent", MAX_POOL_WITH_TANGENT, y, (x, x_dot), arrays, g, packs(x))
     return y, y_dot
 
 
 def from_winners(x_dot: Array, winners: Array, size: Pair, stride: Pair, padding: Pair) -> Array:
     """y_dot (N, OH, OW, C), like the winners."""
     y_dot = array_module(x_dot, winners).empty(winners.shape, x_dot.dtype)
-    source = WITH_WINNERS["from_winners", winners.itemsize]
+    source = _with_winners(FROM_WINNERS, winners.itemsize)
     g = x_dot.shape, winners.shape[1:3], size, stride, padding
-    _run("from_winners", source, y_dot, (x_dot,), (x_dot, y_dot, winners), g)
+    launch("from_winners", source, y_dot, (x_dot,), (x_dot, y_dot, winners), g)
     return y_dot
 
 
@@ -208,61 +172,13 @@ def to_winners(
 ) -> Array:
     """dx (N, H, W, C) for x of the given shape (N, C, H, W)."""
     dx = array_module(dy, winners).empty((shape[0], *shape[2:], shape[1]), dy.dtype)
-    source = WITH_WINNERS["to_winners", winners.itemsize]
-    g = shape, winners.shape[1:3], size, stride, padding
-    _run("to_winners", source, dx, (dy,), (dy, dx, winners), g)
+    OH, OW = windows = winners.shape[1:3]
+    g = shape, windows, size, stride, padding
+    if stride == size and padding == (0, 0) and (OH * size[0], OW * size[1]) == shape[2:]:
+        source = _with_winners(TO_WINNERS_OF_TILES, winners.itemsize)
+        V = packs(dy) if address(winners) % 16 == 0 else 1
+        launch("to_winners_of_tiles", source, winners, (dy,), (dy, dx, winners), g, V)
+    else:
+        source = _with_winners(TO_WINNERS, winners.itemsize)
+        launch("to_winners", source, dx, (dy,), (dy, dx, winners), g)
     return dx
-
-
-def window_sums(x: Array, size: Pair, stride: Pair, padding: Pair, windows: Pair) -> Array:
-    """y (N, OH, OW, C)."""
-    y = array_module(x).empty((x.shape[0], *windows, x.shape[1]), x.dtype)
-    _run("window_sums", WINDOW_SUMS, y, (x,), (x, y), (x.shape, windows, size, stride, padding))
-    return y
-
-
-def spread_over_windows(
-    dy: Array, shape: tuple[int, ...], size: Pair, stride: Pair, padding: Pair
-) -> Array:
-    """dx (N, H, W, C) for x of the given shape (N, C, H, W)."""
-    dx = array_module(dy).empty((shape[0], *shape[2:], shape[1]), dy.dtype)
-    _run("spread", SPREAD, dx, (dy,), (dy, dx), (shape, dy.shape[2:], size, stride, padding))
-    return dx
-
-
-def _run(
-    name: str,
-    source: str,
-    result: Array,
-    strided: tuple[Array, ...],
-    arrays: tuple[Array, ...],
-    geometry: tuple[tuple[int, ...], ...],
-) -> None:
-    """One launch with a thread for each number of the result.
-
-    strided: the arrays whose strides the kernel gets. geometry: x.shape, (OH, OW), (KH, KW),
-    stride, padding.
-    """
-    n = result.size
-    if n:
-        orders = tuple((x.shape, x.strides) for x in (result, *strided))
-        wide, structs = _structs(orders, result.itemsize, geometry)
-        run = device.kernel(name, indexed(source, wide), result)
-        run(device.blocks(n), (device.THREADS,), (*arrays, *structs))
-
-
-@lru_cache(maxsize=4096)
-def _structs(
-    orders: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...],
-    itemsize: int,
-    geometry: tuple[tuple[int, ...], ...],
-) -> tuple[bool, tuple[Any, ...]]:
-    """(whether places need 64 bits, the last arguments: Steps of each array, Windows, total)."""
-    wide = any(reach(*order, itemsize) > NARROW_REACH for order in orders)
-    (result, _), *strided = orders
-    shape, windows, size, stride, padding = geometry
-    flat = (number for d in (shape[1], *result[1:3], *stride) for number in divisor(d))
-    g = numbers(*shape[2:], *windows, *size, *padding, *flat, wide=wide)
-    places = (numbers(*(s // itemsize for s in strides), wide=wide) for _, strides in strided)
-    total = math.prod(result)
-    return wide, (*places, g, total if wide else np.int32(total))

@@ -10,27 +10,55 @@ Sums are taken in double precision. Their order depends on the shape alone.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
 from minigrad.backend import Array, Tangent, array_module
 from minigrad.kernels import device
-from minigrad.kernels.device.layout import COLUMN_TOTAL, EACH, dense, steps
+from minigrad.kernels.device.layout import (
+    COLUMN_TOTAL,
+    EACH_PLACE,
+    NARROW_REACH,
+    PACK,
+    dense,
+    divisor,
+    indexed,
+    numbers,
+    packed,
+    steps,
+    together,
+)
 
 AT_ONCE = 1024  # rows that one block adds up. More rows are shared by several blocks
-MOST_PARTS = 256
-ACROSS, DOWN = 16, 16  # threads of a block: columns, and rows at a time
+PART = 256  # the fewest rows of a part
+MOST_PARTS = 1024
+THREADS = 256  # of a block
 
-ADD_ROW = f"""{EACH}
-extern "C" __global__ void add_row(T* y, const T* b, long long M, long long n) {{
-    EACH(i, n) y[i] += b[i % M];
+# M counts packs of neighbouring numbers.
+ADD_ROW = f"""{EACH_PLACE}{PACK}
+struct Row {{ Divisor M; I with_b; }};
+extern "C" __global__ void add_row(Pack* y, const Pack* b, Row g, I n) {{
+    EACH_PLACE(i, n) {{
+        Pack v = y[i], row = b[i - over(i, g.M) * g.M.d];
+        for (int k = 0; k < V; k++) v.v[k] += row.v[k];
+        y[i] = v;
+    }}
 }}
 """
 
-ADD_TERMS = f"""{EACH}
-extern "C" __global__ void add_terms(
-    T* y, const T* more, const T* b, long long with_b, long long M, long long n
-) {{
-    EACH(i, n) {{
-        T v = y[i] + more[i];
-        y[i] = with_b ? v + b[i % M] : v;
+ADD_TERMS = f"""{EACH_PLACE}{PACK}
+struct Row {{ Divisor M; I with_b; }};
+extern "C" __global__ void add_terms(Pack* y, const Pack* more, const Pack* b, Row g, I n) {{
+    EACH_PLACE(i, n) {{
+        Pack v = y[i], term = more[i];
+        for (int k = 0; k < V; k++) v.v[k] += term.v[k];
+        if (g.with_b) {{
+            Pack row = b[i - over(i, g.M) * g.M.d];
+            for (int k = 0; k < V; k++) v.v[k] += row.v[k];
+        }}
+        y[i] = v;
     }}
 }}
 """
@@ -41,13 +69,15 @@ template <typename In, typename Out> __device__ void sums(
     const In* x, Out* s, long long N, long long M, long long down, long long across,
     long long length
 ) {{
-    __shared__ double shared[{ACROSS * DOWN}];
+    __shared__ double shared[{THREADS}];
     long long m = blockIdx.x * (long long)blockDim.x + threadIdx.x;
     long long end = (blockIdx.y + 1) * length;
     double v = 0;
-    if (m < M)
+    if (m < M) {{
+        #pragma unroll 4
         for (long long n = blockIdx.y * length + threadIdx.y; n < N && n < end; n += blockDim.y)
             v += x[n * down + m * across];
+    }}
     v = column_total(v, shared);
     if (m < M && threadIdx.y == 0) s[blockIdx.y * M + m] = v;
 }}
@@ -82,19 +112,30 @@ extern "C" __global__ void total(const T* x, double* sum, long long n) {
 
 
 def add_row(y: Array, b: Array) -> None:
-    """y += b, in place, for a C-contiguous y (N, M)."""
+    """y += b, in place, for a C-contiguous y (..., M)."""
     if y.size:
-        run = device.kernel("add_row", ADD_ROW, y)
-        run(device.blocks(y.size), (device.THREADS,), (y, dense(b), y.shape[-1], y.size))
+        b = dense(b)
+        V, wide, row, n = _rows(y.size, y.shape[-1], together(y.shape[-1], y, b), False)
+        run = device.kernel("add_row", indexed(packed(ADD_ROW, V), wide), y)
+        run(device.blocks(y.size // V), (device.THREADS,), (y, b, row, n))
 
 
 def add_terms(y: Array, more: Array, b: Tangent) -> None:
     """y += more + b, in place, for C-contiguous y and more (N, M). b: (M,) or None."""
     if y.size:
-        row = y if b is None else dense(b)
-        run = device.kernel("add_terms", ADD_TERMS, y)
-        arguments = (y, more, row, int(b is not None), y.shape[-1], y.size)
-        run(device.blocks(y.size), (device.THREADS,), arguments)
+        added = y if b is None else dense(b)
+        V = together(y.shape[-1], y, more, added)
+        V, wide, row, n = _rows(y.size, y.shape[-1], V, b is not None)
+        run = device.kernel("add_terms", indexed(packed(ADD_TERMS, V), wide), y)
+        run(device.blocks(y.size // V), (device.THREADS,), (y, more, added, row, n))
+
+
+@lru_cache(maxsize=4096)
+def _rows(size: int, M: int, V: int, with_b: bool) -> tuple[int, bool, Any, Any]:
+    """(V, whether places need 64 bits, the struct Row, the number of packs)."""
+    wide = size > NARROW_REACH
+    row = numbers(*divisor(M // V), int(with_b), wide=wide)
+    return V, wide, row, size // V if wide else np.int32(size // V)
 
 
 def column_sums(x: Array) -> Array:
@@ -104,19 +145,20 @@ def column_sums(x: Array) -> Array:
     s = xp.empty(M, x.dtype)
     if M == 0:
         return s
-    across = -(-M // ACROSS)
-    threads = (ACROSS, DOWN)
-    count = 1 if N <= AT_ONCE else min(MOST_PARTS, -(-N // AT_ONCE) * 4)
-    if count == 1:
+    across = M if M <= 64 else 32
+    threads = (across, THREADS // across)
+    blocks = -(-M // across)
+    length = max(PART, -(-N // MOST_PARTS))
+    if N <= AT_ONCE:
         run = device.kernel("column_sums", COLUMN_SUMS, x)
-        run((across, 1), threads, (x, s, N, M, *steps(x), max(N, 1)))
+        run((blocks, 1), threads, (x, s, N, M, *steps(x), max(N, 1)))
         return s
-    length = -(-N // count)
+    count = -(-N // length)
     parts = xp.empty((count, M), "float64")
     run = device.kernel("partial_sums", COLUMN_SUMS, x)
-    run((across, count), threads, (x, parts, N, M, *steps(x), length))
+    run((blocks, count), threads, (x, parts, N, M, *steps(x), length))
     run = device.kernel("final_sums", COLUMN_SUMS, x)
-    run((across, 1), threads, (parts, s, count, M, M, 1, count))
+    run((blocks, 1), threads, (parts, s, count, M, M, 1, count))
     return s
 
 
