@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from minigrad.backend import Array, Tangent, array_module
 from minigrad.kernels import device, winograd
 from minigrad.kernels.device import convolved
+from minigrad.kernels.device.layout import given
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.parts import groups, parts, share
 from minigrad.kernels.switch import kernel
@@ -37,7 +38,7 @@ from minigrad.kernels.windows import (
 @kernel
 def convolve(x: Array, W: Array, b: Tangent, stride: Pair, padding: Padding) -> tuple[Array, Array]:
     """(y, rows) with y = cols(x) W' + b. The derivatives need `rows`."""
-    if device.ready(x, W):
+    if device.ready(*given(x, W, b)):
         return convolved.convolve(x, W, b, stride, padding)
     rows = channels_last(x, padding)
     return _sum_of_convolutions([(rows, W)], b, stride), rows
@@ -67,7 +68,7 @@ def convolve_jvp(
     padding: Padding,
 ) -> Array:
     """y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot."""
-    if device.ready(rows, W):
+    if device.ready(*given(rows, x_dot, W, W_dot, b_dot)):
         return convolved.convolve_jvp(rows, x_dot, W, W_dot, b_dot, stride, padding)
     terms = [] if x_dot is None else [(channels_last(x_dot, padding), W)]
     if W_dot is not None:
@@ -183,7 +184,7 @@ def convolve_with_tangent(
 
     cols(x) is made once. If it is faster, `winograd` computes the products.
     """
-    if device.ready(x, W, W_dot):
+    if device.ready(*given(x, x_dot, W, W_dot, b, b_dot)):
         return convolved.convolve_with_tangent(x, x_dot, W, W_dot, b, b_dot, stride, padding)
     rows = channels_last(x, padding)
     rows_dot = None if x_dot is None else channels_last(x_dot, padding)

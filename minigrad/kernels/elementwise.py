@@ -48,7 +48,7 @@ def masked(v: Array, on: Array) -> Array:
 
     The bits of v, as integers, are multiplied by 0 or 1. NumPy's `where` takes ten times as long.
     """
-    if array_module(v, on) is not np and device.ready(v):
+    if array_module(v, on) is not np and device.ready(v) and on.dtype == bool:
         return activations.masked(v, on)
     return by_batch(masked_bits, v, on)
 

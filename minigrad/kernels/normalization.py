@@ -12,7 +12,7 @@ from minigrad.backend import Array, Tangent, array_module
 from minigrad.kernels import device
 from minigrad.kernels.device import normalization as on_device
 from minigrad.kernels.device import projection
-from minigrad.kernels.device.layout import is_dense
+from minigrad.kernels.device.layout import given, is_dense
 from minigrad.kernels.switch import kernel
 
 
@@ -26,7 +26,7 @@ def normalise(
     var: Tangent = None,
 ) -> tuple[Array, Array, Array, Array, Array]:
     """(y, x̂, 1/s, μ, σ²): y = γ x̂ + β, and what `standardise` gives."""
-    if device.ready(x):
+    if device.ready(*given(x, gamma, beta, mean, var)):
         if mean is None:
             return on_device.normalise(x, eps, gamma, beta)
         return *on_device.normalise_by(x, eps, mean, var, gamma, beta), mean, var
@@ -64,7 +64,7 @@ def standardise(
 
     mean, var: μ and σ². If they are None, they are computed over the rows of x.
     """
-    if device.ready(x):
+    if device.ready(*given(x, mean, var)):
         if mean is None:
             return on_device.normalise(x, eps, None, None, affine=False)[1:]
         return *on_device.normalise_by(x, eps, mean, var, None, None, affine=False)[1:], mean, var
@@ -97,7 +97,7 @@ def project(v: Array, x_hat: Array, scale: Array, sums: tuple[Array, Array] | No
 
     sums: Σ v and Σ v x̂, if they are known. In the backward pass they are dβ and dγ.
     """
-    if device.ready(v, x_hat):
+    if device.ready(v, x_hat, scale):
         return projection.project(v, x_hat, None, scale)[0]
     if sums is None:
         result = v - v.mean(axis=0)
@@ -123,7 +123,7 @@ def normalise_gradients(
     dy: Array, x_hat: Array, gamma: Tangent, inv_std: Array
 ) -> tuple[Array, Array, Array]:
     """(dx, dγ, dβ): dγ = Σ dy x̂, dβ = Σ dy, dx = γ/s P(dy)."""
-    if device.ready(dy, x_hat):
+    if device.ready(*given(dy, x_hat, gamma, inv_std)):
         dx, dbeta, dgamma = projection.project(dy, x_hat, gamma, inv_std)
         return dx, dgamma, dbeta
     dgamma = (dy * x_hat).sum(axis=0)

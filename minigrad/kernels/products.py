@@ -9,6 +9,7 @@ import numpy as np
 from minigrad.backend import Array, Tangent, array_module
 from minigrad.kernels import device
 from minigrad.kernels.device import sums
+from minigrad.kernels.device.layout import given
 from minigrad.kernels.parts import SHARES, pieces
 from minigrad.kernels.switch import kernel
 from minigrad.threads import each, local
@@ -70,7 +71,7 @@ def add_row(y: Array, b: Array) -> None:
 
 def add_terms(y: Array, more: Array, b: Tangent) -> None:
     """y += more + b, in place, for y and more (N, M) without gaps. b: (M,) or None."""
-    if type(y) is not np.ndarray and device.ready(y, more):
+    if type(y) is not np.ndarray and device.ready(*given(y, more, b)):
         sums.add_terms(y, more, b)
         return
     y += more

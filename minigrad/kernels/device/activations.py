@@ -14,7 +14,8 @@ All arrays have any shape. The results have x's order in memory: images keep the
 
 from __future__ import annotations
 
-from minigrad.backend import Array, array_module
+from minigrad.backend import Array
+from minigrad.kernels import device
 from minigrad.kernels.device.elementwise import Elementwise
 from minigrad.kernels.device.layout import dense, in_order_of
 
@@ -41,7 +42,7 @@ LEAKY = Elementwise("leaky", "T x", "T y, T m", "m = x > 0 ? (T)1 : (T)a; y = m 
 
 
 def relu(x: Array) -> tuple[Array, Array]:
-    xp = array_module(x)
+    xp = device.module(x)
     x = dense(x)
     y = xp.empty_like(x)
     on = xp.empty_like(x, dtype=bool)
@@ -50,7 +51,7 @@ def relu(x: Array) -> tuple[Array, Array]:
 
 
 def relu_with_tangent(x: Array, x_dot: Array) -> tuple[Array, Array]:
-    xp = array_module(x, x_dot)
+    xp = device.module(x)
     x = dense(x)
     y = xp.empty_like(x)
     y_dot = xp.empty_like(x)
@@ -61,7 +62,7 @@ def relu_with_tangent(x: Array, x_dot: Array) -> tuple[Array, Array]:
 def masked(v: Array, on: Array) -> Array:
     on = dense(on)
     v = in_order_of(on, v)
-    y = array_module(v).empty_like(v)
+    y = device.module(v).empty_like(v)
     MASKED((v, on), (y,))
     return y
 
@@ -83,7 +84,7 @@ def error_function(x: Array) -> Array:
 
 
 def leaky(x: Array, a: float) -> tuple[Array, Array]:
-    xp = array_module(x)
+    xp = device.module(x)
     x = dense(x)
     y = xp.empty_like(x)
     m = xp.empty_like(x)
@@ -93,13 +94,13 @@ def leaky(x: Array, a: float) -> tuple[Array, Array]:
 
 def _new(function: Elementwise, x: Array, *extras: float) -> Array:
     x = dense(x)
-    y = array_module(x).empty_like(x)
+    y = device.module(x).empty_like(x)
     function((x,), (y,), *extras)
     return y
 
 
 def _slope(function: Elementwise, v: Array, y: Array) -> Array:
     y = dense(y)
-    out = array_module(v, y).empty_like(y)
+    out = device.module(v).empty_like(y)
     function((in_order_of(y, v), y), (out,))
     return out

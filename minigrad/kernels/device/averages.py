@@ -9,7 +9,8 @@ channels last.
 
 from __future__ import annotations
 
-from minigrad.backend import Array, array_module
+from minigrad.backend import Array
+from minigrad.kernels import device
 from minigrad.kernels.device.images import GEOMETRY, OVER_WINDOW, OVER_WINDOWS, launch
 from minigrad.kernels.device.layout import Pair
 
@@ -43,7 +44,7 @@ extern "C" __global__ void spread(const T* dy, T* dx, Steps y, Windows g, I tota
 
 def window_sums(x: Array, size: Pair, stride: Pair, padding: Pair, windows: Pair) -> Array:
     """y (N, OH, OW, C)."""
-    y = array_module(x).empty((x.shape[0], *windows, x.shape[1]), x.dtype)
+    y = device.module(x).empty((x.shape[0], *windows, x.shape[1]), x.dtype)
     launch("window_sums", WINDOW_SUMS, y, (x,), (x, y), (x.shape, windows, size, stride, padding))
     return y
 
@@ -52,6 +53,6 @@ def spread_over_windows(
     dy: Array, shape: tuple[int, ...], size: Pair, stride: Pair, padding: Pair
 ) -> Array:
     """dx (N, H, W, C) for x of the given shape (N, C, H, W)."""
-    dx = array_module(dy).empty((shape[0], *shape[2:], shape[1]), dy.dtype)
+    dx = device.module(dy).empty((shape[0], *shape[2:], shape[1]), dy.dtype)
     launch("spread", SPREAD, dx, (dy,), (dy, dx), (shape, dy.shape[2:], size, stride, padding))
     return dx

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, array_module
+from minigrad.backend import Array
 from minigrad.kernels import device
 from minigrad.kernels.device.layout import (
     EACH,
@@ -97,7 +97,7 @@ def pad(x: Array, edges: tuple[Pair, Pair]) -> Array:
     N, C, H, W = x.shape
     (above, below), (left, right) = edges
     size = above + H + below, left + W + right
-    rows = array_module(x).empty((N, *size, C), x.dtype)
+    rows = device.module(x).empty((N, *size, C), x.dtype)
     if rows.size:
         g = numbers(*steps(x), C, H, W, above, left, *size)
         run = device.kernel("pad", PAD, x)
@@ -110,7 +110,7 @@ def im2col(rows: Array, kernel: Pair, stride: Pair, size: Pair) -> Array:
     N, H, W, C = rows.shape
     count = N * size[0] * size[1]
     length = kernel[0] * kernel[1] * C
-    cols = array_module(rows).empty((count, length), rows.dtype)
+    cols = device.module(rows).empty((count, length), rows.dtype)
     if cols.size:
         V = together(C, rows)
         wide = max(rows.size, cols.size) > NARROW_REACH

@@ -9,7 +9,8 @@ into parts, so that `cols` needs a bounded amount of memory. There is no Winogra
 
 from __future__ import annotations
 
-from minigrad.backend import Array, Tangent, array_module
+from minigrad.backend import Array, Tangent
+from minigrad.kernels import device
 from minigrad.kernels.device import sums
 from minigrad.kernels.device.convolution import col2im, im2col
 from minigrad.kernels.parts import parts
@@ -59,7 +60,7 @@ def convolve_with_tangent(
     padding: Padding,
 ) -> tuple[Array, Array]:
     """(y, y_dot). cols(x) is made once."""
-    xp = array_module(x, W_dot)
+    xp = device.module(x)
     rows = channels_last(x, padding)
     rows_dot = None if x_dot is None else channels_last(x_dot, padding)
     kernel = W.shape[2:]
@@ -91,7 +92,7 @@ def convolve_with_tangent(
 
 def kernel_gradients(dy: Array, rows: Array, kernel: Pair, stride: Pair) -> tuple[Array, Array]:
     """(dW, db)."""
-    xp = array_module(dy, rows)
+    xp = device.module(dy)
     dys = channels_last(dy)
     _, OH, OW, O = dys.shape
     dys = dys.reshape(-1, O)
@@ -114,7 +115,7 @@ def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Padd
     edges = both_sides(padding)
     N, C, H, W_ = channels_first(rows, padding).shape
     W = matrix(W)
-    dx = array_module(dy, W).empty((N, H, W_, C), dy.dtype)
+    dx = device.module(dy).empty((N, H, W_, C), dy.dtype)
 
     def work(part: Part) -> None:
         dcols = _windows(part, dys, (OH, OW)) @ W.T
@@ -131,7 +132,7 @@ def _sum_of_convolutions(terms: list[tuple[Array, Array]], b: Tangent, stride: P
     N = len(rows)
     O = len(W)
     kernel = W.shape[2:]
-    xp = array_module(rows, W)
+    xp = device.module(rows)
     size = output_size(rows.shape[1:3], kernel, stride)
     y = xp.empty((N * size[0] * size[1], O), rows.dtype)
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, array_module
+from minigrad.backend import Array, Tangent
+from minigrad.kernels import device
 
 Pair = tuple[int, int]
 NARROW_REACH = 2**30  # numbers that 32-bit integers can count, and a launch's threads beyond
@@ -67,6 +68,11 @@ __device__ double column_total(double v, double* shared) {
 """
 
 
+def given(*arrays: Tangent) -> list[Array]:
+    """The arrays that are not None."""
+    return [array for array in arrays if array is not None]
+
+
 def dense(x: Array) -> Array:
     """x, or a copy of it if its numbers have gaps in memory."""
     return x if is_dense(x) else x.copy()
@@ -82,7 +88,7 @@ def in_order_of(like: Array, x: Array) -> Array:
     size = like.itemsize
     if x.strides == (like.strides if size == x.itemsize else _scaled(like, x.itemsize)):
         return x
-    result = array_module(x).empty_like(like, dtype=x.dtype)
+    result = device.module(x).empty_like(like, dtype=x.dtype)
     result[...] = x
     return result
 

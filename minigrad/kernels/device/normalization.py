@@ -12,7 +12,7 @@ LeVeque 1983.
 
 from __future__ import annotations
 
-from minigrad.backend import Array, Tangent, array_module
+from minigrad.backend import Array, Tangent
 from minigrad.kernels import device
 from minigrad.kernels.device.columns import (
     BETA,
@@ -135,7 +135,7 @@ def normalise(
     x: Array, eps: float, gamma: Tangent, beta: Tangent, affine: bool = True
 ) -> tuple[Array, Array, Array, Array, Array]:
     """(y, x̂, 1/s, μ, σ²) with the statistics of the rows. Without `affine` y is x̂ itself."""
-    xp = array_module(x)
+    xp = device.module(x)
     R, D = x.shape
     x, x_hat, y, options = _prepared(x, gamma, beta, affine)
     mean, var, inv_std = xp.empty((3, D), x.dtype)
@@ -180,7 +180,7 @@ def normalise_by(
 ) -> tuple[Array, Array, Array]:
     """(y, x̂, 1/s) with given statistics."""
     x, x_hat, y, options = _prepared(x, gamma, beta, affine)
-    xp = array_module(x)
+    xp = device.module(x)
     if not len(x):
         return y, x_hat, 1 / xp.sqrt(var + eps)
     inv_std = xp.empty(x.shape[1], x.dtype)
@@ -208,11 +208,11 @@ def _prepared(
 ) -> tuple[Array, Array, Array, int]:
     """(x without gaps, an array for x̂, one for y, the options)."""
     x = dense(x)
-    x_hat = array_module(x).empty_like(x)
+    x_hat = device.module(x).empty_like(x)
     if not affine:
         return x, x_hat, x_hat, 0
     options = Y + GAMMA * (gamma is not None) + BETA * (beta is not None)
-    return x, x_hat, array_module(x).empty_like(x), options
+    return x, x_hat, device.module(x).empty_like(x), options
 
 
 def _standardise(

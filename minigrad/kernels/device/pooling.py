@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from minigrad.backend import Array, array_module
+from minigrad.backend import Array
+from minigrad.kernels import device
 from minigrad.kernels.device.images import (
     GEOMETRY,
     OVER_WINDOW,
@@ -135,7 +136,7 @@ def max_pool(
     x: Array, size: Pair, stride: Pair, padding: Pair, windows: Pair
 ) -> tuple[Array, Array]:
     """(y, winners), both with channels last: (N, OH, OW, C). A winner has one or two bytes."""
-    xp = array_module(x)
+    xp = device.module(x)
     shape = x.shape[0], *windows, x.shape[1]
     y = xp.empty(shape, x.dtype)
     winners = xp.empty(shape, "uint8" if size[0] * size[1] <= 256 else "uint16")
@@ -149,7 +150,7 @@ def max_pool_with_tangent(
     x: Array, x_dot: Array, size: Pair, stride: Pair, padding: Pair, windows: Pair
 ) -> tuple[Array, Array]:
     """(y, y_dot), both (N, OH, OW, C)."""
-    xp = array_module(x, x_dot)
+    xp = device.module(x)
     y = xp.empty((x.shape[0], *windows, x.shape[1]), x.dtype)
     y_dot = xp.empty(y.shape, x.dtype)
     g = x.shape, windows, size, stride, padding
@@ -160,7 +161,7 @@ def max_pool_with_tangent(
 
 def from_winners(x_dot: Array, winners: Array, size: Pair, stride: Pair, padding: Pair) -> Array:
     """y_dot (N, OH, OW, C), like the winners."""
-    y_dot = array_module(x_dot, winners).empty(winners.shape, x_dot.dtype)
+    y_dot = device.module(x_dot).empty(winners.shape, x_dot.dtype)
     source = _with_winners(FROM_WINNERS, winners.itemsize)
     g = x_dot.shape, winners.shape[1:3], size, stride, padding
     launch("from_winners", source, y_dot, (x_dot,), (x_dot, y_dot, winners), g)
@@ -171,7 +172,7 @@ def to_winners(
     dy: Array, winners: Array, shape: tuple[int, ...], size: Pair, stride: Pair, padding: Pair
 ) -> Array:
     """dx (N, H, W, C) for x of the given shape (N, C, H, W)."""
-    dx = array_module(dy, winners).empty((shape[0], *shape[2:], shape[1]), dy.dtype)
+    dx = device.module(dy).empty((shape[0], *shape[2:], shape[1]), dy.dtype)
     OH, OW = windows = winners.shape[1:3]
     g = shape, windows, size, stride, padding
     if stride == size and padding == (0, 0) and (OH * size[0], OW * size[1]) == shape[2:]:

@@ -8,7 +8,7 @@ One launch for few rows. For many rows three: sums of parts, their sums, the res
 
 from __future__ import annotations
 
-from minigrad.backend import Array, Tangent, array_module
+from minigrad.backend import Array, Tangent
 from minigrad.kernels import device
 from minigrad.kernels.device.columns import FEW, GAMMA, HEAD, THREADS, columns, cut, either
 from minigrad.kernels.device.layout import EACH, dense, numbers, steps
@@ -97,7 +97,7 @@ extern "C" __global__ void project_by(
 
 def project(v: Array, x_hat: Array, gamma: Tangent, inv_std: Array) -> tuple[Array, Array, Array]:
     """(γ/s P(v), Σ v, Σ v x̂) with P v = v - mean(v) - x̂ mean(v x̂), over the rows."""
-    xp = array_module(v, x_hat)
+    xp = device.module(v)
     R, D = v.shape
     x_hat = dense(x_hat)
     out = xp.empty_like(x_hat)

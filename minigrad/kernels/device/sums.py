@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, Tangent, array_module
+from minigrad.backend import Array, Tangent
 from minigrad.kernels import device
 from minigrad.kernels.device.layout import (
     COLUMN_TOTAL,
@@ -140,7 +140,7 @@ def _rows(size: int, M: int, V: int, with_b: bool) -> tuple[int, bool, Any, Any]
 
 def column_sums(x: Array) -> Array:
     """Σ of the rows of x (N, M), with any strides."""
-    xp = array_module(x)
+    xp = device.module(x)
     N, M = x.shape
     s = xp.empty(M, x.dtype)
     if M == 0:
@@ -165,6 +165,6 @@ def column_sums(x: Array) -> Array:
 def total(x: Array) -> Array:
     """Σ x in double precision, an array () on the device."""
     x = dense(x)
-    result = array_module(x).empty((), "float64")
+    result = device.module(x).empty((), "float64")
     device.kernel("total", TOTAL, x)((1,), (1024,), (x, result, x.size))
     return result
