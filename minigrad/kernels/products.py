@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minigrad.backend import Array, Tangent, array_module
+from minigrad.kernels import device
+from minigrad.kernels.device import sums
+from minigrad.kernels.device.layout import given
 from minigrad.kernels.parts import SHARES, pieces, share
 from minigrad.kernels.switch import kernel
 from minigrad.threads import local
@@ -29,16 +34,62 @@ def matmul_plain(a: Array, b: Array) -> Array:
 
 
 @kernel
+def affine(x: Array, W: Array, b: Tangent) -> Array:
+    """y = x W + b. b is a row (M,), or None."""
+    y = matmul(x, W)
+    if b is not None:
+        add_row(y, b)
+    return y
+
+
+@affine.plain
+def affine_plain(x: Array, W: Array, b: Tangent) -> Array:
+    return x @ W if b is None else x @ W + b
+
+
+@kernel
+def sum_rows(x: Array, axes: int = 1) -> Array:
+    """Σ over all axes of x but the last ones, of which `axes` stay."""
+    if type(x) is not np.ndarray and device.ready(x):
+        kept = x.shape[x.ndim - axes :]
+        return sums.column_sums(x.reshape(-1, math.prod(kept))).reshape(kept)
+    return x.sum(axis=0 if x.ndim == axes + 1 else tuple(range(x.ndim - axes)))
+
+
+@sum_rows.plain
+def sum_rows_plain(x: Array, axes: int = 1) -> Array:
+    return x.sum(axis=tuple(range(x.ndim - axes)))
+
+
+def add_row(y: Array, b: Array) -> None:
+    """y += b, in place, for y (N, M) without gaps in memory and b (M,)."""
+    if type(y) is not np.ndarray and device.ready(y, b):
+        sums.add_row(y, b)
+    else:
+        y += b
+
+
+def add_terms(y: Array, more: Array, b: Tangent) -> None:
+    """y += more + b, in place, for y and more (N, M) without gaps. b: (M,) or None."""
+    if type(y) is not np.ndarray and device.ready(*given(y, more, b)):
+        sums.add_terms(y, more, b)
+        return
+    y += more
+    if b is not None:
+        y += b
+
+
+@kernel
 def affine_jvp(x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b_dot: Tangent) -> Array:
     """y_dot = x_dot W + x W_dot + b_dot. Threads share both products."""
     terms = [] if W_dot is None else [(x, W_dot)]
     if x_dot is not None:
         terms.append((x_dot, W))
     y_dot, *others = in_pieces(*terms)
-    for other in others:
-        y_dot += other
-    if b_dot is not None:
-        y_dot += b_dot
+    if others:
+        add_terms(y_dot, others[0], b_dot)
+    elif b_dot is not None:
+        add_row(y_dot, b_dot)
     return y_dot
 
 
@@ -68,13 +119,16 @@ def affine_with_tangent(
     y_dot = None if x_dot is None else y[len(x) :]
     y = y[: len(x)]
     for term in moved:
-        if b_dot is not None:
-            term += b_dot
-        if y_dot is not None:
-            term += y_dot
+        if type(y) is not np.ndarray and y_dot is not None:
+            add_terms(term, y_dot, b_dot)
+        else:
+            if b_dot is not None:
+                add_row(term, b_dot)
+            if y_dot is not None:
+                term += y_dot
         y_dot = term
     if b is not None:
-        y += b
+        add_row(y, b)
     return y, y_dot
 
 

@@ -1,4 +1,4 @@
-"""Sums of rows that have the same number."""
+"""Sums of rows that have the same number, and one number of each row."""
 
 from __future__ import annotations
 
@@ -32,3 +32,15 @@ def rows_by_number_plain(rows: Array, number: Array, count: int) -> Array:
     # one_hot[r, k] = 1 where row r has the number k
     one_hot = number[:, None] == array_module(rows, number).arange(count)
     return one_hot.T.astype(rows.dtype) @ rows
+
+
+def pick(rows: Array, target: Array) -> Array:
+    """rows[n, target_n] (N,). It is NaN where target_n is not a class.
+
+    A wrong label thus makes the loss NaN. The loss is copied to the host anyway. To check the
+    labels themselves would need another copy. (CuPy accepts indices that are out of range.)
+    """
+    xp = array_module(rows)
+    N, C = rows.shape
+    inside = target % C
+    return xp.where(inside == target, rows[xp.arange(N), inside], np.nan)

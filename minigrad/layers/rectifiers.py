@@ -8,6 +8,7 @@ from typing import Any
 
 from minigrad.backend import Array, array_module
 from minigrad.checks import finite, positive
+from minigrad.kernels.elementwise import leaky
 from minigrad.kernels.erf import erf
 from minigrad.layers.base import Layer
 
@@ -36,12 +37,11 @@ class LeakyReLU(Layer):
         self.monotone = self.negative_slope >= 0
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        xp = array_module(x)
+        array_module(x)
         self.check_input(x)
         # y = m x,  m = 1 where x > 0, else a
-        one = x.dtype.type(1)
-        self.cache = m = xp.where(x > 0, one, x.dtype.type(self.negative_slope))
-        return m * x
+        y, self.cache = leaky(x, self.negative_slope)
+        return y
 
     def backward(self, dy: Array) -> Array:
         # dx = dy ⊙ m
