@@ -7,8 +7,8 @@
     binary_cross_entropy     f = -(t ln p + (1 - t) ln(1 - p)), element by element
     binary_slope             (p - t) / (p (1 - p)) / n
 
-z, p, z_dot, dz, x are (N, C), t (N,) has integers. 32 threads work on a row. In the last two, p and t
-have one shape.
+z, p, z_dot, dz, x are (N, C), t (N,) has integers. 32 threads work on a row. In the last two, p
+and t have one shape.
 """
 
 from __future__ import annotations
