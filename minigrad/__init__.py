@@ -6,20 +6,18 @@ or CuPy, and learning rules that fill in their gradients, all on the same networ
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from minigrad import (
-    asynchronous,
     backend,
     data,
-    functions,
-    gradcheck,
     kernels,
+    metrics,
     models,
     moved,
     optim,
     printing,
     rules,
-    search,
     threads,
 )
 from minigrad.checkpoint import (
@@ -30,6 +28,7 @@ from minigrad.checkpoint import (
     save,
     save_weights,
 )
+from minigrad.early_stopping import EarlyStopping
 from minigrad.evaluation import evaluate
 from minigrad.history import History
 from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
@@ -55,6 +54,7 @@ from minigrad.layers import (
     SiLU,
     Softmax,
     Softplus,
+    Subsample,
     Tanh,
     freeze,
     unfreeze,
@@ -92,6 +92,12 @@ from minigrad.optim import (
 from minigrad.train import fit
 from minigrad.version import __version__
 
+if TYPE_CHECKING:  # imported when they are first used: see LATER
+    from minigrad import asynchronous, functions, gradcheck, search
+    from minigrad import plots as plots
+
+LATER = ("asynchronous", "functions", "gradcheck", "plots", "search")
+
 __all__ = [
     "EMA",
     "GELU",
@@ -110,6 +116,7 @@ __all__ = [
     "CosineAnnealingLR",
     "CrossEntropyLoss",
     "Dropout",
+    "EarlyStopping",
     "Embedding",
     "ExponentialLR",
     "Flatten",
@@ -143,6 +150,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "StepLR",
+    "Subsample",
     "Tanh",
     "__version__",
     "asynchronous",
@@ -157,6 +165,7 @@ __all__ = [
     "kernels",
     "load",
     "load_weights",
+    "metrics",
     "models",
     "optim",
     "rules",
@@ -173,7 +182,14 @@ printing.degrade()
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Modules under their old names: `mg.mnist` is `mg.data.mnist`."""
-    if f"minigrad.{name}" in moved.MOVED:
+    """Modules that `import minigrad` leaves for later, and modules under their old names.
+
+    `mg.mnist` is `mg.data.mnist`.
+    """
+    if name in LATER or f"minigrad.{name}" in moved.MOVED:
         return importlib.import_module(f"minigrad.{name}")
     raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATER})

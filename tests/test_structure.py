@@ -30,10 +30,19 @@ ROWS = [
         "version",
     },
     {"threads", "kernels"},
-    {"layers", "losses"},
+    {"layers", "losses", "metrics", "tables"},
     {"models", "optim", "interchange", "gradcheck"},
     {"rules", "data", "history"},
-    {"arguments", "checkpoint", "evaluation", "loop", "progress", "train"},
+    {
+        "arguments",
+        "checkpoint",
+        "early_stopping",
+        "evaluation",
+        "feeding",
+        "loop",
+        "progress",
+        "train",
+    },
     {"search", "functions"},
     {"asynchronous"},
     {"lesson", "exercises", "plots"},
@@ -124,6 +133,20 @@ def test_only_the_backend_names_a_device(path):
         )
         assert "cupy" not in names
         assert getattr(node, "module", None) != "cupy"
+
+
+def test_one_file_shares_work_among_threads():
+    """`kernels.parts.share` looks where the arrays are: a device's are never shared."""
+    users = set()
+    for path in PACKAGE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "minigrad.threads":
+                found = "each" in [alias.name for alias in node.names]
+            else:
+                found = isinstance(node, ast.Attribute) and ast.unparse(node) == "threads.each"
+            if found:
+                users.add(f"{path.parent.name}/{path.name}")
+    assert users == {"kernels/parts.py"}
 
 
 def test_the_rows_are_in_use():

@@ -12,10 +12,9 @@ from minigrad.backend import Array, array_module, device_generator, to_device, t
 from minigrad.checks import positive_int
 from minigrad.kernels.draws import device_normals, device_signs, draw_normals, draw_signs
 from minigrad.kernels.memory import in_memory_order, keep_memory
-from minigrad.kernels.parts import WORTH_A_THREAD
+from minigrad.kernels.parts import WORTH_A_THREAD, share
 from minigrad.kernels.updates import add_scaled
 from minigrad.rules.renamed import old_name
-from minigrad.threads import each
 
 DISTRIBUTIONS = ("normal", "rademacher", "sphere", "orthonormal")
 BLOCK = 2**18  # numbers drawn from one stream: few enough tasks that threads seldom wait
@@ -84,18 +83,15 @@ class DirectionSampler:
                 work(job)
         else:
             keep_memory()
-            each(work, jobs)
+            share(work, jobs, like=jobs[0][0])
 
     def orthonormal(self, like: Sequence[Array], step: int, count: int) -> list[list[Array]]:
         """All `count` directions of a step, each a list of arrays like these."""
         sizes = [array.size for array in like]
         xp = array_module(*like)
         n = sum(sizes)
-        if count > n:
-            raise ValueError(
-                f"there are no {count} orthogonal directions in {n} dimensions: directions must "
-                f"be at most {n}, the number of parameters"
-            )
+        if reason := too_many(count, n):
+            raise ValueError(reason)
         rows = xp.empty((count, n), like[0].dtype)
         ends = np.cumsum(sizes)
         parts = [
@@ -183,6 +179,16 @@ class StepDirections:
 
     def _zeros(self) -> dict[Any, Array]:
         return {name: array_module(p).zeros_like(p) for name, p in self.params.items()}
+
+
+def too_many(count: int, n: int) -> str | None:
+    """A sentence if `count` directions cannot be orthogonal to each other in n dimensions."""
+    if count <= n:
+        return None
+    return (
+        f"there are no {count} orthogonal directions in {n} dimensions: directions must be at most "
+        f"{n}, the number of parameters"
+    )
 
 
 def squared_norm(array: Array) -> float:
