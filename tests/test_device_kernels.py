@@ -11,11 +11,13 @@ from minigrad.backend import to_device, to_host
 from minigrad.kernels.averages import spread_over_windows, window_sums
 from minigrad.kernels.convolution import convolve, image_gradient, kernel_gradients
 from minigrad.kernels.device import convolution, images
-from minigrad.kernels.elementwise import leaky, masked, relu, relu_with_tangent, sigmoid
+from minigrad.kernels.elementwise import masked, relu, relu_with_tangent, sigmoid
 from minigrad.kernels.losses import cross_entropy, cross_entropy_gradient, cross_entropy_tangent
 from minigrad.kernels.normalization import normalise, normalise_gradients
 from minigrad.kernels.pooling import from_winners, max_pool, max_pool_with_tangent, to_winners
 from minigrad.kernels.products import sum_rows
+from minigrad.kernels.rectifiers import gelu, leaky, silu, softplus
+from minigrad.kernels.rows import pick
 
 BOUND = {"float32": 2e-5, "float64": 1e-12}
 dtypes = pytest.mark.parametrize("dtype", BOUND)
@@ -62,7 +64,8 @@ def test_activations_of_numbers_that_are_not_finite(dtype):
         both_forms_agree(
             lambda x=x: [*relu(x), masked(x, x > 0), *relu_with_tangent(x, x), sigmoid(x)], dtype
         )
-        both_forms_agree(lambda x=x: leaky(x, 0.1), dtype)
+        both_forms_agree(lambda x=x: [*leaky(x, 0.1), *silu(x), *softplus(x, 1.0, 20.0)], dtype)
+        both_forms_agree(lambda x=x: [*gelu(x, "none"), *gelu(x, "tanh")], dtype)
 
 
 @dtypes
@@ -80,7 +83,7 @@ def test_cross_entropy_at_the_edges(labels, dtype, rng):
     if labels != "uint32":
         t[6] = -1
     logits, target, right = to_device(z), to_device(t), to_device(t.astype("int64") % 40)
-    both_forms_agree(lambda: cross_entropy(logits, target), dtype)
+    both_forms_agree(lambda: [*cross_entropy(logits, target), pick(logits, target)], dtype)
     with np.errstate(all="ignore"):
         p = cross_entropy(logits, target)[1]
     both_forms_agree(

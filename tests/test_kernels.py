@@ -25,7 +25,6 @@ from minigrad.kernels.convolution import (
 )
 from minigrad.kernels.draws import draw_normals, draw_signs
 from minigrad.kernels.elementwise import (
-    leaky,
     masked,
     relu,
     relu_with_tangent,
@@ -56,6 +55,15 @@ from minigrad.kernels.products import (
     affine_with_tangent,
     matmul,
     sum_rows,
+)
+from minigrad.kernels.rectifiers import (
+    gelu,
+    gelu_slope,
+    leaky,
+    silu,
+    silu_slope,
+    softplus,
+    softplus_slope,
 )
 from minigrad.kernels.rows import rows_by_number
 from minigrad.kernels.updates import add_scaled
@@ -268,6 +276,7 @@ def max_pool_y(m, x, y, winners, window, ceil_mode):
     return [y]
 
 
+GELUS = ("none", "tanh")
 CASES = {
     "elementwise.relu": lambda m, N: relu(m(N, 5, 3)),
     "elementwise.masked": lambda m, N: [masked(m(N, 5, 3), m(N, 5, 3) > 0)],
@@ -275,7 +284,17 @@ CASES = {
     "elementwise.sigmoid": lambda m, N: [sigmoid(m(N, 5, 3)), sigmoid(1e4 * m(N, 3))],
     "elementwise.sigmoid_slope": lambda m, N: [sigmoid_slope(m(N, 5, 3), m(N, 5, 3))],
     "elementwise.tanh_slope": lambda m, N: [tanh_slope(m(N, 5, 3), m(N, 5, 3))],
-    "elementwise.leaky": lambda m, N: leaky(m(N, 5, 3), 0.1),
+    "rectifiers.leaky": lambda m, N: leaky(m(N, 5, 3), 0.1),
+    "rectifiers.gelu": lambda m, N: [*gelu(20 * m(N, 5, 3), "none"), *gelu(m(N, 9), "tanh")],
+    "rectifiers.gelu_slope": lambda m, N: [
+        gelu_slope(m(N, 5, 3), m(N, 5, 3), m(N, 5, 3), approximate) for approximate in GELUS
+    ],
+    "rectifiers.silu": lambda m, N: silu(40 * m(N, 5, 3)),
+    "rectifiers.silu_slope": lambda m, N: [silu_slope(m(N, 5, 3), m(N, 5, 3), m(N, 5, 3))],
+    "rectifiers.softplus": lambda m, N: softplus(9 * m(N, 5, 3), 2.0, 10.0),
+    "rectifiers.softplus_slope": lambda m, N: [
+        softplus_slope(m(N, 5, 3), m(N, 5, 3), m(N, 5, 3) > 0)
+    ],
     "elementwise.row_max": lambda m, N: [row_max(m(N, 5))],
     "erf.erf": lambda m, N: [erf(m(N, 5, 3)), erf(1e4 * m(N, 3))],
     "windows.im2col": im2col_case,

@@ -127,22 +127,6 @@ def tanh_slope_plain(v: Array, y: Array) -> Array:
 
 
 @kernel
-def leaky(x: Array, a: float) -> tuple[Array, Array]:
-    """(m x, m), m = 1 where x > 0, else a."""
-    xp = array_module(x)
-    if xp is not np and device.ready(x):
-        return activations.leaky(x, a)
-    m = xp.where(x > 0, x.dtype.type(1), x.dtype.type(a))
-    return m * x, m
-
-
-@leaky.plain
-def leaky_plain(x: Array, a: float) -> tuple[Array, Array]:
-    m = array_module(x).where(x > 0, x.dtype.type(1), x.dtype.type(a))
-    return m * x, m
-
-
-@kernel
 def row_max(x: Array) -> Array:
     """max_c x[n, c], (N, 1). NumPy is slow along a short axis, so x is transposed first."""
     if type(x) is not np.ndarray and device.ready(x):

@@ -111,6 +111,8 @@ def affine_with_tangent(
 
     One product gives x W and x_dot W: [x; x_dot] W. Then b, x W_dot and b_dot are added.
     """
+    if device.ready(*given(x, x_dot, W, W_dot, b, b_dot)):
+        return _affine_with_tangent_on_device(x, x_dot, W, W_dot, b, b_dot)
     both = x if x_dot is None else array_module(x, x_dot).concatenate((x, x_dot))
     products = [(both, W)]
     if W_dot is not None:
@@ -119,16 +121,31 @@ def affine_with_tangent(
     y_dot = None if x_dot is None else y[len(x) :]
     y = y[: len(x)]
     for term in moved:
-        if type(y) is not np.ndarray and y_dot is not None:
-            add_terms(term, y_dot, b_dot)
-        else:
-            if b_dot is not None:
-                add_row(term, b_dot)
-            if y_dot is not None:
-                term += y_dot
+        if b_dot is not None:
+            term += b_dot
+        if y_dot is not None:
+            term += y_dot
         y_dot = term
     if b is not None:
-        add_row(y, b)
+        y += b
+    return y, y_dot
+
+
+def _affine_with_tangent_on_device(
+    x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b: Tangent, b_dot: Tangent
+) -> tuple[Array, Tangent]:
+    """The same, with a product for each term: there is no copy of x and x_dot."""
+    y = x @ W
+    if b is not None:
+        sums.add_row(y, b)
+    terms = [u @ V for u, V in ((x, W_dot), (x_dot, W)) if u is not None and V is not None]
+    if not terms:
+        return y, None
+    y_dot, *more = terms
+    if more:
+        sums.add_terms(y_dot, more[0], b_dot)
+    elif b_dot is not None:
+        sums.add_row(y_dot, b_dot)
     return y, y_dot
 
 

@@ -7,7 +7,6 @@
     sigmoid_slope        v y (1 - y)
     tanh_slope           v (1 - y²)
     error_function       y = erf(x)
-    leaky                m = 1 where x > 0, else a;  y = m x
 
 All arrays have any shape. The results have x's order in memory: images keep their channels last.
 """
@@ -38,7 +37,6 @@ SIGMOID = Elementwise(
 SIGMOID_SLOPE = Elementwise("sigmoid_slope", "T v, T y", "T out", "out = v * (y * (1 - y));")
 TANH_SLOPE = Elementwise("tanh_slope", "T v, T y", "T out", "out = v * (1 - y * y);")
 ERROR_FUNCTION = Elementwise("error_function", "T x", "T y", "y = erf(x);")
-LEAKY = Elementwise("leaky", "T x", "T y, T m", "m = x > 0 ? (T)1 : (T)a; y = m * x;", "double a")
 
 
 def relu(x: Array) -> tuple[Array, Array]:
@@ -81,15 +79,6 @@ def tanh_slope(v: Array, y: Array) -> Array:
 
 def error_function(x: Array) -> Array:
     return _new(ERROR_FUNCTION, x)
-
-
-def leaky(x: Array, a: float) -> tuple[Array, Array]:
-    xp = device.module(x)
-    x = dense(x)
-    y = xp.empty_like(x)
-    m = xp.empty_like(x)
-    LEAKY((x,), (y, m), float(a))
-    return y, m
 
 
 def _new(function: Elementwise, x: Array, *extras: float) -> Array:

@@ -3,11 +3,12 @@
     cross_entropy            p = softmax(z), L_n = -ln p[n, t_n]. NaN if t_n is no class
     cross_entropy_gradient   dz = (p - onehot(t)) / N
     cross_entropy_tangent    L_n_dot = Σ_c p[n, c] z_dot[n, c] - z_dot[n, t_n]
+    pick                     x[n, t_n], NaN if t_n is no class
     binary_cross_entropy     f = -(t ln p + (1 - t) ln(1 - p)), element by element
     binary_slope             (p - t) / (p (1 - p)) / n
 
-z, p, z_dot, dz are (N, C), t (N,) has integers. 32 threads work on a row. In the last two, p and t
-have one shape.
+z, p, z_dot, dz, x are (N, C), t (N,) has integers. 32 threads work on a row. In the last two, p
+and t have one shape.
 """
 
 from __future__ import annotations
@@ -110,6 +111,18 @@ BINARY_SLOPE = Elementwise(
     "double divisor",
 )
 
+PICK = f"""{EACH}
+extern "C" __global__ void pick(
+    const T* x, long long down, long long across, const L* t, T* out, long long N, long long C
+) {{
+    EACH(n, N) {{
+        long long label = t[n];
+        bool inside = 0 <= label && label < C;
+        out[n] = inside ? x[n * down + label * across] : (T)nan("");
+    }}
+}}
+"""
+
 LABELS = {"i": "typedef int L;", "l": "typedef long long L;", "q": "typedef long long L;"}
 SOURCES = {
     (name, char): f"{label}\n{source}"
@@ -118,6 +131,7 @@ SOURCES = {
         ("cross_entropy", CROSS_ENTROPY),
         ("cross_entropy_gradient", CROSS_ENTROPY_GRADIENT),
         ("cross_entropy_tangent", CROSS_ENTROPY_TANGENT),
+        ("pick", PICK),
     )
 }
 
@@ -154,6 +168,15 @@ def cross_entropy_tangent(p: Array, target: Array, z_dot: Array) -> Array:
     target = _labels(target)
     arguments = (p, target, z_dot, *steps(z_dot), result, N, C)
     _rows("cross_entropy_tangent", p, N, target, arguments)
+    return result
+
+
+def pick(x: Array, target: Array) -> Array:
+    N, C = x.shape
+    result = device.module(x).empty(N, x.dtype)
+    target = _labels(target)
+    run = device.kernel(*_source("pick", target), x)
+    run(device.blocks(N), (device.THREADS,), (x, *steps(x), target, result, N, C))
     return result
 
 

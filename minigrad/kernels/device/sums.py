@@ -145,21 +145,29 @@ def column_sums(x: Array) -> Array:
     s = xp.empty(M, x.dtype)
     if M == 0:
         return s
-    across = M if M <= 64 else 32
-    threads = (across, THREADS // across)
-    blocks = -(-M // across)
-    length = max(PART, -(-N // MOST_PARTS))
+    few = _across(M, 16, 8)
     if N <= AT_ONCE:
         run = device.kernel("column_sums", COLUMN_SUMS, x)
-        run((blocks, 1), threads, (x, s, N, M, *steps(x), max(N, 1)))
+        run(*_columns(M, few), (x, s, N, M, *steps(x), max(N, 1)))
         return s
+    length = max(PART, -(-N // MOST_PARTS))
     count = -(-N // length)
     parts = xp.empty((count, M), "float64")
     run = device.kernel("partial_sums", COLUMN_SUMS, x)
-    run((blocks, count), threads, (x, parts, N, M, *steps(x), length))
+    run(*_columns(M, _across(M, 64, 32), count), (x, parts, N, M, *steps(x), length))
     run = device.kernel("final_sums", COLUMN_SUMS, x)
-    run((blocks, 1), threads, (parts, s, count, M, M, 1, count))
+    run(*_columns(M, few), (parts, s, count, M, M, 1, count))
     return s
+
+
+def _across(M: int, narrow: int, columns: int) -> int:
+    """How many columns a block has: all M, if there are at most `narrow`."""
+    return M if narrow >= M else columns
+
+
+def _columns(M: int, across: int, parts: int = 1) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(blocks, threads)."""
+    return (-(-M // across), parts), (across, THREADS // across)
 
 
 def total(x: Array) -> Array:
