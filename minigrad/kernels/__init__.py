@@ -7,6 +7,7 @@ A call runs the fast form. After `kernels.use("plain")` it runs the plain form: 
     updates, draws                                                optimisers' steps, random numbers
     windows, winograd                                             used by the convolution
     parts, memory                                                 how work fits cache and threads
+    device                                                        CUDA source, for GPUs
 """
 
 from minigrad.kernels.switch import FORMS, KERNELS, Kernel, form, kernel, use
