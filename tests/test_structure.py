@@ -33,7 +33,7 @@ ROWS = [
     {"layers", "losses"},
     {"models", "optim", "interchange", "gradcheck"},
     {"rules", "data", "history"},
-    {"arguments", "checkpoint", "evaluation", "loop", "progress", "train"},
+    {"arguments", "capture", "checkpoint", "evaluation", "loop", "progress", "train"},
     {"search", "functions"},
     {"asynchronous"},
     {"lesson", "exercises", "plots"},

@@ -6,6 +6,7 @@ import numpy as np
 
 from minigrad.backend import Array, Tangent, array_module
 from minigrad.kernels.parts import SHARES, pieces
+from minigrad.kernels.recording import dot
 from minigrad.kernels.switch import kernel
 from minigrad.threads import each, local
 
@@ -19,13 +20,13 @@ def matmul(a: Array, b: Array) -> Array:
     Within `one_blas_thread`, minigrad's threads share a large product.
     """
     if not local.passes:
-        return a @ b
+        return dot(a, b)
     return in_pieces((a, b))[0]
 
 
 @matmul.plain
 def matmul_plain(a: Array, b: Array) -> Array:
-    return a @ b
+    return dot(a, b)
 
 
 @kernel
@@ -94,7 +95,7 @@ def in_pieces(*products: tuple[Array, Array]) -> list[Array]:
     Threads share the pieces of all products.
     """
     if not local.passes or array_module(*products[0]) is not np:
-        return [a @ b for a, b in products]
+        return [dot(a, b) for a, b in products]
     results: list[list[Array]] = []
     work: list[tuple[Array, Array, Array]] = []
     for a, b in products:

@@ -1,0 +1,174 @@
+"""The estimate of one step, recorded once as a CUDA graph and then repeated for other batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from minigrad.backend import Array, array_module
+from minigrad.capture.cuda import Cuda
+from minigrad.capture.refusal import CaptureError, in_a_sentence
+from minigrad.capture.watch import Key, Seen, drawn
+from minigrad.kernels.recording import OnDevice
+from minigrad.layers import Layer
+from minigrad.losses import Loss
+from minigrad.rules import Rule
+
+LOOK = 100  # steps after which the losses are brought to the host
+
+
+class Captured:
+    """The gradients of batch after batch, by a CUDA graph: one launch in place of hundreds.
+
+    The first full batch is an ordinary step. It warms up: kernels are compiled, memory is got. What
+    it changes on the host is looked at: a graph cannot repeat that. The second full batch is
+    recorded. From then on x and y are copied to where the graph reads them, and it runs. Batches of
+    another size are ordinary steps.
+
+    The parameters and the gradients stay at their places in memory. If a layer, an array of it, a
+    setting, or the form of the kernels has changed, the step is recorded anew (`look_again`).
+    """
+
+    def __init__(self, model: Layer, loss: Loss, rule: Rule, size: int, device: Any = None):
+        """
+        model, loss, rule  the rule's `estimate` is recorded
+        size               the number of examples in a full batch
+        device             None: the GPU of the model. (The tests have one of their own.)
+        """
+        self.model = model
+        self.loss = loss
+        self.rule = rule
+        self.size = size
+        xp = array_module(next(a for _, leaf in model.leaves() for a in leaf.params.values()))
+        self.cuda = Cuda(xp) if device is None else device
+        self.losses = xp.zeros(LOOK, "float64")  # of the last repetitions
+        self.count = xp.zeros(1, "int64")  # of all repetitions, for the graph
+        self.repeated = 0  # the same number, on the host
+        self.pending = 0  # losses that the host does not know yet
+        self.recordings = 0
+        self.graph: Callable[[], None] | None = None
+        self.seen: Seen | None = None  # None: the next full batch is the first one
+        self.passing: frozenset[Key] = frozenset()  # attributes that each step sets anew
+        self.grads: list[tuple[Layer, dict[str, Array]]] = []
+        self.touched = False  # the layers' grads may be others than the graph's
+
+    def running(self) -> AbstractContextManager[None]:
+        """Within this block work is done on the stream of the graph."""
+        return self.cuda.running()
+
+    def estimate(self, x: Array, y: Array) -> float | None:
+        """The gradients of this batch. Returns the loss; None: it is on the GPU, see `fetch`."""
+        if len(x) != self.size:
+            return self._ordinary(x, y)
+        if self.seen is None:
+            return self._first(x, y)
+        if (x.shape, x.dtype, y.shape, y.dtype) != self.shapes:
+            return self._ordinary(x, y)
+        self._load(x, y)
+        if self.graph is None:
+            self._record()
+        elif self.touched:
+            for layer, grads in self.grads:
+                layer.grads = dict(grads)
+        self.touched = False
+        if self.graph is not None:
+            self.graph()
+        self.repeated += 1
+        self.pending += 1
+        return None
+
+    def look_again(self) -> None:
+        """Code of the user may have run: forget the graph if what it depends on has changed."""
+        self.touched = True
+        if self.seen is not None and not self.seen.same(self._see(), self.passing):
+            self.forget()
+
+    def forget(self) -> None:
+        """Give up the graph and its memory. The next full batch is a first one again."""
+        if self.graph is not None:
+            self.cuda.wait()
+        self.graph = None
+        self.seen = None
+        self.grads = []
+
+    def fetch(self) -> list[float]:
+        """The losses that the host does not know yet. It waits for the GPU."""
+        if not self.pending:
+            return []
+        kept = self.cuda.host(self.losses)
+        first = self.repeated - self.pending
+        found = [float(kept[i % LOOK]) for i in range(first, self.repeated)]
+        self.pending = 0
+        return found
+
+    def _ordinary(self, x: Array, y: Array) -> float:
+        self.touched = True
+        return self.rule.estimate(self.model, self.loss, x, y)
+
+    def _first(self, x: Array, y: Array) -> float:
+        """An ordinary step, with the arrays and in the memory that the graph will use."""
+        xp = array_module(x, y)
+        self.cuda.new_memory()
+        with self.cuda.own_memory():
+            self.x = xp.empty(x.shape, x.dtype)
+            self.y = xp.empty(y.shape, y.dtype)
+            self._load(x, y)
+            before = self._see()
+            streams = drawn(self.model, self._others())
+            value = self.rule.estimate(self.model, self.loss, self.x, self.y)
+        after = self._see()
+        now = drawn(self.model, self._others())
+        for name, state in streams.items():
+            if now.get(name) != state:
+                raise CaptureError(
+                    f"capture=True cannot record this step: {name.partition(' ')[2]} draws random "
+                    "numbers in each step, and a graph would repeat the same ones. Leave capture "
+                    "out"
+                )
+        if counted := before.counted(after):
+            raise CaptureError(
+                f"capture=True cannot record this step: {counted} is another number after it, and "
+                "a graph does not repeat what Python does. Leave capture out"
+            )
+        self.passing = before.changed(after)
+        self.seen = after
+        self.shapes = x.shape, x.dtype, y.shape, y.dtype
+        return value
+
+    def _record(self) -> None:
+        """Record the estimate for the arrays self.x and self.y."""
+
+        def work() -> None:
+            value: Any = self.rule.estimate(self.model, self.loss, self.x, self.y)
+            if not isinstance(value, OnDevice):
+                raise CaptureError(
+                    f"capture=True cannot record this step: the loss is {value!r:.60}, a number on "
+                    "the host, which a graph cannot change. A loss ends with "
+                    "mg.losses.total(terms) / n. Or leave capture out"
+                )
+            self.cuda.keep(value.array, self.losses, self.count)
+
+        try:
+            self.graph = self.cuda.record(work)
+        except Exception as error:
+            self.forget()
+            raise in_a_sentence(error, self.model) from error
+        self.recordings += 1
+        self.grads = [(layer, dict(layer.grads)) for _, layer in self.model.leaves()]
+        self.seen = self._see()
+
+    def _load(self, x: Array, y: Array) -> None:
+        self.cuda.copy(x, self.x)
+        self.cuda.copy(y, self.y)
+
+    def _see(self) -> Seen:
+        return Seen(self.model, self._others())
+
+    def _others(self) -> Iterator[Any]:
+        """The loss, the rule, and the rules inside it."""
+        yield self.loss
+        rule: Any = self.rule
+        while rule is not None:
+            yield rule
+            rule = getattr(rule, "rule", None)
