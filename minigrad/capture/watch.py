@@ -61,7 +61,7 @@ def drawn(model: Layer, others: Iterable[Any]) -> dict[str, bytes]:
     for i, owner in enumerate([*model.modules(), *others]):
         if hasattr(owner, "rng_state"):
             found[f"{i} {type(owner).__name__}"] = pickle.dumps(owner.rng_state())
-    return found | {"0 numpy.random": pickle.dumps(common_state())}
+    return found | {"0 the shared generator, of random or np.random,": pickle.dumps(common_state())}
 
 
 def _attributes(owner: Any) -> Iterator[tuple[str, Any]]:
