@@ -24,7 +24,6 @@ class Pretended:
     def __init__(self, model):
         self.model = model
         self.runs = 0
-        self.at_once = 0
 
     running = own_memory = staticmethod(nullcontext)
 
@@ -261,6 +260,15 @@ class Counts(mg.rules.Backprop):
         return super().estimate(*parts)
 
 
+class CountsInAList(mg.rules.Backprop):
+    def __init__(self):
+        self.steps = [np.int64(3)]
+
+    def estimate(self, *parts):
+        self.steps[0] += 1
+        return super().estimate(*parts)
+
+
 class Draws(mg.rules.Backprop):
     def estimate(self, *parts):
         random.random()
@@ -301,6 +309,7 @@ def test_a_rule_of_ones_own(loops):
     ("options", "said"),
     [
         ({"rule": Counts()}, r"Counts\.steps is another number after it"),
+        ({"rule": CountsInAList()}, r"CountsInAList\.steps is another number after it"),
         ({"rule": Draws()}, r"the shared generator, of random or np\.random, draws"),
         ({"rule": Looks()}, r"in Looks a number of the step was looked at on the host"),
         ({"loss": OnTheHost()}, r"the loss is .*, a number on the host"),

@@ -8,6 +8,7 @@ from minigrad.arguments import a_parameter, in_words
 from minigrad.backend import array_module
 from minigrad.capture.cublas import CublasError
 from minigrad.capture.cuda import MemoryMovedError, UploadError
+from minigrad.capture.watch import Seen
 from minigrad.kernels.recording import LookedAtError
 from minigrad.layers import Dropout, Layer
 from minigrad.losses import Loss
@@ -45,6 +46,23 @@ def check_suitable(model: Layer, rule: Rule) -> None:
                 f"capture=True cannot record {layer!r}: it draws random numbers in each step, and "
                 "a graph would repeat the same ones. Leave capture out, or leave out this layer"
             )
+
+
+def check_repeatable(
+    before: Seen, after: Seen, drawn: dict[str, bytes], drawn_after: dict[str, bytes]
+) -> None:
+    """CaptureError if the step between these looks has drawn random numbers, or counted."""
+    for name, state in drawn.items():
+        if drawn_after.get(name) != state:
+            raise CaptureError(
+                f"capture=True cannot record this step: {name.partition(' ')[2]} draws random "
+                "numbers in each step, and a graph would repeat the same ones. Leave capture out"
+            )
+    if counted := before.counted(after):
+        raise CaptureError(
+            f"capture=True cannot record this step: {counted} is another number after it, and a "
+            "graph does not repeat what Python does. Leave capture out"
+        )
 
 
 def in_a_sentence(error: Exception, model: Layer) -> Exception:

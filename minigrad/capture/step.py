@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 from minigrad.backend import Array, array_module
 from minigrad.capture.cuda import Cuda
-from minigrad.capture.refusal import CaptureError, in_a_sentence
+from minigrad.capture.refusal import CaptureError, check_repeatable, in_a_sentence
 from minigrad.capture.watch import Key, Seen, drawn
-from minigrad.kernels.recording import OnDevice
+from minigrad.kernels.recording import LookedAtError, OnDevice, recording
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules import Rule
@@ -21,10 +22,10 @@ LOOK = 100  # steps after which the losses are brought to the host
 class Captured:
     """The gradients of batch after batch, by a CUDA graph: one launch in place of hundreds.
 
-    The first full batch is an ordinary step. It warms up: kernels are compiled, memory is got. What
-    it changes on the host is looked at: a graph cannot repeat that. The second full batch is
-    recorded. From then on x and y are copied to where the graph reads them, and it runs. Batches of
-    another size are ordinary steps.
+    The first full batch is a step of single launches. It warms up: kernels are compiled, memory is
+    got. What it changes on the host is looked at: a graph cannot repeat that. The second full batch
+    is recorded. From then on x and y are copied to where the graph reads them, and it runs. Batches
+    of another size are ordinary steps.
 
     The parameters and the gradients stay at their places in memory. If a layer, an array of it, a
     setting, or the form of the kernels has changed, the step is recorded anew (`look_again`).
@@ -46,6 +47,7 @@ class Captured:
         self.count = xp.zeros(1, "int64")  # of all repetitions, for the graph
         self.repeated = 0  # the same number, on the host
         self.pending = 0  # losses that the host does not know yet
+        self.fetched: list[float] = []  # those that came with another one
         self.recordings = 0
         self.graph: Callable[[], None] | None = None
         self.seen: Seen | None = None  # None: the next full batch is the first one
@@ -94,11 +96,12 @@ class Captured:
 
     def fetch(self) -> list[float]:
         """The losses that the host does not know yet. It waits for the GPU."""
+        found, self.fetched = self.fetched, []
         if not self.pending:
-            return []
+            return found
         kept = self.cuda.host(self.losses)
         first = self.repeated - self.pending
-        found = [float(kept[i % LOOK]) for i in range(first, self.repeated)]
+        found += [float(kept[i % LOOK]) for i in range(first, self.repeated)]
         self.pending = 0
         return found
 
@@ -107,56 +110,57 @@ class Captured:
         return self.rule.estimate(self.model, self.loss, x, y)
 
     def _first(self, x: Array, y: Array) -> float:
-        """An ordinary step, with the arrays and in the memory that the graph will use."""
+        """A step with the arrays, the memory and the calls of the graph. Python makes each call."""
         xp = array_module(x, y)
         self.cuda.new_memory()
         with self.cuda.own_memory():
             self.x = xp.empty(x.shape, x.dtype)
             self.y = xp.empty(y.shape, y.dtype)
-            self._load(x, y)
-            before = self._see()
-            streams = drawn(self.model, self._others())
-            value = self.rule.estimate(self.model, self.loss, self.x, self.y)
+        self._load(x, y)
+        before = self._see()
+        streams = drawn(self.model, self._others())
+        try:
+            with self.cuda.own_memory(), recording(self.cuda):
+                self._work()
+        except LookedAtError as error:
+            raise in_a_sentence(error, self.model) from error
         after = self._see()
-        now = drawn(self.model, self._others())
-        for name, state in streams.items():
-            if now.get(name) != state:
-                raise CaptureError(
-                    f"capture=True cannot record this step: {name.partition(' ')[2]} draws random "
-                    "numbers in each step, and a graph would repeat the same ones. Leave capture "
-                    "out"
-                )
-        if counted := before.counted(after):
-            raise CaptureError(
-                f"capture=True cannot record this step: {counted} is another number after it, and "
-                "a graph does not repeat what Python does. Leave capture out"
-            )
+        check_repeatable(before, after, streams, drawn(self.model, self._others()))
         self.passing = before.changed(after)
         self.seen = after
         self.shapes = x.shape, x.dtype, y.shape, y.dtype
+        self.repeated += 1
+        self.pending += 1
+        *self.fetched, value = self.fetch()
+        if not math.isfinite(value):  # an ordinary step says whether the labels are the reason
+            value = self.rule.estimate(self.model, self.loss, x, y)
         return value
 
     def _record(self) -> None:
-        """Record the estimate for the arrays self.x and self.y."""
-
-        def work() -> None:
-            value: Any = self.rule.estimate(self.model, self.loss, self.x, self.y)
-            if not isinstance(value, OnDevice):
-                raise CaptureError(
-                    f"capture=True cannot record this step: the loss is {value!r:.60}, a number on "
-                    "the host, which a graph cannot change. A loss ends with "
-                    "mg.losses.total(terms) / n. Or leave capture out"
-                )
-            self.cuda.keep(value.array, self.losses, self.count)
-
+        """Record the same calls. What the first step has left behind is free to be used again."""
+        self.model.drop_cache()
+        self.loss.cache = None
+        for _, layer in self.model.leaves():
+            layer.grads = {}
         try:
-            self.graph = self.cuda.record(work)
+            self.graph = self.cuda.record(self._work)
         except Exception as error:
             self.forget()
             raise in_a_sentence(error, self.model) from error
         self.recordings += 1
         self.grads = [(layer, dict(layer.grads)) for _, layer in self.model.leaves()]
         self.seen = self._see()
+
+    def _work(self) -> None:
+        """What the graph does: the gradients of self.x and self.y, and the loss in its place."""
+        value: Any = self.rule.estimate(self.model, self.loss, self.x, self.y)
+        if not isinstance(value, OnDevice):
+            raise CaptureError(
+                f"capture=True cannot record this step: the loss is {value!r:.60}, a number on the "
+                "host, which a graph cannot change. A loss ends with mg.losses.total(terms) / n. "
+                "Or leave capture out"
+            )
+        self.cuda.keep(value.array, self.losses, self.count)
 
     def _load(self, x: Array, y: Array) -> None:
         self.cuda.copy(x, self.x)

@@ -6,11 +6,15 @@ import pickle
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from minigrad.generators import common_state
 from minigrad.kernels import form
 from minigrad.layers import Layer
 
-PLAIN = (bool, int, float, str, type(None))
+PLAIN = (bool, int, float, str, type(None), np.generic)
+NUMBERS = (int, float, np.integer, np.floating)
+MOST = 100  # entries of a list or a dict that are looked at
 PASSING = {"cache", "grads", "_kept"}  # attributes that each step sets anew
 Key = tuple[int, str]  # the number of an owner, and its attribute
 
@@ -46,11 +50,9 @@ class Seen:
         return frozenset(key for key in keys if not _same(mine(key, missing), yours(key, missing)))
 
     def counted(self, other: Seen) -> str:
-        """ "Noise.steps (layer 1)" for a number that is another one in `other`, or ""."""
+        """ "Noise.steps" for a number that is another one in `other`, or ""."""
         for i, name in sorted(self.changed(other)):
-            before, after = self.values.get((i, name)), other.values.get((i, name))
-            numbers = isinstance(before, int | float) and isinstance(after, int | float)
-            if numbers and not isinstance(before, bool):
+            if _counts(self.values.get((i, name)), other.values.get((i, name))):
                 return f"{type(self.owners[i]).__name__}.{name}"
         return ""
 
@@ -68,8 +70,19 @@ def _attributes(owner: Any) -> Iterator[tuple[str, Any]]:
     for name, value in vars(owner).items():
         if name in ("params", "buffers"):
             yield from ((f"{name}[{key!r}]", array) for key, array in value.items())
+        elif isinstance(value, dict | list) and len(value) <= MOST and name not in PASSING:
+            items = value.items() if isinstance(value, dict) else value
+            yield name, (type(value), *items)
         elif name not in PASSING:
             yield name, value
+
+
+def _counts(before: Any, after: Any) -> bool:
+    """Whether a number is another one, also one in a list."""
+    if isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
+        return any(map(_counts, before, after))
+    numbers = isinstance(before, NUMBERS) and isinstance(after, NUMBERS)
+    return numbers and not isinstance(before, bool) and not _same(before, after)
 
 
 def _same(a: Any, b: Any) -> bool:
