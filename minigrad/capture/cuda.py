@@ -14,7 +14,15 @@ from minigrad.backend import Array
 from minigrad.capture.cublas import Products
 from minigrad.kernels.recording import recording
 
-KEEP = "losses[count[0] % size] = value; count[0] += 1"
+SOURCE = r"""
+// losses[count mod length] = value, count += 1.   One thread.
+extern "C" __global__ void keep_loss(
+    const double* value, long long length, double* losses, long long* count
+) {
+    losses[count[0] % length] = value[0];
+    count[0] += 1;
+}
+"""
 
 
 class UploadError(RuntimeError):
@@ -33,12 +41,7 @@ class Cuda:
         self.stream = self.xp.cuda.Stream(non_blocking=True)
         self.products = Products(xp, self.stream)
         self.pool: Any = None
-        self._keep = self.xp.ElementwiseKernel(
-            "float64 value, int64 size",
-            "raw float64 losses, raw int64 count",
-            KEEP,
-            "minigrad_keep_loss",
-        )
+        self._keep = self.xp.RawKernel(SOURCE, "keep_loss")
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -110,7 +113,7 @@ class Cuda:
 
     def keep(self, value: Array, losses: Array, count: Array) -> None:
         """losses[count mod its size] = value, count += 1, on the GPU."""
-        self._keep(value, losses.size, losses, count)
+        self._keep((1,), (1,), (value, np.int64(losses.size), losses, count))
 
     def copy(self, source: Any, to: Any) -> None:
         """to = source."""
