@@ -1,10 +1,14 @@
-"""The step of an optimiser: it changes an array in place."""
+"""Steps: they change arrays in place."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from minigrad.backend import Array, array_module
+from minigrad.kernels.device.table import together
+from minigrad.kernels.device.update import apply
 from minigrad.kernels.memory import in_memory_order, is_dense, scratch
 from minigrad.kernels.parts import WORTH_A_THREAD, parts
 from minigrad.kernels.switch import kernel
@@ -31,3 +35,39 @@ def add_scaled(y: Array, a: float, x: Array) -> None:
 @add_scaled.plain
 def add_scaled_plain(y: Array, a: float, x: Array) -> None:
     y += a * x
+
+
+def add_scaled_to_all(ys: Sequence[Array], a: float, xs: Sequence[Array]) -> None:
+    """y += a x for each pair of arrays. On a GPU one launch changes all."""
+    if together((ys, xs)):
+        apply("add_scaled", (ys, xs), (a,))
+        return
+    for y, x in zip(ys, xs, strict=True):
+        add_scaled(y, a, x)
+
+
+def times(xs: Sequence[Array], a: float) -> list[Array]:
+    """New arrays a x. On a GPU one launch makes all."""
+    if together((xs,)):
+        ys = [array_module(x).empty_like(x) for x in xs]
+        apply("scale", (ys, xs), (a,))
+        return ys
+    return [x * a for x in xs]
+
+
+def scale_all(ys: Sequence[Array], a: float) -> None:
+    """y *= a for each array. On a GPU one launch changes all."""
+    if together((ys,)):
+        apply("scale", (ys, ys), (a,))
+        return
+    for y in ys:
+        y *= a
+
+
+def move_towards(ys: Sequence[Array], a: float, xs: Sequence[Array]) -> None:
+    """y += a (x - y) for each pair of arrays. On a GPU one launch changes all."""
+    if together((ys, xs)):
+        apply("average", (ys, xs), (a,))
+        return
+    for y, x in zip(ys, xs, strict=True):
+        y += a * (x - y)

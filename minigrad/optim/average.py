@@ -11,6 +11,7 @@ import numpy as np
 from minigrad import backend
 from minigrad.backend import Array
 from minigrad.checks import count, not_negative, number
+from minigrad.kernels.updates import move_towards
 from minigrad.optim.base import AVERAGE, Optimizer
 
 
@@ -50,13 +51,15 @@ class EMA:
 
     def update(self) -> None:
         """Move the average. `optimizer.step()` calls this."""
+        arrays, params = [], []
         for name, param in self._params().items():
             a = self.arrays.get(name)
             if self.t == 0 or a is None:
                 self.arrays[name] = param.copy()
             else:
-                # a ← a + (1 - d) (θ - a)
-                a += (1 - self.decay) * (param - a)
+                arrays.append(a)
+                params.append(param)
+        move_towards(arrays, 1 - self.decay, params)
         self.t += 1
 
     @contextmanager

@@ -58,8 +58,9 @@ def kernel(name: str, source: str, like: Array, contract: bool = False) -> Any:
 
 @cache
 def _compiled(xp: ModuleType, name: str, source: str, char: str, contract: bool) -> Any:
-    options = (f"-DT={TYPES[char]}", f"-fmad={str(contract).lower()}")
-    return xp.RawKernel(source, name, options)
+    # A type, not a macro: NVRTC's own headers have templates with a T.
+    options = (f"-fmad={str(contract).lower()}",)
+    return xp.RawKernel(f"typedef {TYPES[char]} T;\n{source}", name, options)
 
 
 def blocks(n: int, threads: int = THREADS) -> tuple[int]:

@@ -1,0 +1,97 @@
+"""A table of arrays for one launch: the addresses and sizes of up to 64 rows of arrays.
+
+A row is, for example, a parameter, its gradient and its two moments. The table goes to the kernel
+by value, as one of the launch's arguments: nothing is copied to the GPU before it, and the host may
+change the table at once after it. One block of threads works on 1024 numbers of one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import Array
+from minigrad.kernels.device import kernel, ready
+from minigrad.kernels.memory import is_dense
+
+ROWS = 64  # of a table. An argument of this size is allowed on every GPU: 4 KiB
+COLUMNS = 5  # arrays of a row
+CHUNK = 1024  # numbers of one block
+NUMBERS = 8  # that a kernel takes besides the arrays
+
+# To be put in front of a kernel. In the kernel `row` is the block's row, `first` and `end` are the
+# block's numbers in it, and ARRAY(c) is the row's array in column c.
+SOURCE = f"""
+struct Table {{
+    long long cells[{COLUMNS + 2}][{ROWS}];  // addresses; sizes; blocks of all rows up to this one
+}};
+struct Numbers {{
+    double x[{NUMBERS}];
+}};
+#define ARRAY(c) ((T*)table.cells[c][row])
+#define CHUNK {CHUNK}LL
+#define FIND_ROW                                                                       \\
+    int row = 0;                                                                       \\
+    while (blockIdx.x >= table.cells[{COLUMNS + 1}][row]) ++row;                       \\
+    const long long before = row ? table.cells[{COLUMNS + 1}][row - 1] : 0;            \\
+    const long long first = (blockIdx.x - before) * CHUNK;                             \\
+    const long long size = table.cells[{COLUMNS}][row];                                \\
+    const long long end = first + CHUNK < size ? first + CHUNK : size;
+"""
+
+
+class Table:
+    """Rows of arrays of one dtype, each row's arrays of one size and in one order in memory.
+
+    `put` fills a column. The caller keeps the arrays alive while the table is used.
+    """
+
+    def __init__(self, likes: Sequence[Array]):
+        """likes: one array of each row, at most 64 rows."""
+        self.like = likes[0]
+        self.rows = len(likes)
+        self.cells = np.zeros((COLUMNS + 2, ROWS), np.int64)
+        self.cells[COLUMNS, : self.rows] = [array.size for array in likes]
+        self.cells[COLUMNS + 1] = np.cumsum(-(-self.cells[COLUMNS] // CHUNK))
+        self.blocks = int(self.cells[COLUMNS + 1, -1])
+
+    def put(self, column: int, arrays: Sequence[Array]) -> None:
+        """Write the arrays' addresses into a column."""
+        self.cells[column, : self.rows] = [array.data.ptr for array in arrays]  # type: ignore[attr-defined]
+
+    def launch(self, name: str, source: str, *arguments: Any, threads: int = 256) -> None:
+        """Run a kernel whose first argument is the table. No numbers at all: no launch."""
+        if self.blocks:
+            run = kernel(name, source, self.like)
+            run((self.blocks,), (threads,), (self.cells, *arguments))
+
+
+def tables(columns: Sequence[Sequence[Array]]) -> list[Table]:
+    """The tables of these columns, all of one length: one for every 64 rows."""
+    found = []
+    for start in range(0, len(columns[0]), ROWS):
+        part = [column[start : start + ROWS] for column in columns]
+        table = Table(part[0])
+        for i, column in enumerate(part):
+            table.put(i, column)
+        found.append(table)
+    return found
+
+
+def alike(*arrays: Array) -> bool:
+    """Whether one index finds the same place in all of them: same shape, same order, no gaps."""
+    first = arrays[0]
+    if any(array.shape != first.shape for array in arrays):
+        return False
+    if all(array.flags.c_contiguous for array in arrays):
+        return True
+    layout = first.strides
+    return all(array.strides == layout for array in arrays) and is_dense(first)
+
+
+def together(columns: Sequence[Sequence[Array]]) -> bool:
+    """Whether one launch may work on all of these rows of arrays."""
+    everything = [array for column in columns for array in column]
+    return bool(everything) and ready(*everything) and all(map(alike, *columns))
