@@ -128,6 +128,68 @@ def test_a_captured_run_is_the_ordinary_run(loops, options):
     assert loops[0].captured.recordings == 1
 
 
+class Own(mg.optim.Optimizer):
+    """An optimiser that has no kernel of its own: it steps beside the graph."""
+
+    def _update(self, param, grad, state):
+        param -= self.lr * grad
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "within"),
+    [
+        (lambda net: mg.SGD(net, 0.05, 0.9, nesterov=True, weight_decay=1e-3), True),
+        (lambda net: mg.AdamW(net, 1e-3), True),
+        (lambda net: mg.RMSprop(net, 1e-3, centered=True, momentum=0.5), True),
+        (lambda net: mg.Adagrad(net, 1e-2, lr_decay=0.1), True),
+        (lambda net: mg.SGD(net, 0.05, groups={"*.b": {"lr_factor": 2.0}}), True),
+        (lambda net: mg.EMA(mg.Adam(net, 1e-3), 0.9).optimizer, False),
+        (lambda net: Own(net, 0.05), False),
+    ],
+    ids=["nesterov", "adamw", "rmsprop", "adagrad", "groups", "average", "own"],
+)
+def test_every_optimiser_within_the_graph_or_beside_it(loops, optimizer, within):
+    found = []
+    options = {"make": normed, "optimizer": optimizer, "schedule": steps}
+
+    def look(history):
+        found.append(loops[0].captured.moves is not None)
+
+    mine = train(capture=True, callback=look, **options)
+    same(mine, train(**options))
+    assert found == [within] * 3
+
+
+def reload(optimizer):
+    optimizer.load_state_dict(optimizer.state_dict())
+
+
+def lower(optimizer):
+    optimizer.lr *= 0.3
+
+
+def decay(optimizer):
+    optimizer.weight_decay = 0.01
+
+
+@pytest.mark.parametrize(("change", "recordings"), [(reload, 2), (lower, 1), (decay, 2)])
+def test_the_optimiser_may_change(loops, change, recordings):
+    def run(**options):
+        model = normed()
+        made = []
+
+        def make(net):
+            made.append(mg.Adam(net, 1e-3))
+            return made[0]
+
+        return train(
+            model=model, optimizer=make, callback=lambda history: change(made[0]), **options
+        )
+
+    same(run(capture=True, epochs=2), run(epochs=2))
+    assert loops[0].captured.recordings == recordings
+
+
 def test_on_a_stream_of_the_users_own(cp):
     """The stream does not wait for the default one, nor the other way round."""
     plain = train(make=normed)
@@ -237,7 +299,7 @@ class Uploads(mg.Linear):
         return super().forward(x + current().asarray(np.ones(x.shape, x.dtype)), train)
 
 
-class Own(mg.Linear):
+class OwnProduct(mg.Linear):
     def forward(self, x, train=True):
         self.cache = x
         return x @ self.params["W"] + self.params["b"]
@@ -254,7 +316,11 @@ class OwnDot(mg.Linear):
     [
         (Synchronises, {}, r"Synchronises \(layer 1\) waits for the GPU"),
         (Uploads, {}, r"Uploads \(layer 1\) cannot be repeated: it brings an array"),
-        (Own, {}, r"Own \(layer 1\) multiplies matrices in a way .* write mg\.kernels\.dot"),
+        (
+            OwnProduct,
+            {},
+            r"OwnProduct \(layer 1\) multiplies matrices in a way .* write mg\.kernels\.dot",
+        ),
         (mg.Linear, {"rule": Looks()}, "in Looks a number of the step was looked at"),
         (mg.Linear, {"rule": Counts()}, r"Counts\.steps is another number"),
         (mg.Linear, {"loss": mg.CrossEntropyLoss(np.ones(10))}, "CrossEntropyLoss cannot be rep"),
@@ -268,7 +334,7 @@ def test_what_a_graph_cannot_repeat_is_refused(layer, options, said):
     with pytest.raises(capture.CaptureError, match=said) as error:
         run(layer, capture=True, **options)
     assert error.value.history.stopped.startswith("failed in epoch 1")
-    same(run(OwnDot, capture=True), run(Own))  # and the GPU works as before
+    same(run(OwnDot, capture=True), run(OwnProduct))  # and the GPU works as before
 
 
 SIZES = [1, 2, 3, 10, 64, 129, 784]

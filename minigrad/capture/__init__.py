@@ -6,6 +6,7 @@ bit.
 
     loop      the training loop, and when losses come to the host
     step      records and repeats the estimate of a batch
+    moves     the optimiser's step in the graph
     watch     what a recorded step depends on
     refusal   why a step cannot be recorded, in a sentence
     cuda      stream, memory, graph

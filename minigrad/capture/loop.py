@@ -24,7 +24,9 @@ class CapturedLoop(Loop):
     def __post_init__(self) -> None:
         super().__post_init__()
         size = min(self.batch_size, len(self.train))
-        self.captured = Captured(self.model, self.loss, self.rule, size, self._device())
+        self.captured = Captured(
+            self.model, self.loss, self.rule, size, self.optimizer, self._device()
+        )
 
     def _device(self) -> Any:
         return None
@@ -48,6 +50,7 @@ class CapturedLoop(Loop):
         ctrl_c.ending = False
         ctrl_c.holding = True
         self.whole = False
+        ctrl_c.updating = self.captured.moves is not None
         value = self.captured.estimate(x, y)
         if value is not None:  # an ordinary step
             self._fetch()
@@ -59,8 +62,9 @@ class CapturedLoop(Loop):
                 why = why_not_finite(self.model, x, first)
                 self.history.stopped = diverged(value, self.step + 1, at.epoch, why)
                 return
-        ctrl_c.updating = True  # the parameters move all, or none
-        self.optimizer.step()
+        ctrl_c.updating = True  # the parameters move all, or none; also within a graph
+        if not self.captured.moved:
+            self.optimizer.step()
         if self.schedule is not None and self.schedule.per == "step":
             move(self.schedule, self.rule)
         self.step += 1

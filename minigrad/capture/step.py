@@ -9,11 +9,13 @@ from typing import Any
 
 from minigrad.backend import Array, array_module
 from minigrad.capture.cuda import Cuda
+from minigrad.capture.moves import Moves, moves_of
 from minigrad.capture.refusal import CaptureError, check_repeatable, in_a_sentence
 from minigrad.capture.watch import Key, Seen, drawn
 from minigrad.kernels.recording import LookedAtError, OnDevice, recording
 from minigrad.layers import Layer
 from minigrad.losses import Loss
+from minigrad.optim import Optimizer
 from minigrad.rules import Rule
 
 LOOK = 100  # steps after which the losses are brought to the host
@@ -31,16 +33,29 @@ class Captured:
     setting, or the form of the kernels has changed, the step is recorded anew (`look_again`).
     """
 
-    def __init__(self, model: Layer, loss: Loss, rule: Rule, size: int, device: Any = None):
+    def __init__(
+        self,
+        model: Layer,
+        loss: Loss,
+        rule: Rule,
+        size: int,
+        optimizer: Optimizer | None = None,
+        device: Any = None,
+    ):
         """
         model, loss, rule  the rule's `estimate` is recorded
         size               the number of examples in a full batch
+        optimizer          its step becomes part of the graph if it is one launch. `moved` then says
+                           that an estimate has moved the parameters as well
         device             None: the GPU of the model. (The tests have one of their own.)
         """
         self.model = model
         self.loss = loss
         self.rule = rule
         self.size = size
+        self.optimizer = optimizer
+        self.moves: Moves | None = None  # the optimiser's step, if it is in the graph
+        self.moved = False  # the last estimate was a step, too
         xp = array_module(next(a for _, leaf in model.leaves() for a in leaf.params.values()))
         self.cuda = Cuda(xp) if device is None else device
         self.losses = xp.zeros(LOOK, "float64")  # of the last repetitions
@@ -60,7 +75,11 @@ class Captured:
         return self.cuda.running()
 
     def estimate(self, x: Array, y: Array) -> float | None:
-        """The gradients of this batch. Returns the loss; None: it is on the GPU, see `fetch`."""
+        """The gradients of this batch. Returns the loss; None: it is on the GPU, see `fetch`.
+
+        If `moved` is True after it, the optimiser's step is made as well.
+        """
+        self.moved = False
         if len(x) != self.size:
             return self._ordinary(x, y)
         if self.seen is None:
@@ -68,14 +87,16 @@ class Captured:
         if (x.shape, x.dtype, y.shape, y.dtype) != self.shapes:
             return self._ordinary(x, y)
         self._load(x, y)
-        if self.graph is None:
-            self._record()
-        elif self.touched:
+        new = self.graph is None
+        graph = self._record() if self.graph is None else self.graph
+        if self.touched and not new:
             for layer, grads in self.grads:
                 layer.grads = dict(grads)
         self.touched = False
-        if self.graph is not None:
-            self.graph()
+        if self.moves is not None:
+            self.moves.write(count=not new)  # a recording has counted itself
+            self.moved = True
+        graph()
         self.repeated += 1
         self.pending += 1
         return None
@@ -83,7 +104,10 @@ class Captured:
     def look_again(self) -> None:
         """Code of the user may have run: forget the graph if what it depends on has changed."""
         self.touched = True
-        if self.seen is not None and not self.seen.same(self._see(), self.passing):
+        if self.seen is None:
+            return
+        settled = self.moves is None or self.moves.same()
+        if not settled or not self.seen.as_before(self._see(), self.passing):
             self.forget()
 
     def forget(self) -> None:
@@ -91,6 +115,7 @@ class Captured:
         if self.graph is not None:
             self.cuda.wait()
         self.graph = None
+        self.moves = None
         self.seen = None
         self.grads = []
 
@@ -136,20 +161,23 @@ class Captured:
             value = self.rule.estimate(self.model, self.loss, x, y)
         return value
 
-    def _record(self) -> None:
+    def _record(self) -> Callable[[], None]:
         """Record the same calls. What the first step has left behind is free to be used again."""
+        self.moves = moves_of(self.optimizer, self.cuda)
         self.model.drop_cache()
         self.loss.cache = None
         for _, layer in self.model.leaves():
             layer.grads = {}
         try:
-            self.graph = self.cuda.record(self._work)
+            graph = self.cuda.record(self._work)
         except Exception as error:
             self.forget()
             raise in_a_sentence(error, self.model) from error
+        self.graph = graph
         self.recordings += 1
         self.grads = [(layer, dict(layer.grads)) for _, layer in self.model.leaves()]
         self.seen = self._see()
+        return graph
 
     def _work(self) -> None:
         """What the graph does: the gradients of self.x and self.y, and the loss in its place."""
@@ -161,6 +189,8 @@ class Captured:
                 "Or leave capture out"
             )
         self.cuda.keep(value.array, self.losses, self.count)
+        if self.moves is not None:
+            self.moves.record()
 
     def _load(self, x: Array, y: Array) -> None:
         self.cuda.copy(x, self.x)

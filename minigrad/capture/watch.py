@@ -33,7 +33,7 @@ class Seen:
             for name, value in _attributes(owner):
                 self.values[i, name] = value
 
-    def same(self, other: Seen, but: frozenset[Key] = frozenset()) -> bool:
+    def as_before(self, other: Seen, but: frozenset[Key] = frozenset()) -> bool:
         """Whether nothing has changed, apart from some attributes."""
         if self.form != other.form or len(self.owners) != len(other.owners):
             return False
@@ -47,7 +47,7 @@ class Seen:
         missing = object()
         mine = self.values.get
         yours = other.values.get
-        return frozenset(key for key in keys if not _same(mine(key, missing), yours(key, missing)))
+        return frozenset(key for key in keys if not same(mine(key, missing), yours(key, missing)))
 
     def counted(self, other: Seen) -> str:
         """ "Noise.steps" for a number that is another one in `other`, or ""."""
@@ -82,12 +82,13 @@ def _counts(before: Any, after: Any) -> bool:
     if isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
         return any(map(_counts, before, after))
     numbers = isinstance(before, NUMBERS) and isinstance(after, NUMBERS)
-    return numbers and not isinstance(before, bool) and not _same(before, after)
+    return numbers and not isinstance(before, bool) and not same(before, after)
 
 
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
+    """Whether these are the same object, or equal plain values."""
     if a is b:
         return True
     if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
-        return all(_same(x, y) for x, y in zip(a, b, strict=True))
+        return all(same(x, y) for x, y in zip(a, b, strict=True))
     return type(a) is type(b) and isinstance(a, PLAIN) and a == b

@@ -8,10 +8,7 @@ A call runs the fast form. After `kernels.use("plain")` it runs the plain form: 
     windows, winograd                                             used by the convolution
     parts, memory                                                 how work fits cache and threads
     device                                                        CUDA source, for GPUs
-<<<<<<< HEAD
     recording                                                     steps as CUDA graphs
-=======
->>>>>>> g1
 """
 
 from minigrad.kernels.recording import dot
