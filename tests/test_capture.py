@@ -4,10 +4,12 @@ The GPU's side is a pretended one here: a graph is the recorded Python code, run
 arrays. tests/test_capture_gpu.py has the real one.
 """
 
+import ast
 import copy
 import random
 import re
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ import minigrad as mg
 from minigrad import capture
 from minigrad.backend import to_host
 from minigrad.kernels.recording import OnDevice, recorder, recording
+
+PACKAGE = Path(mg.__file__).parent
 
 
 class Pretended:
@@ -369,6 +373,26 @@ def test_a_number_on_the_device(xp):
     for look in (float, bool, int, lambda v: v < 1, lambda v: v >= 1, lambda v: v == 1):
         with pytest.raises(RuntimeError, match="looked at on the host"):
             look(five)
+
+
+def products(path):
+    """The lines of a file that multiply matrices by themselves, apart from plain forms."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef) and not node.name.endswith("_plain"):
+            for part in ast.walk(node):
+                operator = isinstance(part, ast.BinOp) and isinstance(part.op, ast.MatMult)
+                called = part.func if isinstance(part, ast.Call) else None
+                named = isinstance(called, ast.Attribute) and called.attr in ("matmul", "einsum")
+                if operator or (named and ast.unparse(called) != "np.matmul"):
+                    yield f"{path.name}:{part.lineno} {ast.unparse(part)}"
+
+
+@pytest.mark.on_host
+def test_all_products_of_layers_can_be_recorded():
+    """`winograd` is for forward gradients, which are not recorded."""
+    files = [p for name in ("kernels", "layers", "losses") for p in (PACKAGE / name).rglob("*.py")]
+    known = {"recording.py", "winograd.py"}
+    assert [line for p in files if p.name not in known for line in products(p)] == []
 
 
 def test_dot_is_a_product(xp, rng):

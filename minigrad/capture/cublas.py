@@ -37,6 +37,7 @@ class Products:
         self.handle = ctypes.c_void_p()
         self._call("cublasCreate_v2", ctypes.byref(self.handle))
         self._end = weakref.finalize(self, self.library.cublasDestroy_v2, self.handle)
+        self._end.atexit = False  # then CUDA may have ended before it
         capability = int(xp.cuda.Device().compute_capability)
         # As large as cuBLAS's own work memory: its choice of an algorithm depends on it.
         self.memory = xp.empty((32 if capability >= 90 else 4) * MIB, xp.uint8)

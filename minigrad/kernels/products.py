@@ -103,7 +103,7 @@ def in_pieces(*products: tuple[Array, Array]) -> list[Array]:
         N = b.shape[1]
         count = min(SHARES // len(products), M * K * N // WORTH_A_PIECE)
         if count < 2:
-            results.append([a @ b])
+            results.append([dot(a, b)])
         elif max(M, N) <= K:
             cuts = pieces(K, count)
             results.append([np.empty((M, N), a.dtype) for _ in cuts])
