@@ -10,6 +10,7 @@ from types import ModuleType
 from minigrad import (
     asynchronous,
     backend,
+    capture,
     data,
     functions,
     gradcheck,
@@ -147,6 +148,7 @@ __all__ = [
     "__version__",
     "asynchronous",
     "backend",
+    "capture",
     "data",
     "evaluate",
     "fit",
