@@ -342,12 +342,19 @@ def test_what_is_refused_before_the_first_step(rule, layers, said):
         train(rule=rule(), capture=True)
 
 
+def synthetic(**options):
+    return lambda: mg.rules.SyntheticGradients(net(), **options)
+
+
 @pytest.mark.parametrize(
     ("make", "layers", "said"),
     [
         (mg.rules.WeightPerturbation, (), "WeightPerturbation draws numbers or looks at them"),
         (lambda: mg.rules.ClippedGradients(mg.rules.Backprop(), 1.0), (), "ClippedGradients draws"),
         (lambda: mg.rules.AccumulatedGradients(mg.rules.Backprop(), 2), (), "Accumulated"),
+        (synthetic(update_probability=0.5), (), "SyntheticGradients with update_probability=1"),
+        (synthetic(mode="stale"), (), "StaleGradients draws"),
+        (synthetic(), (), None),
         (mg.rules.Backprop, (mg.Dropout(0.5),), r"cannot record Dropout\(0.5\): it draws"),
         (mg.rules.Backprop, (mg.Dropout(0),), None),
         (lambda: Halved(mg.rules.Backprop()), (), None),

@@ -97,6 +97,7 @@ def train(make=dense, optimizer=None, schedule=None, model=None, shape=(784,), *
     options = {"epochs": 3, "batch_size": 8, "progress": False} | options
     loss = options.pop("loss", None) or mg.CrossEntropyLoss()
     rule = options.pop("rule", None) or mg.rules.Backprop()
+    rule = rule if isinstance(rule, mg.rules.Rule) else rule(model)
     if schedule:
         options["schedule"] = schedule(optimizer)
     return mg.fit(model, loss, rule, optimizer, data(shape, dtype=dtype), **options), model
@@ -104,6 +105,12 @@ def train(make=dense, optimizer=None, schedule=None, model=None, shape=(784,), *
 
 SGD = lambda net: mg.SGD(net, lr=0.05)  # noqa: E731
 ADAM = lambda net: mg.Adam(net, lr=1e-3)  # noqa: E731
+
+
+def synthetic(**options):
+    return lambda model: mg.rules.SyntheticGradients(model, **options)
+
+
 IMAGES = {"shape": (1, 28, 28)}
 
 
@@ -120,6 +127,10 @@ IMAGES = {"shape": (1, 28, 28)}
         {"batch_size": 70, "epochs": 20},
         {"loss": mg.CrossEntropyLoss(label_smoothing=0.1)},
         {"rule": Halved(mg.rules.Backprop())},
+        {"make": normed, "rule": synthetic(), "optimizer": ADAM, "schedule": steps},
+        {"make": normed, "rule": synthetic(mode="bp-lambda", hidden=(20,), warm_up=3)},
+        {"make": normed, "rule": synthetic(mode="unlocked"), "optimizer": ADAM},
+        {"make": lenet, "rule": synthetic(input_shape=(1, 28, 28)), **IMAGES},
     ],
     ids=str,
 )

@@ -7,6 +7,8 @@ and the optimiser's own count and state are always those of the last step.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from minigrad.capture.watch import same
@@ -32,12 +34,13 @@ class Moves:
         self.written: list[Any] = [None] * len(self.plans)  # what lies there
         self.seen = self._see()
 
-    def record(self) -> None:
-        """Make the step within a recording. It counts itself."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within this block `optimizer.step()` is recorded. It counts itself."""
         for plan, kept in zip(self.plans, self.kept, strict=True):
             plan.kept = kept
         try:
-            self.optimizer.step()
+            yield
         finally:
             for plan in self.plans:
                 plan.kept = None

@@ -12,7 +12,8 @@ from minigrad.capture.watch import Seen
 from minigrad.kernels.recording import LookedAtError
 from minigrad.layers import Dropout, Layer
 from minigrad.losses import Loss
-from minigrad.rules import Backprop, Rule, Wrapper
+from minigrad.rules import Backprop, Rule, SyntheticGradients, Wrapper
+from minigrad.rules.synthetic.modules import Trained
 
 
 class CaptureError(RuntimeError):
@@ -33,9 +34,19 @@ def check_suitable(model: Layer, rule: Rule) -> None:
     inside: Any = rule
     while isinstance(inside, Wrapper) and not _is_from_here(inside):
         inside = inside.rule
-    if not isinstance(inside, Backprop):
+    if SyntheticGradients in type(inside).__mro__:
+        if inside.update_probability < 1 or not all(
+            isinstance(module, Trained) for module in (*inside.modules, *inside.inputs)
+        ):
+            raise ValueError(
+                "capture=True records SyntheticGradients with update_probability=1 and with its "
+                "own modules: Python draws which blocks are updated, or calls other modules. Leave "
+                "capture out"
+            )
+    elif not isinstance(inside, Backprop):
         raise ValueError(
-            "capture=True records rules.Backprop(), and rules of your own around it. "
+            "capture=True records rules.Backprop(), SyntheticGradients, and rules of your own "
+            "around them. "
             f"{type(inside).__name__} draws numbers or looks at them on the host in each step, "
             "which a graph does not repeat. Leave capture out"
         )

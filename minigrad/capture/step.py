@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from minigrad.backend import Array, array_module
@@ -16,7 +16,7 @@ from minigrad.kernels.recording import LookedAtError, OnDevice, recording
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer
-from minigrad.rules import Rule
+from minigrad.rules import Rule, SyntheticGradients
 
 LOOK = 100  # steps after which the losses are brought to the host
 
@@ -68,6 +68,8 @@ class Captured:
         self.seen: Seen | None = None  # None: the next full batch is the first one
         self.passing: frozenset[Key] = frozenset()  # attributes that each step sets anew
         self.grads: list[tuple[Layer, dict[str, Array]]] = []
+        self.sweeps: Any = next(filter(_is_synthetic, self._rules()), None)
+        self.inner: list[Moves] = []  # the steps of its modules' optimisers
         self.touched = False  # the layers' grads may be others than the graph's
 
     def running(self) -> AbstractContextManager[None]:
@@ -80,7 +82,7 @@ class Captured:
         If `moved` is True after it, the optimiser's step is made as well.
         """
         self.moved = False
-        if len(x) != self.size:
+        if len(x) != self.size or self._warms_up():
             return self._ordinary(x, y)
         if self.seen is None:
             return self._first(x, y)
@@ -93,9 +95,11 @@ class Captured:
             for layer, grads in self.grads:
                 layer.grads = dict(grads)
         self.touched = False
-        if self.moves is not None:
-            self.moves.write(count=not new)  # a recording has counted itself
-            self.moved = True
+        for moves in self._all_moves():
+            moves.write(count=not new)  # a recording has counted itself
+        if self.sweeps is not None and not new:
+            self.sweeps.repeated()
+        self.moved = self.moves is not None
         graph()
         self.repeated += 1
         self.pending += 1
@@ -106,7 +110,7 @@ class Captured:
         self.touched = True
         if self.seen is None:
             return
-        settled = self.moves is None or self.moves.same()
+        settled = all(moves.same() for moves in self._all_moves())
         if not settled or not self.seen.as_before(self._see(), self.passing):
             self.forget()
 
@@ -116,6 +120,7 @@ class Captured:
             self.cuda.wait()
         self.graph = None
         self.moves = None
+        self.inner = []
         self.seen = None
         self.grads = []
 
@@ -164,6 +169,7 @@ class Captured:
     def _record(self) -> Callable[[], None]:
         """Record the same calls. What the first step has left behind is free to be used again."""
         self.moves = moves_of(self.optimizer, self.cuda)
+        self.inner = [self._of_module(module) for module in self._modules()]
         self.model.drop_cache()
         self.loss.cache = None
         for _, layer in self.model.leaves():
@@ -181,7 +187,10 @@ class Captured:
 
     def _work(self) -> None:
         """What the graph does: the gradients of self.x and self.y, and the loss in its place."""
-        value: Any = self.rule.estimate(self.model, self.loss, self.x, self.y)
+        with ExitStack() as stack:
+            for moves in self.inner:
+                stack.enter_context(moves.held())
+            value: Any = self.rule.estimate(self.model, self.loss, self.x, self.y)
         if not isinstance(value, OnDevice):
             raise CaptureError(
                 f"capture=True cannot record this step: the loss is {value!r:.60}, a number on the "
@@ -189,8 +198,9 @@ class Captured:
                 "Or leave capture out"
             )
         self.cuda.keep(value.array, self.losses, self.count)
-        if self.moves is not None:
-            self.moves.record()
+        if self.moves is not None and self.optimizer is not None:
+            with self.moves.held():
+                self.optimizer.step()
 
     def _load(self, x: Array, y: Array) -> None:
         self.cuda.copy(x, self.x)
@@ -200,9 +210,41 @@ class Captured:
         return Seen(self.model, self._others())
 
     def _others(self) -> Iterator[Any]:
-        """The loss, the rule, and the rules inside it."""
+        """The loss, the rules, and the modules of synthetic gradients with their layers."""
         yield self.loss
+        yield from self._rules()
+        for module in self._modules():
+            yield module
+            yield from module.net.modules()
+
+    def _rules(self) -> Iterator[Any]:
+        """The rule, and the rules inside it."""
         rule: Any = self.rule
         while rule is not None:
             yield rule
             rule = getattr(rule, "rule", None)
+
+    def _modules(self) -> list[Any]:
+        return [] if self.sweeps is None else [*self.sweeps.modules, *self.sweeps.inputs]
+
+    def _all_moves(self) -> list[Moves]:
+        return self.inner if self.moves is None else [*self.inner, self.moves]
+
+    def _of_module(self, module: Any) -> Moves:
+        """The step of a module's optimiser, which is a part of the estimate."""
+        moves = moves_of(module.optimizer, self.cuda)
+        if moves is None:
+            raise CaptureError(
+                "capture=True cannot record this step: a module's optimiser, "
+                f"{type(module.optimizer).__name__}, steps by Python code. Take SGD or Adam, or "
+                "leave capture out"
+            )
+        return moves
+
+    def _warms_up(self) -> bool:
+        """Whether the modules of synthetic gradients still learn the true ones."""
+        return self.sweeps is not None and self.sweeps.steps < self.sweeps.warm_up
+
+
+def _is_synthetic(rule: Any) -> bool:
+    return SyntheticGradients in type(rule).__mro__
