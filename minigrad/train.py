@@ -102,7 +102,7 @@ def fit(
     capture         True: on a GPU the work of a step is recorded once, as a CUDA graph, and then
                     repeated, in place of hundreds of launches. Results are the same, bit for bit,
                     but a loss that is not finite ends the run some steps later. For
-                    rules.Backprop(), and layers that draw no random numbers. See `mg.capture`
+                    rules.Backprop() and SyntheticGradients, and layers that draw no random numbers
     progress        whether to show a bar. None: only if standard error is a terminal
 
     Ctrl-C, or a loss that is not finite, ends the run. `history.stopped` then says why. Any other

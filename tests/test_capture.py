@@ -8,6 +8,7 @@ import ast
 import copy
 import random
 import re
+import signal
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -237,6 +238,29 @@ def test_a_checkpoint_is_that_of_an_ordinary_run(loops, tmp_path):
         assert "interrupted in epoch 2, after step 7" in first.stopped
         assert len(first.step_loss) == 7
         same(train(capture=captured[1], **options), whole)
+
+
+class Pressed(mg.SGD):
+    """Ctrl-C is pressed while the parameters move."""
+
+    at = 0
+
+    def step(self):
+        super().step()
+        self.at += 1
+        if self.at == 7:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_waits_for_the_end_of_the_step(loops):
+    def run(**options):
+        model = net()
+        return train(model, Pressed(model, 0.1), **options)
+
+    mine, plain = run(capture=True), run()
+    same(mine, plain)
+    assert mine[0].stopped == plain[0].stopped == "interrupted in epoch 2, after step 7"
+    assert len(mine[0].step_loss) == 7
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(loops):
