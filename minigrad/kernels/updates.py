@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from minigrad.backend import Array, array_module
-from minigrad.kernels.device.table import together
 from minigrad.kernels.device.update import apply
 from minigrad.kernels.memory import in_memory_order, is_dense, scratch
 from minigrad.kernels.parts import WORTH_A_THREAD, parts
@@ -39,35 +38,27 @@ def add_scaled_plain(y: Array, a: float, x: Array) -> None:
 
 def add_scaled_to_all(ys: Sequence[Array], a: float, xs: Sequence[Array]) -> None:
     """y += a x for each pair of arrays. On a GPU one launch changes all."""
-    if together((ys, xs)):
-        apply("add_scaled", (ys, xs), (a,))
-        return
-    for y, x in zip(ys, xs, strict=True):
+    for y, x in apply("add_scaled", (ys, xs), (a,)):
         add_scaled(y, a, x)
 
 
 def times(xs: Sequence[Array], a: float) -> list[Array]:
     """New arrays a x. On a GPU one launch makes all."""
-    if together((xs,)):
-        ys = [array_module(x).empty_like(x) for x in xs]
-        apply("scale", (ys, xs), (a,))
-        return ys
-    return [x * a for x in xs]
+    if any(array_module(x) is np for x in xs):
+        return [x * a for x in xs]
+    ys = [array_module(x).empty_like(x) for x in xs]
+    for y, x in apply("scale", (ys, xs), (a,)):
+        y[...] = x * a
+    return ys
 
 
 def scale_all(ys: Sequence[Array], a: float) -> None:
     """y *= a for each array. On a GPU one launch changes all."""
-    if together((ys,)):
-        apply("scale", (ys, ys), (a,))
-        return
-    for y in ys:
+    for y, _ in apply("scale", (ys, ys), (a,)):
         y *= a
 
 
 def move_towards(ys: Sequence[Array], a: float, xs: Sequence[Array]) -> None:
     """y += a (x - y) for each pair of arrays. On a GPU one launch changes all."""
-    if together((ys, xs)):
-        apply("average", (ys, xs), (a,))
-        return
-    for y, x in zip(ys, xs, strict=True):
+    for y, x in apply("average", (ys, xs), (a,)):
         y += a * (x - y)

@@ -7,7 +7,6 @@ from math import inf, sqrt
 from minigrad.backend import Array, array_module
 from minigrad.checks import not_negative
 from minigrad.kernels.device import update
-from minigrad.kernels.device.table import together
 from minigrad.kernels.updates import times
 from minigrad.layers import Layer
 
@@ -37,8 +36,9 @@ def clip_grad_norm(model: Layer, max_norm: float, norm_type: float = 2.0) -> flo
 
 def _norm(arrays: list[Array], p: float) -> float:
     """|d|. On a GPU one launch and one number to the host, for p = 2."""
-    if p == 2 and together((arrays,)):
-        return sqrt(update.squared_norm(arrays))
+    square = update.squared_norm(arrays) if p == 2 else None
+    if square is not None:
+        return sqrt(square)
     sizes = []
     for array in arrays:
         g = abs(array)

@@ -23,7 +23,7 @@ import numpy as np
 
 from minigrad.backend import Array, to_device
 from minigrad.kernels.device import ready
-from minigrad.kernels.device.table import ROWS, Table, alike
+from minigrad.kernels.device.table import ROWS, Table, alike, by_value
 from minigrad.kernels.device.table import SOURCE as TABLE
 
 SOURCE = (
@@ -116,7 +116,7 @@ def draw(
             table = Table([array for _, array in part])
             table.put(0, [array for _, array in part])
             table.cells[1, : len(part)] = [i for i, _ in part]
-            table.launch("draw", SOURCE, name, place, np.int64(signs), threads=128)
+            table.launch("draw", SOURCE, by_value(name), place, np.int64(signs), threads=128)
     done = {id(array) for _, array in whole}
     for i, array in numbered:
         if id(array) not in done:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array
-from minigrad.kernels.device import kernel, ready
+from minigrad.kernels.device import kernel
 from minigrad.kernels.memory import is_dense
 
 ROWS = 64  # of a table. An argument of this size is allowed on every GPU: 4 KiB
@@ -56,6 +56,7 @@ class Table:
         self.cells[COLUMNS, : self.rows] = [array.size for array in likes]
         self.cells[COLUMNS + 1] = np.cumsum(-(-self.cells[COLUMNS] // CHUNK))
         self.blocks = int(self.cells[COLUMNS + 1, -1])
+        self._argument = by_value(self.cells)  # the same memory
 
     def put(self, column: int, arrays: Sequence[Array]) -> None:
         """Write the arrays' addresses into a column."""
@@ -65,33 +66,19 @@ class Table:
         """Run a kernel whose first argument is the table. No numbers at all: no launch."""
         if self.blocks:
             run = kernel(name, source, self.like)
-            run((self.blocks,), (threads,), (self.cells, *arguments))
+            run((self.blocks,), (threads,), (self._argument, *arguments))
 
 
-def tables(columns: Sequence[Sequence[Array]]) -> list[Table]:
-    """The tables of these columns, all of one length: one for every 64 rows."""
-    found = []
-    for start in range(0, len(columns[0]), ROWS):
-        part = [column[start : start + ROWS] for column in columns]
-        table = Table(part[0])
-        for i, column in enumerate(part):
-            table.put(i, column)
-        found.append(table)
-    return found
+def by_value(array: np.ndarray) -> np.ndarray:
+    """The array's memory as one number: so CuPy hands it to a kernel as a struct."""
+    return array.reshape(-1).view(f"V{array.nbytes}")
 
 
 def alike(*arrays: Array) -> bool:
     """Whether one index finds the same place in all of them: same shape, same order, no gaps."""
     first = arrays[0]
-    if any(array.shape != first.shape for array in arrays):
-        return False
-    if all(array.flags.c_contiguous for array in arrays):
-        return True
+    shape = first.shape
+    if first.flags.c_contiguous:
+        return all(a.shape == shape and a.flags.c_contiguous for a in arrays[1:])
     layout = first.strides
-    return all(array.strides == layout for array in arrays) and is_dense(first)
-
-
-def together(columns: Sequence[Sequence[Array]]) -> bool:
-    """Whether one launch may work on all of these rows of arrays."""
-    everything = [array for column in columns for array in column]
-    return bool(everything) and ready(*everything) and all(map(alike, *columns))
+    return is_dense(first) and all(a.shape == shape and a.strides == layout for a in arrays[1:])

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from minigrad.backend import Array, array_module
-from minigrad.kernels.device.table import NUMBERS, Table, tables
+from minigrad.kernels.device import ready
+from minigrad.kernels.device.table import NUMBERS, ROWS, Table, alike, by_value
 from minigrad.kernels.device.table import SOURCE as TABLE
 
 SOURCE = (
@@ -184,24 +185,45 @@ def launch(
     values = np.zeros(NUMBERS)
     values[: len(numbers)] = numbers
     place = np.int64(0) if kept is None else kept
-    table.launch(name, SOURCE, values, place, np.int64(flags))
+    table.launch(name, SOURCE, by_value(values), place, np.int64(flags))
 
 
-def apply(name: str, columns: Sequence[Sequence[Array]], numbers: Sequence[float]) -> None:
-    """The same for columns of arrays: add_scaled, scale or average."""
-    for table in tables(columns):
+def apply(
+    name: str, columns: Sequence[Sequence[Array]], numbers: Sequence[float]
+) -> list[tuple[Array, ...]]:
+    """The same for columns of arrays. Returns the rows that no kernel is for: all, on the host."""
+    rows = list(zip(*columns, strict=True))
+    if not rows or not ready(rows[0][0]):
+        return rows
+    like = rows[0][0]
+    kind, dtype = type(like), like.dtype
+    chosen: list[tuple[Array, ...]] = []
+    others: list[tuple[Array, ...]] = []
+    for row in rows:
+        same = all(type(array) is kind and array.dtype == dtype for array in row)
+        (chosen if same and alike(*row) else others).append(row)
+    for start in range(0, len(chosen), ROWS):
+        part = list(zip(*chosen[start : start + ROWS], strict=True))
+        table = Table(part[0])
+        for i, column in enumerate(part):
+            table.put(i, column)
         launch(name, table, numbers)
+    return others
 
 
-def squared_norm(arrays: Sequence[Array]) -> float:
-    """sum x^2 of all arrays, added up in float64. One launch, and one number to the host."""
-    found = tables([arrays])
-    total = sum(table.blocks for table in found)
-    if not total:
-        return 0.0
-    sums = array_module(arrays[0]).empty(total, "float64")
-    done = 0
-    for table in found:
-        table.launch("square_sums", SOURCE, sums[done : done + table.blocks])
-        done += table.blocks
+def squared_norm(arrays: Sequence[Array]) -> float | None:
+    """Σ x² of all arrays, added up in float64: one launch, and one number to the host.
+
+    None if a kernel is not for all of them, as on the host.
+    """
+    if not arrays or not ready(*arrays) or not all(map(alike, arrays)):
+        return None
+    found = []
+    for start in range(0, len(arrays), ROWS):
+        found.append(Table(arrays[start : start + ROWS]))
+        found[-1].put(0, arrays[start : start + ROWS])
+    ends = np.cumsum([0, *[table.blocks for table in found]])
+    sums = array_module(arrays[0]).zeros(max(int(ends[-1]), 1), "float64")
+    for table, start, end in zip(found, ends[:-1], ends[1:], strict=True):
+        table.launch("square_sums", SOURCE, sums[int(start) : int(end)])
     return float(sums.sum())

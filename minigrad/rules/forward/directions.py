@@ -12,7 +12,6 @@ from minigrad.backend import Array, array_module, to_device, to_host
 from minigrad.checks import positive_int
 from minigrad.kernels.device import update
 from minigrad.kernels.device.draws import draw as draw_on_device
-from minigrad.kernels.device.table import together
 from minigrad.kernels.draws import draw_normals, draw_signs
 from minigrad.kernels.memory import in_memory_order, keep_memory
 from minigrad.kernels.parts import WORTH_A_THREAD
@@ -197,9 +196,8 @@ def squared_norm(array: Array) -> float:
 
 def squared_norm_of_all(arrays: Sequence[Array]) -> float:
     """|v|² of a vector in several arrays."""
-    if together((arrays,)):
-        return update.squared_norm(arrays)
-    return sum(squared_norm(array) for array in arrays)
+    found = update.squared_norm(arrays)
+    return sum(squared_norm(array) for array in arrays) if found is None else found
 
 
 def _orthogonalise(rows: Array) -> None:
