@@ -114,26 +114,26 @@ def synthetic(**options):
 IMAGES = {"shape": (1, 28, 28)}
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"optimizer": SGD},
-        {},
-        {"make": normed, "optimizer": ADAM, "schedule": steps},
-        {"make": lenet, **IMAGES},
-        {"make": pooled, "optimizer": ADAM, **IMAGES},
-        {"make": normed, "dtype": "float64", "schedule": steps},
-        {"make": lenet, "dtype": "float64", **IMAGES},
-        {"batch_size": 70, "epochs": 20},
-        {"loss": mg.CrossEntropyLoss(label_smoothing=0.1)},
-        {"rule": Halved(mg.rules.Backprop())},
-        {"make": normed, "rule": synthetic(), "optimizer": ADAM, "schedule": steps},
-        {"make": normed, "rule": synthetic(mode="bp-lambda", hidden=(20,), warm_up=3)},
-        {"make": normed, "rule": synthetic(mode="unlocked"), "optimizer": ADAM},
-        {"make": lenet, "rule": synthetic(input_shape=(1, 28, 28)), **IMAGES},
-    ],
-    ids=str,
-)
+RUNS = {
+    "sgd": {"optimizer": SGD},
+    "momentum": {},
+    "batch norm": {"make": normed, "optimizer": ADAM, "schedule": steps},
+    "lenet": {"make": lenet, **IMAGES},
+    "other layers": {"make": pooled, "optimizer": ADAM, **IMAGES},
+    "float64": {"make": normed, "dtype": "float64", "schedule": steps},
+    "lenet float64": {"make": lenet, "dtype": "float64", **IMAGES},
+    "full batch": {"batch_size": 70, "epochs": 20},
+    "in order": {"shuffle": False},
+    "smoothing": {"loss": mg.CrossEntropyLoss(label_smoothing=0.1)},
+    "own rule": {"rule": Halved(mg.rules.Backprop())},
+    "synthetic": {"make": normed, "rule": synthetic(), "optimizer": ADAM, "schedule": steps},
+    "bp-lambda": {"make": normed, "rule": synthetic(mode="bp-lambda", hidden=(20,), warm_up=3)},
+    "unlocked": {"make": normed, "rule": synthetic(mode="unlocked"), "optimizer": ADAM},
+    "synthetic lenet": {"make": lenet, "rule": synthetic(input_shape=(1, 28, 28)), **IMAGES},
+}
+
+
+@pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
 def test_a_captured_run_is_the_ordinary_run(loops, options):
     same(train(capture=True, **options), train(**options))
     assert loops[0].captured.recordings == 1
