@@ -61,6 +61,10 @@ class Pretended:
     def copy(self, source, to):
         to[...] = source
 
+    def one_place(self, a, b):
+        one, other = (getattr(array, "_array", array) for array in (a, b))
+        return one.ctypes.data == other.ctypes.data and one.strides == other.strides
+
     def host(self, array):
         return to_host(array)
 
@@ -126,6 +130,27 @@ def test_a_captured_run_is_the_ordinary_run(loops, batch_size):
     batches = 30 // batch_size or 1  # those that are full
     assert loop.captured.recordings == 1
     assert loop.captured.cuda.runs == 4 * batches - 1
+
+
+def test_a_batch_of_all_examples_is_not_copied(loops):
+    train(capture=True, batch_size=30)
+    captured = loops[0].captured
+    assert captured.fixed
+    assert captured.cuda.one_place(captured.x, loops[0].train.x)
+
+
+def test_batches_of_all_examples_may_be_at_other_places(loops, monkeypatch):
+    """As if every batch were changed before it is used."""
+    batches = mg.data.Dataset.batches
+
+    def moved(self, *arguments):
+        for x, y in batches(self, *arguments):
+            yield 1.5 * x, y.copy()
+
+    monkeypatch.setattr(mg.data.Dataset, "batches", moved)
+    same(train(capture=True, batch_size=30, epochs=6), train(batch_size=30, epochs=6))
+    assert not loops[0].captured.fixed
+    assert loops[0].captured.recordings == 1
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ class CapturedLoop(Loop):
     def __post_init__(self) -> None:
         super().__post_init__()
         size = min(self.batch_size, len(self.train))
+        fixed = size == len(self.train)
         self.captured = Captured(
-            self.model, self.loss, self.rule, size, self.optimizer, self._device()
+            self.model, self.loss, self.rule, size, self.optimizer, fixed, self._device()
         )
 
     def _device(self) -> Any:

@@ -40,6 +40,7 @@ class Captured:
         rule: Rule,
         size: int,
         optimizer: Optimizer | None = None,
+        fixed: bool = False,
         device: Any = None,
     ):
         """
@@ -47,6 +48,8 @@ class Captured:
         size               the number of examples in a full batch
         optimizer          its step becomes part of the graph if it is one launch. `moved` then says
                            that an estimate has moved the parameters as well
+        fixed              the batches may all lie at one place in memory, as a batch of all
+                           examples does: while they do, they are not copied
         device             None: the GPU of the model. (The tests have one of their own.)
         """
         self.model = model
@@ -54,6 +57,7 @@ class Captured:
         self.rule = rule
         self.size = size
         self.optimizer = optimizer
+        self.fixed = fixed
         self.moves: Moves | None = None  # the optimiser's step, if it is in the graph
         self.moved = False  # the last estimate was a step, too
         xp = array_module(next(a for _, leaf in model.leaves() for a in leaf.params.values()))
@@ -88,7 +92,8 @@ class Captured:
             return self._first(x, y)
         if (x.shape, x.dtype, y.shape, y.dtype) != self.shapes:
             return self._ordinary(x, y)
-        self._load(x, y)
+        if not self._load(x, y):
+            return self._first(x, y)
         new = self.graph is None
         graph = self._record() if self.graph is None else self.graph
         if self.touched and not new:
@@ -143,10 +148,14 @@ class Captured:
         """A step with the arrays, the memory and the calls of the graph. Python makes each call."""
         xp = array_module(x, y)
         self.cuda.new_memory()
-        with self.cuda.own_memory():
-            self.x = xp.empty(x.shape, x.dtype)
-            self.y = xp.empty(y.shape, y.dtype)
-        self._load(x, y)
+        if self.fixed:
+            self.x = x
+            self.y = y
+        else:
+            with self.cuda.own_memory():
+                self.x = xp.empty(x.shape, x.dtype)
+                self.y = xp.empty(y.shape, y.dtype)
+            self._load(x, y)
         before = self._see()
         streams = drawn(self.model, self._others())
         try:
@@ -202,9 +211,19 @@ class Captured:
             with self.moves.held():
                 self.optimizer.step()
 
-    def _load(self, x: Array, y: Array) -> None:
-        self.cuda.copy(x, self.x)
-        self.cuda.copy(y, self.y)
+    def _load(self, x: Array, y: Array) -> bool:
+        """Bring a batch to where the graph reads it. False: that place is an earlier batch's own.
+
+        Then the graph is given up, and the next one has a place that is no batch's.
+        """
+        if not self.fixed:
+            self.cuda.copy(x, self.x)
+            self.cuda.copy(y, self.y)
+        elif not (self.cuda.one_place(x, self.x) and self.cuda.one_place(y, self.y)):
+            self.fixed = False
+            self.forget()
+            return False
+        return True
 
     def _see(self) -> Seen:
         return Seen(self.model, self._others())
