@@ -143,8 +143,8 @@ def test_batches_of_all_examples_may_be_at_other_places(loops, monkeypatch):
     """As if every batch were changed before it is used."""
     batches = mg.data.Dataset.batches
 
-    def moved(self, *arguments):
-        for x, y in batches(self, *arguments):
+    def moved(self, *arguments, **options):
+        for x, y in batches(self, *arguments, **options):
             yield 1.5 * x, y.copy()
 
     monkeypatch.setattr(mg.data.Dataset, "batches", moved)
