@@ -139,6 +139,25 @@ def test_a_captured_run_is_the_ordinary_run(loops, options):
     assert loops[0].captured.recordings == 1
 
 
+@pytest.mark.parametrize("mode", ["sequential", "locked", "unlocked"])
+def test_modules_and_counts_of_synthetic_gradients(mode):
+    def run(**options):
+        model = normed()
+        rule = mg.rules.SyntheticGradients(model, mode=mode, hidden=(20,))
+        train(model=model, rule=rule, schedule=steps, **options)
+        return rule.state_dict()
+
+    same_states(run(capture=True), run())
+
+
+def test_the_plain_form_is_not_recorded():
+    with (
+        mg.kernels.use("plain"),
+        pytest.raises(capture.CaptureError, match=r'with kernels\.use\("plain"\) no step can'),
+    ):
+        train(make=lenet, capture=True, **IMAGES)
+
+
 class Own(mg.optim.Optimizer):
     """An optimiser that has no kernel of its own: it steps beside the graph."""
 
