@@ -457,7 +457,7 @@ for name, (make, lr) in RULES.items():
     losses[name] = range(0, len(history.step_loss), 10), smooth(history.step_loss[::10], 0.98)
 del losses["top layer alone"]  # far above all others
 
-probe = test.take(1000).placed(nets[told].params["1.W"])
+probe = test.take(slice(1000)).placed(nets[told].params["1.W"])
 print(f"\n{len(histories[told].step_loss):,} steps of {size}")
 print(f"{'':28}{'train loss':>11}{'test accuracy':>15}{'R² of dh_hat':>14}{'cosine':>8}")
 for name, history in histories.items():
@@ -490,7 +490,7 @@ lesson.save(figure, "loss")
 
 def best_linear(net, told):
     """R² of the least-squares module on 10,000 training images."""
-    some = train.take(10_000).placed(net.params["1.W"])
+    some = train.take(slice(10_000)).placed(net.params["1.W"])
     lower, top = split(net)
     h = lower.forward(some.x)
     loss.forward(top.forward(h), some.y)

@@ -265,7 +265,7 @@ for *row, make, k, printed in TABLE:
     net = fresh() if kind == "MLP" else mg.models.forward_convnet(seed=lesson.seed)
     epochs, options = OTHERS, {}
     if kind == "ConvNet" and not lesson.long:
-        epochs, options = 1, {"data": train.take(GLIMPSE), "on": None}
+        epochs, options = 1, {"data": train.take(slice(GLIMPSE)), "on": None}
     elif row == OURS:
         epochs, options = MAIN, {"step_callback": listener(rule, main_slopes), "evaluate_every": 2}
         options["collects"] = [main_slopes]

@@ -15,6 +15,7 @@ from minigrad import (
     functions,
     gradcheck,
     kernels,
+    metrics,
     models,
     moved,
     optim,
@@ -31,6 +32,7 @@ from minigrad.checkpoint import (
     save,
     save_weights,
 )
+from minigrad.early_stopping import EarlyStopping
 from minigrad.evaluation import evaluate
 from minigrad.history import History
 from minigrad.interchange import from_torch_state_dict, to_torch_state_dict
@@ -56,6 +58,7 @@ from minigrad.layers import (
     SiLU,
     Softmax,
     Softplus,
+    Subsample,
     Tanh,
     freeze,
     unfreeze,
@@ -111,6 +114,7 @@ __all__ = [
     "CosineAnnealingLR",
     "CrossEntropyLoss",
     "Dropout",
+    "EarlyStopping",
     "Embedding",
     "ExponentialLR",
     "Flatten",
@@ -144,6 +148,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "StepLR",
+    "Subsample",
     "Tanh",
     "__version__",
     "asynchronous",
@@ -159,6 +164,7 @@ __all__ = [
     "kernels",
     "load",
     "load_weights",
+    "metrics",
     "models",
     "optim",
     "rules",

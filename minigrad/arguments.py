@@ -72,23 +72,37 @@ def checked(
     train: Dataset,
     test: Dataset | None,
     batch_size: int,
+    drop_last: bool | None = None,
 ) -> tuple[Dataset, Dataset | None]:
-    """(train, test) on the model's device and in its dtype. Raises unless all fits together."""
+    """(train, test) on the model's device and in its dtype. Raises unless all fits together.
+
+    drop_last: None if the caller has no such argument.
+    """
     positive_int("batch_size", batch_size)
     check_dataset("train", train)
     on_test = checked_set("test", test, model)
-    _check_alike("test", test, train)
+    check_alike("test", test, train)
     check_belongs(model, optimizer, schedule)
-    _check_last_batch(model, len(train), batch_size)
+    _check_last_batch(model, len(train), batch_size, drop_last)
     return train.placed(a_parameter(model)), on_test
 
 
-def _check_alike(name: str, dataset: Dataset | None, train: Dataset) -> None:
-    """ValueError if the examples of a further set are of another shape than those to train on."""
-    if dataset is not None and dataset.x.shape[1:] != train.x.shape[1:]:
+def check_alike(name: str, dataset: Dataset | None, train: Dataset) -> None:
+    """ValueError if the examples of a further set are of another shape than those to train on.
+
+    Their targets, too. But one set may have labels and the other one probabilities.
+    """
+    if dataset is None:
+        return
+    if dataset.x.shape[1:] != train.x.shape[1:]:
         raise ValueError(
             f"each example of the {name} set must have the shape {tuple(train.x.shape[1:])}, as in "
             f"the train set; got {tuple(dataset.x.shape[1:])}"
+        )
+    if dataset.kind == train.kind and dataset.y.shape[1:] != train.y.shape[1:]:
+        raise ValueError(
+            f"each target of the {name} set must have the shape {tuple(train.y.shape[1:])}, as in "
+            f"the train set; got {tuple(dataset.y.shape[1:])}"
         )
 
 
@@ -131,9 +145,11 @@ def check_belongs(model: Layer, optimizer: Optimizer, schedule: Schedule | None)
         raise ValueError("the schedule is another optimiser's; make a new one for this optimiser")
 
 
-def _check_last_batch(model: Layer, examples: int, batch_size: int) -> None:
+def _check_last_batch(model: Layer, examples: int, batch_size: int, drop_last: bool | None) -> None:
     """ValueError if the smallest batch is too small for a layer. BatchNorm1d needs two examples."""
     smallest = examples % batch_size or min(batch_size, examples)
+    if drop_last:
+        smallest = batch_size
     for layer in model.modules():
         if layer.min_batch > smallest:
             whole = examples - examples % batch_size
@@ -141,6 +157,7 @@ def _check_last_batch(model: Layer, examples: int, batch_size: int) -> None:
             if batch_size >= layer.min_batch:
                 advice = "choose another batch_size"
                 if whole:
+                    advice += ", or drop_last=True" * (drop_last is not None)
                     advice += f", or leave the last ones out, train.take({whole})"
             raise ValueError(
                 f"{type(layer).__name__} needs at least {layer.min_batch} examples in each batch. "

@@ -134,6 +134,9 @@ def array_module(*arrays: Array) -> ModuleType:
             break
     else:
         return np
+    kind = type(arrays[0])
+    if all(type(array) is kind for array in arrays):
+        return _module_of(arrays[0])
     kinds = {_module_of(array) for array in arrays}
     if len(kinds) > 1:
         named = ", ".join(f"{_module_of(a).__name__}.ndarray {tuple(a.shape)}" for a in arrays)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import minigrad
 from minigrad import backend, printing, resources, threads
+from minigrad.data import command as data_command
 from minigrad.data import mnist
 from minigrad.files import cause, creating
 from minigrad.gradcheck import command
@@ -56,7 +57,7 @@ def list_lessons() -> int:
         "\nminigrad run all --quick runs all of them, in about a minute"
         "\nminigrad exercise 03     copies a lesson's exercises to my_03.py, to be filled in"
         "\nminigrad check FILE:NAME --input 4,3   checks the gradients of your own layer"
-        "\nminigrad data mnist      downloads MNIST"
+        "\nminigrad data mnist      downloads MNIST (--help lists other data sets)"
     )
     return 0
 
@@ -169,18 +170,13 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
 
 
-def get_data(name: str, root: str | None) -> int:
-    """Download MNIST to `root` or the user's cache, and say where it is."""
-    if name != "mnist":
-        return _fail(f"unknown data set {name!r}: only mnist is downloaded; digits are built in")
+def get_data(arguments: argparse.Namespace) -> int:
+    """Download a data set, and say where it is and whose."""
     try:
-        folder = mnist.find() if root is None else None  # nothing to download if it is there
-        folder = folder or mnist.download(root)
-        found = {split: mnist.load(folder, split) for split in ("train", "test")}
+        lines = data_command.get(arguments)
     except (OSError, ValueError) as error:
         return _fail(str(error))
-    for split, (images, _) in found.items():
-        print(f"MNIST, {split}: {len(images):,} images, checked, in {folder}")
+    print("\n".join(lines))
     return 0
 
 
@@ -230,14 +226,7 @@ def parser() -> argparse.ArgumentParser:
     copy.add_argument("--solution", action="store_true", help="copy the answers to solution_03.py")
     check = add("check", "check the gradients of your own layer", "")
     command.add_arguments(check)
-    get = add(
-        "data",
-        "download a data set",
-        "Download MNIST (11 MB) and check it. The lessons find it in the user's cache and in the "
-        "folder that the environment variable MINIGRAD_DATA names.",
-    )
-    get.add_argument("name", help="mnist")
-    get.add_argument("--root", metavar="FOLDER", help="where to put it (default: the user's cache)")
+    data_command.add_arguments(add("data", "download a data set", ""))
     return top
 
 
@@ -279,7 +268,7 @@ def _main(argv: list[str]) -> int:
         if arguments.command == "check":
             return command.check(arguments)
         if arguments.command == "data":
-            return get_data(arguments.name, arguments.root)
+            return get_data(arguments)
         if arguments.command == "exercise":
             return exercise(arguments.lesson, arguments.solution)
     except backend.BackendError as error:

@@ -1,51 +1,85 @@
-"""The loss and the accuracy of a model on a data set, and the history that keeps them."""
+"""The loss, the accuracy and other metrics of a model on a data set, and the history of them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, overload
 
-from minigrad.arguments import a_parameter, check
+import numpy as np
+
+from minigrad.arguments import a_parameter, check, in_words
+from minigrad.backend import Array, array_module
+from minigrad.checks import number
 from minigrad.data import Dataset
-from minigrad.history import History
+from minigrad.history import KINDS, LISTS, SETS, History
 from minigrad.layers import Layer
-from minigrad.losses import Loss
+from minigrad.losses import BCELoss, BCEWithLogitsLoss, ElementLoss, Loss
+from minigrad.metrics.classes import accuracy, correct, is_binary
+from minigrad.metrics.named import Metric, chosen
 
-SETS = ("train", "test", "validation")
-KINDS = ("loss", "accuracy", "clean_accuracy")
-LISTS = [f"{name}_{kind}" for name in SETS for kind in KINDS]
+FEW = 1000  # examples for a trial before a training
+THRESHOLDS: dict[type, float] = {BCELoss: 0.5, BCEWithLogitsLoss: 0.0}  # above: the answer is yes
+
+
+@overload
+def evaluate(
+    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000, metrics: None = None
+) -> tuple[float, float]: ...
+
+
+@overload
+def evaluate(
+    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000, *, metrics: Any
+) -> dict[str, float]: ...
 
 
 def evaluate(
-    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
-) -> tuple[float, float]:
+    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000, metrics: Any = None
+) -> tuple[float, float] | dict[str, float]:
     """(loss, accuracy), means over all examples of the set, in evaluation mode.
 
-    A loss with reduction="sum" is a sum over all examples.
+    A loss with reduction="sum" is a sum over all examples. The accuracy is NaN where it has no
+    meaning, see `right_answers`: for MSELoss, for example.
 
     model       a layer or a network
     loss        a Loss, such as CrossEntropyLoss()
     dataset     a Dataset. It is copied to the model's device if necessary
     batch_size  the number of examples in one forward, an integer >= 1. Each example counts the
                 same, also in a smaller last batch
+    metrics     a list of names ("accuracy", "r2", "mae", "mse", "rmse", "top_5") and functions
+                f(output, y) -> number, or a dict {name: function}. The result is then a dict,
+                {"loss": ..., name: number}. Each is computed once, over the whole set: all outputs
+                are kept until then
     """
     check(Layer, "model", model, "mg.Sequential(*layers)")
     check(Loss, "loss", loss, "mg.CrossEntropyLoss()", ("forward", "backward"))
     check(Dataset, "dataset", dataset, "mg.data.Dataset(x, y)")
-    return _evaluate(model, loss, dataset, batch_size)[:2]
+    functions = chosen(metrics)
+    values = _evaluate(model, loss, dataset, batch_size, functions)
+    if metrics is None:
+        return values[0], values[1]
+    return {"loss": values[0]} | dict(zip(functions, values[len(KINDS) :], strict=True))
 
 
 def _evaluate(
-    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000
-) -> tuple[float, float, float]:
-    """(loss, accuracy, accuracy with the labels before noise)."""
+    model: Layer,
+    loss: Loss,
+    dataset: Dataset,
+    batch_size: int = 1000,
+    functions: Mapping[str, Metric] | None = None,
+) -> tuple[float, ...]:
+    """(loss, accuracy, accuracy with the labels before noise, the value of each function)."""
     if len(dataset) == 0:
         raise ValueError("cannot evaluate on an empty data set")
     dataset = dataset.placed(a_parameter(model))
     total = 0.0
     sizes: float = 0
     size = getattr(loss, "size", len)  # a loss of another kind may have none
-    correct = 0
-    clean = 0
+    reads = None
+    correct_ones = np.zeros(3, int)  # answers that are right, also before noise; all that count
+    outputs: Any = None  # all of them, if there are functions
     at = 0
     for x, y in dataset.batches(batch_size):
         output = model.forward(x, train=False)
@@ -53,18 +87,100 @@ def _evaluate(
         if weight:  # else all labels of this batch are ignored
             total += loss.forward(output, y) * weight
         sizes += weight
-        read = output.argmax(axis=1)
-        correct += int((read == y).sum())
-        if dataset.noisy:
-            clean += int((read == dataset.clean_y[at : at + len(y)]).sum())
+        here = slice(at, at + len(y))
+        if at == 0:
+            reads = right_answers(loss, output, dataset.y)
+        if reads is not None:
+            clean_y = dataset.clean_y[here] if dataset.noisy else y
+            correct_ones += _counted(reads, loss, output, y, clean_y)
+        if functions:
+            if outputs is None:
+                xp = array_module(output)
+                outputs = xp.empty((len(dataset), *output.shape[1:]), output.dtype)
+            outputs[here] = output
         at += len(y)
     if not sizes:
         loss.forward(output, y)  # its error says that no label counts
     model.drop_cache()
     loss.cache = None
-    clean = clean if dataset.noisy else correct
     value = total if getattr(loss, "reduction", "mean") == "sum" else total / sizes
-    return value, correct / len(dataset), clean / len(dataset)
+    right, clean, of = (int(count) for count in correct_ones)
+    shares = (right / of, clean / of) if of else (math.nan, math.nan)
+    found = _values(functions or {}, loss, outputs, dataset.y)
+    if "accuracy" in found and reads is None:  # who asks for it says that it has a meaning
+        shares = (found["accuracy"],) * 2
+    return value, *shares, *found.values()
+
+
+def right_answers(loss: Loss, output: Array, y: Array) -> Callable[[Array, Array], Array] | None:
+    """What a right answer is: a function (output, y) -> True or False for each. None: nothing is.
+
+        loss                           y, of the whole set            right is
+        BCELoss                        like output, only 0 and 1      (output > 1/2) = y
+        BCEWithLogitsLoss              like output, only 0 and 1      (output > 0) = y
+        other losses of elements       any                            nothing
+        CrossEntropyLoss and others    integers (N, ...)              argmax_c output = y
+        CrossEntropyLoss               probabilities (N, C, ...)      argmax_c output = argmax_c y
+        a loss of your own             integers (N, ...)              argmax_c output = y
+
+    Losses of elements are MSELoss, L1Loss, HuberLoss, KLDivLoss and what is derived from
+    `losses.ElementLoss`. Output is (N, C, ...). With anything else nothing is right or wrong.
+    """
+    threshold = _threshold(loss)
+    if threshold is not None:
+        return partial(correct, threshold=threshold) if is_binary(y) else None
+    if y.dtype.kind in "iu":
+        if y.shape[1:] == output.shape[2:] and output.ndim == y.ndim + 1:
+            return lambda output, y: output.argmax(axis=1) == y
+        return None
+    one_of_several = getattr(loss, "takes_probabilities", False) and y.shape[1:] == output.shape[1:]
+    if isinstance(loss, ElementLoss) or not one_of_several:
+        return None
+    return lambda output, y: output.argmax(axis=1) == y.argmax(axis=1)
+
+
+def _threshold(loss: Loss) -> float | None:
+    """Above which output the answer is yes. None: the loss is not for yes or no."""
+    return next((t for kind, t in THRESHOLDS.items() if isinstance(loss, kind)), None)
+
+
+def _counted(
+    reads: Callable[[Array, Array], Array], loss: Loss, output: Array, y: Array, clean_y: Array
+) -> np.ndarray:
+    """How many answers are right, how many by the labels before noise, how many there are.
+
+    Labels that the loss ignores do not count.
+    """
+    right = reads(output, y)
+    clean = reads(output, clean_y) if clean_y is not y else None
+    of = right.size
+    ignored = getattr(loss, "ignore_index", None)
+    if ignored is not None and y.dtype.kind in "iu":
+        counts = y != ignored
+        of = int(counts.sum())
+        right = right & counts
+        clean = clean & counts if clean is not None else None
+    number = int(right.sum())
+    return np.array([number, number if clean is None else int(clean.sum()), of])
+
+
+def _values(
+    functions: Mapping[str, Metric], loss: Loss, outputs: Array, y: Array
+) -> dict[str, float]:
+    """{name: value} of each metric on a whole set. ValueError, with its name, if one fails."""
+    found = {}
+    for name, function in functions.items():
+        try:
+            if function is accuracy:
+                function = partial(accuracy, threshold=_threshold(loss))
+            value: Any = function(outputs, y)
+            found[name] = float(number("its value", value))
+        except Exception as error:
+            raise ValueError(
+                f"the metric {name!r} failed: {in_words(error)} (it was called with output "
+                f"{tuple(outputs.shape)} and y {tuple(y.shape)}, and must return one number)"
+            ) from error
+    return found
 
 
 def measure(
@@ -73,26 +189,63 @@ def measure(
     train: Dataset,
     test: Dataset | None,
     validation: Dataset | None = None,
+    functions: Mapping[str, Metric] | None = None,
 ) -> dict[str, float]:
-    """Evaluate all sets that are given: {"train_loss": ..., "train_accuracy": ..., ...}."""
+    """Evaluate all sets that are given: {"train_loss": ..., "train_accuracy": ..., ...}.
+
+    Accuracies that have no meaning are left out. The metrics are "train_mae" and so on.
+    """
     row: dict[str, float] = {}
     for name, dataset in zip(SETS, (train, test, validation), strict=True):
-        if dataset is not None:
-            values = _evaluate(model, loss, dataset)
-            row |= {f"{name}_{kind}": v for kind, v in zip(KINDS, values, strict=True)}
+        if dataset is None:
+            continue
+        values = _evaluate(model, loss, dataset, functions=functions)
+        for kind, value in zip([*KINDS, *(functions or ())], values, strict=True):
+            if kind not in KINDS[1:] or not math.isnan(value):
+                row[f"{name}_{kind}"] = value
     return row
 
 
-def extend(history: History, epoch: int, seconds: float, row: dict[str, float]) -> None:
-    """Add one entry to the lists of a history. `row` is from `measure`.
+def trial(
+    model: Layer,
+    loss: Loss,
+    train: Dataset,
+    test: Dataset | None,
+    validation: Dataset | None,
+    functions: Mapping[str, Metric],
+) -> list[str]:
+    """The names of what will be measured, found by measuring the first 1000 examples of each set.
 
-    A run may go on with other sets than before. NaN stands where a set was not evaluated: all lists
-    that are not empty are equally long.
+    A metric that cannot be computed is an error here, before the first step.
+    """
+    test, validation = (s if s is None else s.take(slice(FEW)) for s in (test, validation))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return list(measure(model, loss, train.take(slice(FEW)), test, validation, functions))
+
+
+def extend(
+    history: History,
+    epoch: int,
+    seconds: float,
+    row: Mapping[str, float],
+    metrics: Iterable[str] = (),
+) -> None:
+    """Add one entry to the lists of a history. `row` is from `measure`, with these metrics.
+
+    A run may go on with other sets than before, or with other metrics. NaN stands where something
+    was not measured: all lists that are not empty are equally long.
     """
     before = len(history.epoch)
     history.epoch.append(epoch)
     history.seconds += [0.0] * (before - len(history.seconds)) + [seconds]
+    names = [f"{name}_{metric}" for name in SETS for metric in metrics]
+    accuracies = any(getattr(history, name) or name in row for name in LISTS if "accuracy" in name)
     for name in LISTS:
         values = getattr(history, name)
-        if values or name in row:
+        loss = f"{name.partition('_')[0]}_loss"
+        wanted = accuracies and (getattr(history, loss) or loss in row)  # of each set, or of none
+        if values or name in row or wanted:
             values += [math.nan] * (before - len(values)) + [row.get(name, math.nan)]
+    for name in dict.fromkeys([*history.metrics, *(name for name in names if name in row)]):
+        values = history.metrics.setdefault(name, [])
+        values += [math.nan] * (before - len(values)) + [row.get(name, math.nan)]

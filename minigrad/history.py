@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.files import replacing
+from minigrad.tables import table
 
-# Lists that older files do not have
-LATER = ("validation_loss", "validation_accuracy", "validation_clean_accuracy")
+SETS = ("train", "test", "validation")
+KINDS = ("loss", "accuracy", "clean_accuracy")
+LISTS = [f"{name}_{kind}" for name in SETS for kind in KINDS]
+# Fields that older files do not have
+LATER = (*LISTS[-3:], "metrics", "best_epoch", "ended")
 NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no such numbers: `strict` makes them text
 TOO_DEEP = "lists or objects are nested too deeply"
 LARGEST = 2**53  # of an epoch's number
@@ -28,11 +32,18 @@ class History:
                     means over the whole sets, with the weights after that epoch. If a set is
                     not given, its lists stay empty
     train_clean_accuracy, test_clean_accuracy, validation_clean_accuracy
-                    accuracies with the labels before noise. Without noise: the same as above
+                    accuracies with the labels before noise. Without noise: the same as above.
+                    Where accuracy has no meaning, as for MSELoss, its lists are empty
+    metrics         {"train_mae": [...], "validation_mae": [...]}: the metrics that were asked for,
+                    one list for each set that was given
     seconds         training time since the last evaluation, in seconds, without evaluations
     step_loss       the loss of each step's batch, before the parameters move
     settings        the settings of the run: batch_size, shuffle, seed, and the others as text
     stopped         why the run ended early ("interrupted ...", "diverged ..."), else None
+    best_epoch      with early stopping: the epoch with the best value so far, else None
+    ended           with early stopping: what was best, and whose weights the model has, else None
+
+    print(history) shows them as a table.
     """
 
     epoch: list[int] = field(default_factory=list)
@@ -49,6 +60,13 @@ class History:
     step_loss: list[float] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     stopped: str | None = None
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    best_epoch: int | None = None
+    ended: str | None = None
+
+    def __str__(self) -> str:
+        """A table: a line for each evaluated epoch. A long run is shortened in the middle."""
+        return table(self)
 
     def save(self, path: str | Path) -> None:
         """Write the history as JSON. After an interrupt the old file is still there, if any."""
@@ -120,19 +138,23 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _checked(key: str, value: Any) -> Any:
     """The value of a field. ValueError, with the field's name, if `save` cannot have written it."""
-    if key == "stopped":
+    if key in ("stopped", "ended"):
         if value is not None and not isinstance(value, str):
-            raise ValueError(f"stopped must be a text or null, got {value!r:.50}")
+            raise ValueError(f"{key} must be a text or null, got {value!r:.50}")
         return value
+    if key == "best_epoch":
+        return None if value is None else _epoch(key, value)
+    if key == "metrics":
+        if not isinstance(value, Mapping) or not all(isinstance(k, str) for k in value):
+            raise ValueError(f"metrics must be an object of lists, got {value!r:.50}")
+        return {name: _numbers(f"metrics[{name!r:.50}]", values) for name, values in value.items()}
     if key == "settings":
         if not isinstance(value, Mapping) or not all(isinstance(k, str) for k in value):
             raise ValueError(f"settings must be an object with names, got {value!r:.50}")
         return copy.deepcopy(dict(value))
-    if not isinstance(value, list):
-        raise ValueError(f"{key} must be a list, got {value!r:.50}")
     if key == "epoch":
         return _epochs(value)
-    numbers = [_number(key, i, entry) for i, entry in enumerate(value)]
+    numbers = _numbers(key, value)
     for i, number in enumerate(numbers):
         if key.endswith("accuracy") and not (0 <= number <= 1 or math.isnan(number)):
             raise ValueError(f"{key}[{i}] must lie between 0 and 1, got {number}")
@@ -141,14 +163,29 @@ def _checked(key: str, value: Any) -> Any:
     return numbers
 
 
-def _epochs(value: list[Any]) -> list[int]:
+def _epochs(value: Any) -> list[int]:
     """A list of increasing integers from 1 on."""
+    if not isinstance(value, list):
+        raise ValueError(f"epoch must be a list, got {value!r:.50}")
     for i, entry in enumerate(value):
-        if type(entry) is not int or not 1 <= entry <= LARGEST:
-            raise ValueError(f"epoch[{i}] must be an integer >= 1, got {entry!r:.50}")
+        _epoch(f"epoch[{i}]", entry)
         if i and entry <= value[i - 1]:
             raise ValueError(f"epoch must increase, got {entry} after {value[i - 1]}")
     return list(value)
+
+
+def _epoch(key: str, value: Any) -> int:
+    """The number of an epoch."""
+    if type(value) is not int or not 1 <= value <= LARGEST:
+        raise ValueError(f"{key} must be an integer >= 1, got {value!r:.50}")
+    return value
+
+
+def _numbers(key: str, value: Any) -> list[float]:
+    """A list of floats."""
+    if not isinstance(value, list):
+        raise ValueError(f"{key} must be a list, got {value!r:.50}")
+    return [_number(key, i, entry) for i, entry in enumerate(value)]
 
 
 def _number(key: str, i: int, entry: Any) -> float:
@@ -166,15 +203,20 @@ def _number(key: str, i: int, entry: Any) -> float:
 def _check_lengths(history: History) -> None:
     """ValueError unless each list has an entry for each evaluated epoch.
 
-    The three lists of a set that was not given are empty.
+    The lists of a set that was not given are empty. So are all accuracies, where they have no
+    meaning.
     """
-    lists = {f.name: getattr(history, f.name) for f in fields(history)}
+    lists = {name: getattr(history, name) for name in LISTS}
+    accuracies = any(value for name, value in lists.items() if name.endswith("accuracy"))
+    n = len(history.epoch)
+    sizes = [("seconds", history.seconds, n)]
     for name, value in lists.items():
-        if not isinstance(value, list) or name == "step_loss":
-            continue
         kind = name.partition("_")[0]
-        given = any(lists[other] for other in lists if other.startswith(f"{kind}_"))
-        expected = len(history.epoch) if given or kind not in ("test", "validation") else 0
+        given = any(values for other, values in lists.items() if other.startswith(f"{kind}_"))
+        given = (given or kind == "train") and (accuracies or name.endswith("loss"))
+        sizes.append((name, value, n if given else 0))
+    sizes += [(f"metrics[{name!r:.50}]", value, n) for name, value in history.metrics.items()]
+    for name, value, expected in sizes:
         if len(value) != expected:
             raise ValueError(f"{name} has {len(value)} entries instead of {expected}")
 

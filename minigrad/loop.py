@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from minigrad.arguments import in_words, why_not_finite
-from minigrad.backend import Array
 from minigrad.checkpoint.run import RunFile
 from minigrad.data import Dataset
+from minigrad.early_stopping import EarlyStopping
 from minigrad.evaluation import extend, measure
-from minigrad.generators import common_from, common_state, set_common
+from minigrad.feeding import Feeding
 from minigrad.history import History
 from minigrad.interrupts import CtrlC
 from minigrad.layers import Layer
 from minigrad.losses import Loss
+from minigrad.metrics.named import Metric
 from minigrad.optim import Optimizer, ReduceLROnPlateau, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
@@ -57,20 +57,23 @@ class Position:
 
 @dataclass
 class Loop:
-    """One run of `fit`. Its arguments are those of `fit`; `last` is the last epoch's number."""
+    """One run of `fit`. Its arguments are those of `fit`.
+
+    metrics  {name: function}
+    last     the last epoch's number
+    """
 
     model: Layer
     loss: Loss
     rule: Rule
     optimizer: Optimizer
     schedule: Schedule | None
-    train: Dataset
+    feeding: Feeding
     test: Dataset | None
     validation: Dataset | None
-    batch_size: int
-    shuffle: bool
-    seed: int
     evaluate_every: int
+    metrics: Mapping[str, Metric]
+    early_stopping: EarlyStopping | None
     callback: Callable[[History], bool | None] | None
     step_callback: Callable[[int, float], None] | None
     history: History
@@ -103,6 +106,8 @@ class Loop:
                 history.stopped = f"failed {self._where()}: {in_words(error)}"
             elif self.ctrl_c.waiting and history.stopped is None:
                 history.stopped = f"interrupted {self._where()}"
+            if history.stopped is None and self.early_stopping is not None:
+                history.ended = self.early_stopping.end(self.model)  # no checkpoint is after this
             error = self._also(error, self._close)
         if error is not None and not isinstance(error, KeyboardInterrupt):
             history.stopped = history.stopped or f"failed {self._where()}: {in_words(error)}"
@@ -124,7 +129,7 @@ class Loop:
         said = self.history.stopped
         if said and said.startswith("interrupted") and self.file and not self.file.resume:
             said = f"{said}; resume=True goes on with {self.file.path}"
-        self.bar.close(said)
+        self.bar.close(said or (None if self.bar.hidden else self.history.ended))
         self.model.drop_cache()
         self.loss.cache = None
 
@@ -158,6 +163,7 @@ class Loop:
                         return
                 at.phase = EVALUATED
             stop = due and self.callback is not None and self.callback(self.history)
+            stop = stop or (self.early_stopping is not None and self.early_stopping.over)
             self.ctrl_c.holding = True
             at.finished = bool(stop)
             at.epoch += 1
@@ -174,7 +180,9 @@ class Loop:
         losses = self.history.step_loss
         per_step = self.schedule is not None and self.schedule.per == "step"
         self._started = time.perf_counter()
-        for x, y in self._batches():
+        if at.batch == 0:
+            at.data = {} if self.file is None else self.feeding.drawn()
+        for x, y in self.feeding.epoch(at.epoch, at.batch, at.data):
             ctrl_c.ending = False
             ctrl_c.holding = True
             self.whole = False
@@ -217,46 +225,22 @@ class Loop:
         """Extend the history by one entry. `history.stopped` is set if the loss is not finite."""
         history = self.history
         at = self.position
-        row = measure(self.model, self.loss, self.train, self.test, self.validation)
+        sets = self.feeding.train, self.test, self.validation
+        row = measure(self.model, self.loss, *sets, self.metrics)
         self.ctrl_c.holding = True  # all lists grow, or none
         self.ctrl_c.updating = True
         if isinstance(self.schedule, ReduceLROnPlateau):
             self.schedule.measured(row)
             rescale(self.schedule, self.rule)
-        extend(history, at.epoch, at.trained, row)
+        extend(history, at.epoch, at.trained, row, self.metrics)
+        if self.early_stopping is not None:
+            self.early_stopping.look(history, self.model)
         at.trained = 0.0
         at.phase = EVALUATED
         self.ctrl_c.release()
         self.bar.evaluated(history)
         if not math.isfinite(history.train_loss[-1]):
             history.stopped = diverged(history.train_loss[-1], len(history.step_loss), at.epoch)
-
-    def _batches(self) -> Iterator[tuple[Array, Array]]:
-        """The batches of this epoch that are left."""
-        at = self.position
-        rng = np.random.default_rng((self.seed, at.epoch)) if self.shuffle else None
-        batches = self.train.batches(self.batch_size, rng)
-        if at.batch == 0:
-            at.data = {} if self.file is None else self._drawn()
-            return batches
-        # A run goes on in mid-epoch: the batches before are drawn again, and skipped.
-        now = self._drawn()
-        self._draw_from(at.data)
-        for _ in islice(batches, at.batch):
-            pass
-        self._draw_from(now)  # layers may have drawn from the same generators
-        return batches
-
-    def _drawn(self) -> dict[str, Any]:
-        """The random numbers of the training set, and those that all of a program share."""
-        return {"train": self.train.rng_state(), "common": common_state()}
-
-    def _draw_from(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state from `_drawn`. It is empty if processes have made the steps."""
-        if not state:
-            return
-        self.train.set_rng_state(state["train"])
-        set_common(common_from(state["common"], "at the start of the epoch"))
 
     def _save(self) -> None:
         """Write the checkpoint, if there is one to write. Its time is not training time."""

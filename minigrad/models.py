@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 
 from minigrad import layers
-from minigrad.backend import host_generator
+from minigrad.backend import host_generator, to_device
+from minigrad.checks import positive_int
 from minigrad.layers import (
+    AvgPool2d,
     BatchNorm1d,
+    BatchNorm2d,
     Conv2d,
     Dropout,
     Flatten,
@@ -23,9 +26,11 @@ from minigrad.layers import (
     Linear,
     MaxPool2d,
     ReLU,
+    Residual,
     Sequential,
     Sigmoid,
     Softmax,
+    Subsample,
 )
 
 # {"relu": ReLU, "tanh": Tanh, ...}: the layers with is_activation = True
@@ -154,3 +159,72 @@ def forward_convnet(*, dtype: Any = "float32", **start: Any) -> Sequential:
 def logistic(**options: Any) -> Sequential:
     """Softmax regression: 784-10 (7,850 parameters)."""
     return mlp((784, 10), **options)
+
+
+def resnet(
+    n: int = 3,
+    channels: Sequence[int] = (16, 32, 64),
+    *,
+    in_channels: int = 3,
+    classes: int = 10,
+    size: int = 32,
+    shortcut: str = "identity",
+    dtype: Any = "float32",
+    rng: np.random.Generator | None = None,
+    seed: int | None = None,
+) -> Sequential:
+    """A residual network for small images: 6n + 2 layers with weights, as for CIFAR-10.
+
+    A 3x3 convolution, then n blocks for each number of channels, then the mean over all pixels and
+    a Linear layer. A block is y = ReLU(s(x) + f(x)), f = 3x3 convolution, batch norm, ReLU, 3x3
+    convolution, batch norm. The first block of each further number of channels has stride 2.
+
+    n            blocks for each number of channels, an integer >= 1
+    channels     of the stages, each at least as many as of the one before
+    in_channels  of the images
+    classes      the number of logits
+    size         the side of the images, which are square
+    shortcut     s where the shape changes: "identity", Subsample, without parameters (the paper's
+                 option A, which it takes for CIFAR), or "convolution", 1x1 with batch norm (B)
+    Start: convolutions have W ~ N(0, 2/fan_in), as in He et al. 2015, "Delving deep into
+    rectifiers", §2.2, which the paper takes. The Linear layer starts as all others here.
+    Source: He, Zhang, Ren, Sun 2015, "Deep residual learning", §4.2.
+    """
+    positive_int("n", n)
+    positive_int("size", size)
+    if not channels:
+        raise ValueError("channels needs at least one number, such as (16, 32, 64)")
+    if shortcut not in ("identity", "convolution"):
+        raise ValueError(f'shortcut must be "identity" or "convolution", got {shortcut!r}')
+    rng = host_generator(rng, seed)
+
+    def convolution(C: int, O: int, kernel_size: int = 3, stride: int = 1) -> list[Layer]:
+        """A convolution that keeps the size (with stride 2: halves it), and batch norm."""
+        padding = kernel_size // 2
+        layer = Conv2d(C, O, kernel_size, stride, padding, bias=False, dtype=dtype, rng=rng)
+        W = layer.params["W"]
+        start = rng.standard_normal(W.shape) * np.sqrt(2 / (C * kernel_size**2))
+        W[...] = to_device(start.astype(W.dtype), like=W)
+        return [layer, BatchNorm2d(O, dtype=dtype)]
+
+    stack: list[Layer] = [*convolution(in_channels, channels[0]), ReLU()]
+    C = channels[0]
+    for stage, O in enumerate(channels):
+        for block in range(n):
+            stride = 2 if stage and not block else 1
+            f = [*convolution(C, O, 3, stride), ReLU(), *convolution(O, O)]
+            s: Layer | None = None
+            if shortcut == "convolution" and stride == 2:
+                s = Sequential(*convolution(C, O, 1, stride))
+            elif stride == 2:
+                s = Subsample(C, O, stride)
+            stack += [Residual(*f, shortcut=s), ReLU()]
+            C = O
+            size = -(-size // stride)
+    linear = Linear(C, classes, dtype=dtype, rng=rng)
+    return Sequential(*stack, AvgPool2d(size), Flatten(), linear)
+
+
+def resnet20(**options: Any) -> Sequential:
+    """ResNet-20 for CIFAR-10: 3x32x32 images, 269,722 parameters (with option B 272,474)."""
+    return resnet(3, **options)

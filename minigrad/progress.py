@@ -41,10 +41,12 @@ class Bar:
 
     def evaluated(self, history: History) -> None:
         for kind in ("validation", "test", "train"):
-            accuracy = getattr(history, f"{kind}_accuracy")
-            if accuracy:
-                self.tail = f", epoch {history.epoch[-1]}: {kind} accuracy {accuracy[-1]:.4f}"
-                return
+            for measured in ("accuracy", "loss"):  # the loss where accuracy has no meaning
+                values = getattr(history, f"{kind}_{measured}")
+                if values:
+                    value = f"{kind} {measured} {values[-1]:.4f}"
+                    self.tail = f", epoch {history.epoch[-1]}: {value}"
+                    return
 
     def close(self, stopped: str | None) -> None:
         with suppress(OSError, ValueError):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from minigrad.arguments import (
+    check_alike,
     check_belongs,
     check_callable,
     check_flag,
@@ -16,18 +17,23 @@ from minigrad.arguments import (
     checked_set,
 )
 from minigrad.capture import CapturedLoop, check_suitable
-from minigrad.checkpoint.parts import Parts
+from minigrad.checkpoint.parts import Parts, warn_of_drawn
 from minigrad.checkpoint.run import RunFile, run_file
 from minigrad.checks import positive_int
 from minigrad.data import Dataset
-from minigrad.evaluation import evaluate
+from minigrad.data.augment import Function
+from minigrad.early_stopping import EarlyStopping, check_early_stopping
+from minigrad.evaluation import evaluate, trial
+from minigrad.feeding import Feeding
 from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.loop import Loop, Position, diverged
 from minigrad.losses import Loss
+from minigrad.metrics.named import chosen
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Rule
+from minigrad.rules.needs import check_trainable
 from minigrad.rules.rates import move, rescale
 
 __all__ = [
@@ -55,9 +61,14 @@ def fit(
     batch_size: int,
     shuffle: bool = True,
     seed: int = 0,
+    augment: Function | Sequence[Function] | None = None,
+    drop_last: bool = False,
+    sampling: str | None = None,
     schedule: Schedule | None = None,
     validation: Dataset | None = None,
     evaluate_every: int = 1,
+    metrics: Any = None,
+    early_stopping: EarlyStopping | None = None,
     callback: Callable[[History], bool | None] | None = None,
     step_callback: Callable[[int, float], None] | None = None,
     history: History | None = None,
@@ -82,10 +93,24 @@ def fit(
     shuffle         whether each epoch has a new random order
     seed            an integer >= 0. (seed, e) fixes the order of epoch e. The same seed gives the
                     same results, bit for bit. So does a run that is continued
+    augment         a function (x, rng) -> x that changes each batch of the training, such as
+                    data.augment.shift(2), or a list of them. It gets a copy of the batch and a
+                    numpy.random.Generator, which (seed, epoch, batch) fixes. Evaluations are made
+                    without it
+    drop_last       whether the last batch of an epoch is left out if it is smaller
+    sampling        "balanced": each class equally often in an epoch, its examples drawn with
+                    replacement. "stratified": every example once, each class spread evenly over
+                    the epoch. None: every example once
     schedule        it changes lr after each epoch, or with per="step" after each step, and
                     ReduceLROnPlateau after each evaluation. It also changes the rule's own
                     learning rates
     evaluate_every  epochs between two evaluations. The last epoch is always evaluated
+    metrics         what else to measure: a list of names ("accuracy", "r2", "mae", "mse", "rmse",
+                    "top_5") and functions f(output, y) -> number, or a dict {name: function}. Each
+                    is computed over whole sets and kept in history.metrics. Before the first step
+                    all are tried on the first 1000 examples of each set
+    early_stopping  EarlyStopping(patience=5): it ends the run when the loss on the validation set,
+                    or what else it monitors, does not improve; the best weights are restored
     callback        called with the history after each evaluation. If it returns True, the run ends
     step_callback   called with (step, loss) after each step
     history         the History of an earlier run, to continue it. That run must not have been
@@ -110,25 +135,36 @@ def fit(
     whole.
     """
     check_parts(model, loss, rule, optimizer, schedule, history)
+    check_trainable(rule, model, loss)
     positive_int("epochs", epochs, least=0)
     positive_int("seed", seed, least=0)
     positive_int("evaluate_every", evaluate_every)
-    check_flag("shuffle", shuffle)
+    check_flag("drop_last", drop_last)
     check_flag("resume", resume)
     check_flag("capture", capture)
     check_callable("callback", callback, "(history)")
     check_callable("step_callback", step_callback, "(step, loss)")
-    train, test = checked(model, optimizer, schedule, train, test, batch_size)
+    train, test = checked(model, optimizer, schedule, train, test, batch_size, drop_last)
+    feeding = Feeding(train, batch_size, shuffle, seed, drop_last, sampling, augment)
     validation = checked_set("validation", validation, model)
     if capture:
         check_suitable(model, rule)
+    check_alike("validation", validation, train)
     history = history if history is not None else History()
-    said = settings(
-        loss, rule, optimizer, schedule, train, batch_size=batch_size, shuffle=shuffle, seed=seed
-    )
+    functions = chosen(metrics)
+    check_early_stopping(early_stopping)
+    if functions or early_stopping is not None:
+        names = trial(model, loss, train, test, validation, functions)
+        if early_stopping is not None:
+            early_stopping.begin(names)
+    said = settings(loss, rule, optimizer, schedule, train, **feeding.settings())
+    if functions:
+        said["metrics"] = list(functions)
+    if early_stopping is not None:
+        said["early_stopping"] = repr(early_stopping)
     file = run_file(
         checkpoint,
-        Parts(model, optimizer, schedule, rule, loss),
+        Parts(model, optimizer, schedule, rule, loss, early_stopping),
         comparable(said, evaluate_every, moved_layers(model, optimizer)),
         every=every,
         keep=keep,
@@ -136,6 +172,8 @@ def fit(
         sets={"train": train, "test": test, "validation": validation},
     )
     found = file.begin(history, epochs) if file is not None else None
+    if file is not None:
+        warn_of_drawn(feeding.functions())
     if file is not None and resume and progress is not False:
         say_where(file, found)
     if found is not None:
@@ -148,11 +186,12 @@ def fit(
                 "and resume=True. Else begin anew, with a new model and no history"
             )
         history.settings = said
+        history.best_epoch = history.ended = None
         first = history.epoch[-1] if history.epoch else 0
         at = Position(first, first + 1)
         if schedule is not None:
             rescale(schedule, rule)
-    steps = -(-len(train) // batch_size)
+    steps = feeding.steps
     done = (at.epoch - 1 - at.first) * steps + at.batch
     loop = (CapturedLoop if capture else Loop)(
         model=model,
@@ -160,13 +199,12 @@ def fit(
         rule=rule,
         optimizer=optimizer,
         schedule=schedule,
-        train=train,
+        feeding=feeding,
         test=test,
         validation=validation,
-        batch_size=batch_size,
-        shuffle=bool(shuffle),
-        seed=seed,
         evaluate_every=evaluate_every,
+        metrics=functions,
+        early_stopping=early_stopping,
         callback=callback,
         step_callback=step_callback,
         history=history,

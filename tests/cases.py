@@ -55,7 +55,9 @@ def torch_twin(layer):
         mg.Flatten: lambda m: (m.start_dim, m.end_dim),
     }
     if isinstance(layer, mg.Residual):
-        return Plus(*[torch_twin(inner) for inner in layer.layers])
+        return Plus(layer.has_shortcut, *[torch_twin(inner) for inner in layer.layers])
+    if isinstance(layer, mg.Subsample):
+        return Taken(layer.out_channels - layer.in_channels, *layer.stride)
     if isinstance(layer, mg.Sequential):
         return nn.Sequential(*[torch_twin(inner) for inner in layer.layers])
     if isinstance(layer, mg.Dropout):
@@ -105,15 +107,31 @@ def Times(mask):
     return Module()
 
 
-def Plus(*modules):
-    """y = x + f(x) in PyTorch."""
+def Plus(has_shortcut, *modules):
+    """y = s(x) + f(x) in PyTorch. If there is a shortcut s, it is the last module."""
     from torch import nn
 
     class Module(nn.Sequential):
         def forward(self, x):
-            return x + super().forward(x)
+            f = list(self)
+            s = f.pop()(x) if has_shortcut else x
+            y = x
+            for module in f:
+                y = module(y)
+            return s + y
 
     return Module(*modules)
+
+
+def Taken(extra, down, right):
+    """Each s-th pixel, and `extra` channels of zeros, in PyTorch."""
+    from torch import nn
+
+    class Module(nn.Module):
+        def forward(self, x):
+            return nn.functional.pad(x[:, :, ::down, ::right], (0, 0, 0, 0, 0, extra))
+
+    return Module()
 
 
 @dataclass(frozen=True)
@@ -162,6 +180,18 @@ def _dropout_net(d):
 def _residual(d):
     f = mg.Linear(4, 6, dtype=d, seed=0), mg.Tanh(dtype=d), mg.Linear(6, 4, dtype=d, seed=2)
     return mg.Residual(*f)
+
+
+def _residual_shortcut(d):
+    f = (
+        mg.Conv2d(2, 3, 3, stride=2, padding=1, bias=False, dtype=d, seed=0),
+        mg.BatchNorm2d(3, dtype=d),
+        mg.Tanh(),
+    )
+    s = mg.Sequential(
+        mg.Conv2d(2, 3, 1, stride=2, bias=False, dtype=d, seed=1), mg.BatchNorm2d(3, dtype=d)
+    )
+    return mg.Residual(*f, shortcut=s)
 
 
 LAYERS = [
@@ -245,6 +275,9 @@ LAYERS = [
     LayerCase("LogSoftmax dim", lambda d: mg.LogSoftmax(-2, dtype=d), (4, 5, 3)),
     LayerCase("Sequential", _dropout_net, (5, 4)),
     LayerCase("Residual", _residual, (5, 4)),
+    LayerCase("Residual shortcut", _residual_shortcut, (4, 2, 5, 6)),
+    LayerCase("Subsample", lambda d: mg.Subsample(2, 5, dtype=d), (4, 2, 5, 6)),
+    LayerCase("Subsample gaps", lambda d: mg.Subsample(2, 2, (1, 3), dtype=d), (4, 2, 5, 7)),
 ]
 
 

@@ -1,13 +1,14 @@
 """A training for the test that kills processes: `python killed_training.py RULE FILE EPOCHS`.
 
-It goes on with the file if it is there, and prints the digest of everything at its end.
+It goes on with the file if it is there, and prints the digest of everything at its end. With a
+fourth argument, `fed`, its batches are augmented, balanced, and all of one size.
 """
 
 import sys
 
-from trainings import Training
+from trainings import FED, Training
 
-rule, path, epochs = sys.argv[1:]
+rule, path, epochs, *fed = sys.argv[1:]
 training = Training(rule, "Adam", "ExponentialLR steps")
 
 
@@ -21,5 +22,6 @@ training.fit(
     every="7 steps",
     resume=True,
     step_callback=begun,
+    **(FED if fed else {}),
 )
 print("end", training.digest(), flush=True)

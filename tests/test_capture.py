@@ -136,7 +136,7 @@ def test_a_batch_of_all_examples_is_not_copied(loops):
     train(capture=True, batch_size=30)
     captured = loops[0].captured
     assert captured.fixed
-    assert captured.cuda.one_place(captured.x, loops[0].train.x)
+    assert captured.cuda.one_place(captured.x, loops[0].feeding.train.x)
 
 
 def test_batches_of_all_examples_may_be_at_other_places(loops, monkeypatch):

@@ -299,7 +299,7 @@ def test_data_without_a_network_or_with_damage(capfd, tiny, mirrors, tmp_path): 
     assert "too few for the header" in err
     status, _, err = run(capfd, "data", "cifar")
     assert status == 2
-    assert "only mnist is downloaded" in err
+    assert "choose one of mnist, fashion-mnist, kmnist, cifar10; digits are built in" in err
 
 
 @pytest.mark.parametrize("command", [["-m", "minigrad"]])

@@ -117,7 +117,7 @@ def test_label_noise_is_a_fraction_redrawn_and_clean_labels_are_kept():
 @pytest.mark.on_host
 def test_redrawn_labels_are_exactly_as_many_as_asked():
     train, _ = data.load("digits")
-    marked = replace(train, y=np.full(len(train), 11), clean_y=None, classes=12)
+    marked = replace(train, y=np.full(len(train), 11), clean_y=None, classes=12, names=None)
     noisy = data.redraw_labels(replace(marked, classes=12), 0.25, np.random.default_rng(0))
     drawn = round(0.25 * len(train))
     kept_by_chance = drawn - int((noisy.y != 11).sum())
@@ -127,11 +127,11 @@ def test_redrawn_labels_are_exactly_as_many_as_asked():
 BAD = [
     (lambda d: Dataset(d.x, d.y[:-1]), ValueError, r"got \(10, 2\) and \(9,\)"),
     (lambda d: Dataset(d.x[:, 0], d.y), ValueError, r"expected x of shape \(N, ...\)"),
-    (lambda d: Dataset(d.x, d.y.astype(float)), TypeError, "integer y"),
+    (lambda d: Dataset(d.x, d.y == 1), TypeError, "integer y"),
     (lambda d: Dataset((d.x * 255).astype("uint8"), d.y), TypeError, "floating-point x.*uint8"),
     (lambda d: Dataset(d.x, d.y + 1, classes=3), ValueError, r"in \[0, 3\), got 1 to 3"),
     (lambda d: Dataset(d.x, d.y - 1), ValueError, "got -1 to"),
-    (lambda d: Dataset(d.x.tolist(), d.y), TypeError, "got list"),
+    (lambda d: Dataset(iter(d.x), d.y), TypeError, r"x must be an array, .* list\(x\)"),
     (lambda d: d.split(10), ValueError, "cannot split 10"),
     (lambda d: list(d.batches(0)), ValueError, "batch_size"),
 ]

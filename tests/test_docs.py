@@ -24,7 +24,8 @@ BLOCKS = {
     re.match(r"# (\w+\.py)\n", code)[1]: code
     for code in re.findall(r"```python\n(.*?)```", DESIGN, re.DOTALL)
 }
-PAGES = [ROOT / name for name in ("docs/design.md", "CONTRIBUTING.md", "CHANGELOG.md", "README.md")]
+NAMES = "docs/design.md docs/data.md CONTRIBUTING.md CHANGELOG.md README.md data/README.md"
+PAGES = [ROOT / name for name in NAMES.split()]
 
 
 @pytest.fixture
@@ -317,7 +318,7 @@ def test_the_changelog_begins_with_this_version():
     assert re.search(r"^## \[(.*?)\]", text, re.MULTILINE)[1] == mg.__version__
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES.split())
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +25,9 @@ GOOD = History(
     step_loss=[2.0, 1.0, 0.5],
     settings={"batch_size": 4, "schedule": None},
     stopped="interrupted in epoch 4, after step 3",
+    metrics={"train_mae": [0.5, math.nan], "test_f1": [0.1, 0.2]},
+    best_epoch=3,
+    ended="the weights are those of epoch 3",
 )
 
 
@@ -58,6 +62,10 @@ def test_files_without_the_later_lists_load(tmp_path):
     path = tmp_path / "old.json"
     path.write_text(json.dumps(content))
     assert same(History.load(path), GOOD)
+    for name in ("metrics", "best_epoch", "ended"):
+        del content[name]
+    path.write_text(json.dumps(content))
+    assert same(History.load(path), replace(GOOD, metrics={}, best_epoch=None, ended=None))
 
 
 @st.composite
@@ -82,6 +90,9 @@ def histories(draw):
         step_loss=draw(st.lists(st.floats(), max_size=9)),
         settings=draw(st.dictionaries(st.text(), values, max_size=4)),
         stopped=draw(st.one_of(st.none(), st.text())),
+        metrics=draw(st.dictionaries(st.text(), losses, max_size=2)),
+        best_epoch=draw(st.one_of(st.none(), st.integers(1, 10**6))),
+        ended=draw(st.one_of(st.none(), st.text())),
     )
 
 
@@ -114,6 +125,12 @@ WRONG = {
     "step_loss": ("1", None, [None], ["1"], [[1.0]], [False], {}),
     "settings": (None, [], "x", 3, [["batch_size", 4]]),
     "stopped": (3, False, [], {}, ["interrupted"]),
+    "metrics": (
+        *(None, [], "x", [["train_mae", [1.0, 2.0]]], {"train_mae": 1.0}, {"a": [1.0]}, {"a": []}),
+        *({"a": ["1.0", 1.0]}, {"a": [None, 1.0]}, {"a": {"0": 1.0}}, {"a": [10**400, 1.0]}),
+    ),
+    "best_epoch": (0, -1, "1", 1.0, True, [1], 2**200),
+    "ended": (3, False, [], {}),
 }
 
 

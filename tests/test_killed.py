@@ -21,9 +21,10 @@ ENVIRONMENT = os.environ | {
 }
 
 
-def start(rule, path):
+def start(rule, path, *more):
+    script = str(ROOT / "tests" / "killed_training.py")
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "killed_training.py"), rule, str(path), str(EPOCHS)],
+        [sys.executable, script, rule, str(path), str(EPOCHS), *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigrad import functions, plots, search
+from minigrad import History, functions, plots, search
 from minigrad.asynchronous import Timeline
 
 pytestmark = pytest.mark.on_host
@@ -22,7 +22,23 @@ MAP = search.Table(
     failed=np.zeros((3, 2, 1), int),
 )
 
+RUN = History(
+    epoch=[1, 2, 3],
+    train_loss=[3.0, 2.0, 1.0],
+    train_accuracy=[0.1, 0.2, 0.3],
+    validation_loss=[3.0, 1.0, np.nan],
+    validation_accuracy=[0.1, 0.3, 0.2],
+    metrics={"train_top_2": [0.5, 0.5, 0.5], "train_lost": [np.nan] * 3},
+    seconds=[0.1] * 3,
+    settings={"loss": "CrossEntropyLoss(reduction='sum')"},
+)
+LONG = History(list(range(1, 101)), train_loss=[1.0] * 100, metrics={"train_r2": [0.5] * 100})
+
 FIGURES = {
+    "history": lambda: plots.history(RUN, "t"),
+    "history of a long run": lambda: plots.history(LONG),
+    "confusion": lambda: plots.confusion([[5, 1], [0, 3]], ["cat", "dog"], "t"),
+    "confusion of many": lambda: plots.confusion(np.eye(30)),
     "curves": lambda: plots.curves({"backprop": (x, x), "b": (x, 2 * x)}, "t", floors={"f": 0.05}),
     "curves linear": lambda: plots.curves({"a": (x, -x)}, "t", log=False),
     "curves with dots": lambda: plots.curves(

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from minigrad import functions, plots, search
+from minigrad import History, functions, plots, search
 from minigrad.asynchronous import Timeline
 
 pytestmark = pytest.mark.on_host
@@ -19,7 +19,11 @@ TABLE = search.Table(
 )
 EVENTS = np.array([[0, 1, 0, 1, 1.0], [1, 1, 2, 3, 1]])
 
+RUN = History(epoch=[1, 2], train_loss=[2.0, 1.0], train_accuracy=[0.1, 0.2], seconds=[0.1, 0.1])
+
 CALLS = {
+    "history": lambda **o: plots.history(RUN, "t", **o),
+    "confusion": lambda **o: plots.confusion([[5, 1], [0, 3]], title="t", **o),
     "curves": lambda **o: plots.curves({"a": (x, x)}, "t", outside=True, **o),
     "stacked": lambda **o: plots.stacked({"loss": {"a": (x, x)}}, "t", **o),
     "class_bars": lambda **o: plots.class_bars({"a": [0.5, 0.0]}, "t", **o),
@@ -116,6 +120,13 @@ def f(x, y):
 square = ((-1, 1), (-1, 1))
 layer = np.ones((3, 2))
 WRONG = {
+    "history no history": (lambda: plots.history([1]), "must be what mg.fit returned"),
+    "history none": (lambda: plots.history(History()), "no epoch of this history"),
+    "history NaN": (lambda: plots.history(History([1], train_loss=[NAN])), "no number"),
+    "confusion shape": (lambda: plots.confusion([[1, 2]]), "C rows and C columns"),
+    "confusion negative": (lambda: plots.confusion([[-1]]), "from -1 on"),
+    "confusion NaN": (lambda: plots.confusion([[NAN]]), "matrix must be finite"),
+    "confusion names": (lambda: plots.confusion([[1]], ["a", "b"]), "each of the 1 classes"),
     "curves none": (lambda: plots.curves({}, "t"), "series is empty"),
     "curves a list": (lambda: plots.curves([(x, x)], "t"), "series must be a dict .* got list"),
     "curves no points": (lambda: plots.curves({"a": ([], [])}, "t"), "'a' has no points"),

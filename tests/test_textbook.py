@@ -18,6 +18,7 @@ CLASSES = [
 WITH_KERNELS = [mg.Linear, mg.Conv2d, mg.MaxPool2d, mg.BatchNorm1d, mg.ReLU]
 TEXTBOOK = [*WITH_KERNELS, mg.Sigmoid, mg.Tanh, mg.Softmax, mg.LogSoftmax]
 TEXTBOOK += [mg.LeakyReLU, mg.GELU, mg.SiLU, mg.Softplus, mg.AvgPool2d, mg.LayerNorm, mg.Residual]
+TEXTBOOK += [mg.Subsample]
 
 
 def methods(cls):

@@ -383,3 +383,7 @@ def test_every_sample_agrees_or_has_a_reason():
     assert found[1] == {None: 723, DILATION: 720}
     assert len(others) >= 250
     assert sum(found[0].values()) - found[0][None] <= 42
+    if torch.__version__.startswith("2.13."):
+        # With the losses, test_torch_losses.py, 556 of 615 samples that are not max pooling agree.
+        assert (found[0][None], len(others)) == (212, 254)
+        assert (212 + 344) / (254 + 361) > 365 / 408

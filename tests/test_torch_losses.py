@@ -152,4 +152,4 @@ def test_few_samples_are_left_out_and_each_reason_is_needed(device):
         pytest.skip("the reasons were found with the samples of PyTorch 2.13")
     found = Counter(outcome for name in FUNCTIONS for outcome in outcomes(name, device))
     assert {reason for reason in found if reason != "agrees"} == REASONS.keys()
-    assert found["agrees"] >= 0.95 * found.total()
+    assert (found["agrees"], found.total()) == (344, 361)

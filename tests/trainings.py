@@ -9,6 +9,7 @@ from cases import OPTIMIZERS, RULES, SCHEDULES
 import minigrad as mg
 from minigrad.backend import to_host
 
+FED = {"augment": [mg.data.augment.noise(0.1)], "drop_last": True, "sampling": "balanced"}
 BY_NAME = {case.name: case for case in (*RULES, *OPTIMIZERS, *SCHEDULES)}
 
 

@@ -86,7 +86,7 @@ class Plan:
 def connected(context: Any, blocks: list[Block], train: Dataset, rows: int) -> list[Place]:
     """The places of all blocks, with shared memory and channels for batches of up to `rows`."""
     L = len(blocks)
-    dtype = train.x.dtype
+    dtype = next(iter(blocks[0].params.values())).dtype  # that of train.x, unless it is integers
     up = []
     down = []
     for shape in shapes(blocks, train.x.shape[1:])[:-1]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad import threads
-from minigrad.arguments import check_flag, check_parts, checked, checked_set
+from minigrad.arguments import check_alike, check_flag, check_parts, checked, checked_set
 from minigrad.asynchronous.place import Plan
 from minigrad.asynchronous.presses import Presses
 from minigrad.asynchronous.saving import Saver
@@ -18,6 +18,7 @@ from minigrad.asynchronous.snapshots import Snapshots
 from minigrad.asynchronous.suitable import (
     blocks_of,
     check_batches,
+    check_no_early_stopping,
     check_rule,
     check_saving,
     check_schedule,
@@ -28,13 +29,16 @@ from minigrad.checkpoint.parts import Parts
 from minigrad.checkpoint.run import run_file
 from minigrad.checks import positive_int, renamed
 from minigrad.data import Dataset
+from minigrad.evaluation import trial
 from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.loop import Position
 from minigrad.losses import Loss
+from minigrad.metrics.named import chosen
 from minigrad.optim import Optimizer, Schedule
 from minigrad.progress import Bar
 from minigrad.rules import Backprop, Rule
+from minigrad.rules.needs import check_trainable
 from minigrad.rules.rates import rescale
 from minigrad.train import comparable, settings
 
@@ -64,6 +68,11 @@ def fit(
     schedule: Schedule | None = None,
     validation: Dataset | None = None,
     evaluate_every: int = 1,
+    metrics: Any = None,
+    early_stopping: None = None,
+    augment: Any = None,
+    drop_last: bool = False,
+    sampling: Any = None,
     lag: int | None = None,
     interfaces: Sequence[int] | None = None,
     checkpoint: str | Path | None = None,
@@ -91,6 +100,10 @@ def fit(
                     resumed run is the unbroken one, bit for bit; its timeline has the new steps
     evaluate_every  epochs between two evaluations. They are made after the run, from copies of the
                     weights; with a checkpoint, before it is written
+    early_stopping  must be None: nothing is measured while the processes train
+    augment, drop_last, sampling
+                    not here: ValueError unless they are left out. Each process makes its batches
+                    from (seed, epoch) alone
     The other arguments are those of `mg.fit`, and model, optimiser, rule and schedule are changed
     as it changes them.
 
@@ -110,17 +123,25 @@ def fit(
     check_flag("resume", resume)
     check_rule(model, rule, optimizer, lag, interfaces)
     check_schedule(schedule)
+    check_no_early_stopping(early_stopping)
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
-    check_batches(train)
+    check_alike("validation", validation, train)
+    check_batches(train, augment=augment, drop_last=drop_last, sampling=sampling)
+    functions = chosen(metrics)
+    if functions:
+        trial(model, loss, train, test, validation, functions)
     blocks = blocks_of(model, rule, interfaces)
-    given = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
+    given: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "lag": lag}
     same = given | {"lag": "any" if lag is None else positive_int("lag", lag, least=0)}
     same["threads_per_process"] = threads_per_process
+    if functions:
+        given["metrics"] = same["metrics"] = list(functions)
     if threads_per_process is None:
         threads_per_process = max(1, threads.threads() // len(blocks))
     given |= {"processes": len(blocks), "threads_per_process": threads_per_process}
     history = History(settings=settings(loss, rule, optimizer, schedule, train, **given))
+    check_trainable(rule, model, loss)
     steps = -(-len(train) // batch_size)
     if checkpoint is not None:
         check_saving(optimizer)
@@ -160,7 +181,7 @@ def fit(
     )
     sets = train, test, validation
     trains = model, blocks, loss, rule, optimizer, schedule
-    snapshots = Snapshots(*trains, plan, history, sets, at.trained)
+    snapshots = Snapshots(*trains, plan, history, sets, at.trained, functions)
     saver = Saver(snapshots, file) if file is not None else None
     with Presses() as presses:
         team = Team(snapshots, plan, saver)

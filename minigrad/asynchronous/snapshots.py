@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +17,7 @@ from minigrad.history import History
 from minigrad.layers import Layer
 from minigrad.loop import Position, diverged
 from minigrad.losses import Loss
+from minigrad.metrics.named import Metric
 from minigrad.optim import Optimizer, Schedule
 from minigrad.rules import Rule, SyntheticGradients
 from minigrad.rules.synthetic.blocks import Block
@@ -45,10 +47,12 @@ class Snapshots:
         history: History,
         sets: tuple[Dataset, Dataset | None, Dataset | None],
         trained: float = 0.0,
+        metrics: Mapping[str, Metric] | None = None,
     ):
         """
         sets     to train on, to test on, to validate on
         trained  seconds of training since the last evaluation, before this run
+        metrics  {name: function}
         """
         self.model = model
         self.blocks = blocks
@@ -60,6 +64,7 @@ class Snapshots:
         self.history = history
         self.sets = sets
         self.trained = trained
+        self.metrics = metrics or {}
         self.parts: dict[int, dict[int, dict[str, Any]]] = {}
         self.recorded = plan.before
         self.steps = -(-len(sets[0]) // plan.batch_size)  # in an epoch
@@ -98,7 +103,7 @@ class Snapshots:
             row: dict[str, float] = {}
             if not presses.allow(lambda: self._measure(step, row)):
                 return False
-            extend(history, self.epoch(step), self.seconds(step), row)
+            extend(history, self.epoch(step), self.seconds(step), row, self.metrics)
             self.clock = self._ended(step)
             if not math.isfinite(row["train_loss"]) and history.stopped is None:
                 history.stopped = diverged(row["train_loss"], step, self.epoch(step))
@@ -109,7 +114,7 @@ class Snapshots:
         """Evaluate the state after this step."""
         self._load(step)
         with np.errstate(over="ignore", invalid="ignore"):
-            row |= measure(self.model, self.loss, *self.sets)
+            row |= measure(self.model, self.loss, *self.sets, self.metrics)
 
     def _ended(self, step: int) -> float:
         """The time at which the last block had made this step."""

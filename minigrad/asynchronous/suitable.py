@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -59,8 +60,17 @@ def check_rule(
         raise ValueError("the rule was made for another model; make it anew for this one")
 
 
-def check_batches(train: Dataset) -> None:
-    """TypeError for a data set whose batches the processes would not make."""
+def check_batches(train: Dataset, **options: Any) -> None:
+    """TypeError for a data set whose batches the processes would not make.
+
+    ValueError for options of `minigrad.fit` about them that are not the defaults.
+    """
+    given = [name for name, value in options.items() if value not in (None, False)]
+    if given:
+        raise ValueError(
+            f"the processes make plain batches, without {', '.join(given)}: leave this out, or "
+            "train with minigrad.fit"
+        )
     if type(train).batches is not Dataset.batches:
         raise TypeError(
             f"{type(train).__name__} makes its batches in a way of its own, and the processes "
@@ -120,3 +130,12 @@ def _check_apart(blocks: list[Block]) -> None:
 def _names(model: Layer) -> dict[str, int]:
     """{a parameter's name: the id of its layer}, for all parameters."""
     return {prefix + name: id(leaf) for prefix, leaf in model.leaves() for name in leaf.params}
+
+
+def check_no_early_stopping(early_stopping: object) -> None:
+    """ValueError if there is one: the epochs are evaluated when all of them have been trained."""
+    if early_stopping is not None:
+        raise ValueError(
+            "asynchronous.fit measures its epochs after the run, so nothing can stop it early: "
+            "leave early_stopping out, or train with mg.fit"
+        )

@@ -82,7 +82,8 @@ class Worker:
         steps = -(-len(labels) // plan.batch_size)
         made = plan.before % steps  # of the first epoch
         self._begin()
-        data = Dataset(x, labels, classes=int(labels.max()) + 1)
+        classes = int(labels.max()) + 1 if labels.dtype.kind in "iu" else None
+        data = Dataset(x, labels, classes=classes)
         for e, epoch in enumerate(plan.epochs):
             if plan.per == "epoch":
                 self._set_lr(e)

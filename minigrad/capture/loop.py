@@ -23,8 +23,9 @@ class CapturedLoop(Loop):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        size = min(self.batch_size, len(self.train))
-        fixed = size == len(self.train)
+        examples = len(self.feeding.train)
+        size = min(self.feeding.batch_size, examples)
+        fixed = size == examples
         self.captured = Captured(
             self.model, self.loss, self.rule, size, self.optimizer, fixed, self._device()
         )
@@ -34,10 +35,13 @@ class CapturedLoop(Loop):
 
     def _steps(self) -> None:
         """The steps of one epoch. `history.stopped` is set if a loss is not finite."""
+        at = self.position
         self._started = time.perf_counter()
         self.captured.look_again()
+        if at.batch == 0:
+            at.data = {} if self.file is None else self.feeding.drawn()
         with self.captured.running():
-            for x, y in self._batches():
+            for x, y in self.feeding.epoch(at.epoch, at.batch, at.data):
                 self._step(x, y)
                 if self.history.stopped is not None:
                     return

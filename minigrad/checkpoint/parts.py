@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import array_module
-from minigrad.checkpoint.unsaved import drawing, hidden
+from minigrad.checkpoint.unsaved import drawing, drawn_by, hidden
+from minigrad.early_stopping import EarlyStopping
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.optim import Optimizer, Schedule
@@ -21,7 +22,7 @@ from minigrad.rules import Rule
 
 # The names in a file for attributes of layers
 STILL = {"frozen": "frozen", "statistics": "keeps_statistics"}
-NAMES = ("model", "optimizer", "schedule", "rule", "loss")
+NAMES = ("model", "optimizer", "schedule", "rule", "loss", "early_stopping")
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Parts:
     schedule: Schedule | None = None
     rule: Rule | None = None
     loss: Loss | None = None
+    early_stopping: EarlyStopping | None = None
 
     def given(self) -> dict[str, Any]:
         """{"model": the model, ...}, without those that are None."""
@@ -118,6 +120,8 @@ class Parts:
             self.optimizer.load_schedule_state(state["schedule"])
         if self.optimizer is not None and same_schedule:
             self.optimizer.lr = lr
+        if self.early_stopping is not None and self.model is not None:
+            self.early_stopping.load_state_dict(self.model, state["early_stopping"])
         streams = dict(state["random"])
         for name, part in drawing(self.given()):
             if name in streams:
@@ -151,6 +155,19 @@ class Parts:
         """Where the model's parameters are: "numpy" or "cupy"."""
         arrays = list(self.model.params.values()) if self.model is not None else []
         return array_module(*arrays[:1]).__name__
+
+
+def warn_of_drawn(augmentations: Mapping[str, Any]) -> None:
+    """A warning if one of these functions (x, rng) -> x draws from another generator than rng."""
+    places = [
+        place for name, function in augmentations.items() for place in drawn_by(name, function)
+    ]
+    if places:
+        warnings.warn(
+            f"a checkpoint does not contain the random generators in {places}: a run that goes on "
+            "draws other numbers. Draw from the generator that augment(x, rng) is given",
+            stacklevel=3,
+        )
 
 
 def warn_of_hidden(parts: Mapping[str, Any]) -> None:

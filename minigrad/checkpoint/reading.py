@@ -18,7 +18,7 @@ from minigrad.history import History
 
 FORMAT = 1
 KIND = "minigrad checkpoint"
-AS_TEXT = ("epoch", "settings", "stopped")  # of a history
+AS_TEXT = ("epoch", "settings", "stopped", "best_epoch", "ended")  # of a history
 
 
 @dataclass
@@ -128,10 +128,13 @@ def put(
 
 def _without_arrays(history: Mapping[str, Any]) -> dict[str, Any]:
     """The arrays from `_with_arrays` as lists again."""
-    return {
+    lists = {
         name: value.tolist() if isinstance(value, np.ndarray) else value
         for name, value in history.items()
     }
+    if isinstance(metrics := lists.get("metrics"), dict):
+        lists["metrics"] = _without_arrays(metrics)
+    return lists
 
 
 def _a_dict(value: Any) -> dict[str, Any]:

@@ -25,6 +25,9 @@ from minigrad.data import Dataset
 from minigrad.generators import common_from, common_state, set_common
 from minigrad.history import History
 
+# Settings that are among the others only if they are not the default
+OPTIONAL = ("augment", "drop_last", "sampling", "metrics", "early_stopping")
+
 
 class RunFile:
     """The file of a run. It is the same run if all of its settings are the same."""
@@ -167,7 +170,9 @@ class RunFile:
     def _check_same(self, found: Checkpoint, run: Mapping[str, Any]) -> None:
         """ValueError if the file is of a run with other settings."""
         before = dict(run["settings"])
-        for name, value in self.settings.items():
+        left_out = [name for name in OPTIONAL if name in before and name not in self.settings]
+        for name in [*self.settings, *left_out]:
+            value = self.settings.get(name)
             if name not in before or before[name] != value:
                 raise ValueError(
                     f"{self.path} is of another run: {name} was {before.get(name)}, now it is "
@@ -274,7 +279,8 @@ def fingerprint(dataset: Dataset | None) -> str | None:
     if dataset is None:
         return None
     code = 0
-    for array in (dataset.x, dataset.y, dataset.clean_y):
+    arrays = (dataset.x, dataset.y, dataset.clean_y)  # values have no clean_y
+    for array in (a for a in arrays if a is not None):
         code = zlib.crc32(np.ascontiguousarray(to_host(array)).data, code)
     return f"{len(dataset)} examples of {tuple(dataset.x.shape[1:])}, checksum {code:08x}"
 

@@ -175,7 +175,8 @@ def versions(parts: Parts) -> dict[str, Any]:
 def _with_arrays(history: History) -> dict[str, Any]:
     """The history's lists of floats as arrays: smaller and faster than text."""
     values = {f.name: getattr(history, f.name) for f in fields(history)}
+    metrics = {name: np.array(value, "float64") for name, value in values.pop("metrics").items()}
     return {
         name: np.array(value, "float64") if name not in AS_TEXT else strict(value)
         for name, value in values.items()
-    }
+    } | {"metrics": metrics}

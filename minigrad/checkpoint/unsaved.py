@@ -112,6 +112,13 @@ def hidden(parts: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def drawn_by(name: str, function: Any) -> list[str]:
+    """The places of generators that a function draws from, apart from those that all share."""
+    saved = {id(generator) for generator in COMMON.values()}
+    found = [place for place, item in _search(function, name, 0) if id(item) not in saved]
+    return list(dict.fromkeys(found))
+
+
 def _everything(parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """(name, object): every layer, every other part, and the rules, modules, ... inside it."""
     yield from drawing({name: part for name, part in parts.items() if isinstance(part, Layer)})

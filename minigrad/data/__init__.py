@@ -1,7 +1,29 @@
-"""Data sets: MNIST where it is on disk, the embedded digits where it is not."""
+"""Data sets: known ones by name, and your own from arrays, tables and pictures; augmentation."""
 
-from minigrad.data import idx, mnist
+from minigrad.data import augment, idx, mnist
+from minigrad.data.centring import like_mnist
 from minigrad.data.dataset import Dataset
+from minigrad.data.folders import from_folder
 from minigrad.data.loading import NAMES, load, load_digits, redraw_labels
+from minigrad.data.npz import from_npz, save_npz
+from minigrad.data.pictures import read_image
+from minigrad.data.scaling import standardize
+from minigrad.data.tables import from_csv
 
-__all__ = ["NAMES", "Dataset", "idx", "load", "load_digits", "mnist", "redraw_labels"]
+__all__ = [
+    "NAMES",
+    "Dataset",
+    "augment",
+    "from_csv",
+    "from_folder",
+    "from_npz",
+    "idx",
+    "like_mnist",
+    "load",
+    "load_digits",
+    "mnist",
+    "read_image",
+    "redraw_labels",
+    "save_npz",
+    "standardize",
+]

@@ -91,3 +91,21 @@ def why(error: Exception) -> str:
     if isinstance(error, exceptions.ConnectionError):
         return "cut off before an answer" if "aborted" in str(error).lower() else UNREACHED
     return str(error) or type(error).__name__
+
+
+def by_hand(name: str, failures: list[tuple[str, str]], what: str, more: str = "") -> str:
+    """What to do when no mirror gave the file `name`.
+
+    failures  (address, why it did not come) of each mirror
+    what      the user can do without a network: "put these files into this folder"
+    more      a further sentence
+    """
+    silent = all(why in SILENT for _, why in failures)
+    reached = "no mirror could be reached. Is there a network?" if silent else "no mirror gave it."
+    return "\n".join(
+        [
+            f"could not download {name}: {reached}",
+            *(f"  {url}: {why}" for url, why in failures),
+            f"Without a network: {what}, or into any folder that MINIGRAD_DATA names.{more}",
+        ]
+    )

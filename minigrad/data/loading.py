@@ -1,4 +1,4 @@
-"""The data sets by name: MNIST where it is on disk, the embedded digits where it is not."""
+"""The data sets by name. "auto": MNIST where it is on disk, the embedded digits where it is not."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from minigrad import backend, resources
-from minigrad.data import mnist
+from minigrad.data import known, mnist
 from minigrad.data.dataset import Dataset
+from minigrad.data.idx_sets import DIGITS
 
-NAMES = ("auto", "mnist", "digits")
+NAMES = ("auto", "mnist", "digits", "fashion-mnist", "kmnist", "cifar10")
+SPELLINGS = {
+    "fashion_mnist": "fashion-mnist",
+    "fashionmnist": "fashion-mnist",
+    "cifar-10": "cifar10",
+}
 
 
 def load(
@@ -21,38 +27,51 @@ def load(
     label_noise: float = 0.0,
     seed: int = 0,
 ) -> tuple[Dataset, Dataset]:
-    """(train, test): images x (N, 1, 28, 28) float32 in [0, 1], labels y (N,) int64.
+    """(train, test): images x (N, C, H, W) float32 in [0, 1], labels y (N,) int64, and their names.
 
-    name         "mnist" (downloaded when it is not on disk), "digits" (embedded), or "auto": MNIST
-                 if it is on disk, else the digits. `train.source` says which.
-    root         the one folder to look for MNIST in; None: MINIGRAD_DATA, data/, the user's cache
+    name         "digits" (embedded), "mnist", "fashion-mnist", "kmnist" or "cifar10" (downloaded
+                 when they are not on disk), or "auto": MNIST if it is on disk, else the digits.
+                 `train.source` says which. `minigrad data --help` says whose they are.
+    root         the one folder to look in; None: MINIGRAD_DATA, data/, the user's cache. Each set
+                 may be in a subfolder of its own: data/fashion-mnist.
     normalize    (mean, std): the images are then (x - mean) / std
     label_noise  the fraction of labels that are redrawn uniformly, in both sets. A tenth of the
                  redrawn ones stays right by chance.
     seed         of the redrawn labels
+
+    C, H, W are 1, 28, 28, and for CIFAR-10 3, 32, 32. All have 10 classes.
     """
+    given = name
+    name = SPELLINGS.get(str(name).lower(), str(name).lower())
     if name not in NAMES:
-        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}")
+        raise ValueError(f"unknown data set {given!r}: choose one of {', '.join(NAMES)}")
     if not 0 <= label_noise <= 1:
         raise ValueError(f"label_noise is a fraction: expected 0 to 1, got {label_noise}")
-    folder = mnist.find(root) if name != "digits" else None
-    if folder is None and name == "mnist":
-        folder = mnist.download(root)
-    if folder is not None:
-        train = _dataset(*mnist.load(folder, "train"), f"MNIST, train, from {folder}")
-        test = _dataset(*mnist.load(folder, "test"), f"MNIST, test, from {folder}")
-    else:
+    if name == "digits" or (name == "auto" and mnist.find(root) is None):
         train, test = load_digits()
         if name == "auto":
             why = mnist.why_none(root)
             train = replace(train, source=f"{train.source} ({why})")
             test = replace(test, source=f"{test.source} ({why})")
+    else:
+        train, test = _known("mnist" if name == "auto" else name, root)
     if normalize is not None:
         train = _normalized(train, normalize)
         test = _normalized(test, normalize)
     rng = np.random.default_rng(seed)
     train = redraw_labels(train, label_noise, rng)
     test = redraw_labels(test, label_noise, rng)
+    return train, test
+
+
+def _known(name: str, root: str | Path | None) -> tuple[Dataset, Dataset]:
+    """(train, test) of a set that is read from files."""
+    found = known.read(name, root)
+    title = known.ABOUT[name].title
+    train, test = (
+        _dataset(*found.parts[split], f"{title}, {split}, from {found.where}", found.names)
+        for split in ("train", "test")
+    )
     return train, test
 
 
@@ -64,10 +83,13 @@ def _normalized(dataset: Dataset, normalize: tuple[float, float]) -> Dataset:
     return replace(dataset, x=(dataset.x - np.float32(mean)) / np.float32(std))
 
 
-def _dataset(images: np.ndarray, labels: np.ndarray, source: str) -> Dataset:
-    x = images[:, None].astype(np.float32)
+def _dataset(
+    images: np.ndarray, labels: np.ndarray, source: str, names: tuple[str, ...]
+) -> Dataset:
+    """Images (N, C, H, W) of bytes as float32 in [0, 1]."""
+    x = images.astype(np.float32)
     x /= 255
-    return Dataset(x, labels.astype(np.int64), source=source)
+    return Dataset(x, labels.astype(np.int64), source=source, names=names)
 
 
 def load_digits() -> tuple[Dataset, Dataset]:
@@ -80,7 +102,12 @@ def load_digits() -> tuple[Dataset, Dataset]:
     order = np.random.default_rng(0).permutation(len(x))
     parts = {"train": np.sort(order[360:]), "test": np.sort(order[:360])}
     train, test = (
-        Dataset(x[rows], labels[rows].astype(np.int64), source=f"the embedded digits, {split}")
+        Dataset(
+            x[rows],
+            labels[rows].astype(np.int64),
+            source=f"the embedded digits, {split}",
+            names=DIGITS,
+        )
         for split, rows in parts.items()
     )
     return train, test
@@ -90,11 +117,18 @@ def redraw_labels(dataset: Dataset, fraction: float, rng: np.random.Generator) -
     """Draw `fraction` of the labels anew, uniformly over the classes; clean_y keeps the old ones.
 
     With 10 classes a tenth of the redrawn labels is right by chance: 10 % noise is 9 % wrong.
+    ValueError for a data set of values, which has no classes.
     Source: WTB repository, noisy data set.  Taught in: 05_well_tempered.
     """
+    if dataset.classes is None:
+        raise ValueError(
+            f"redraw_labels is for labels, and y is {dataset.y.dtype}, values: add noise to them, "
+            "dataclasses.replace(dataset, y=y + noise)"
+        )
     n = round(fraction * len(dataset))
     if n == 0:
         return dataset
     y = backend.to_host(dataset.y).copy()
-    y[rng.permutation(len(y))[:n]] = rng.integers(0, dataset.classes, n)
+    rows = rng.permutation(len(y))[:n]
+    y[rows] = rng.integers(0, dataset.classes, (n, *y.shape[1:]))
     return replace(dataset, y=backend.to_device(y, like=dataset.y))

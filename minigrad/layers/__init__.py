@@ -16,6 +16,7 @@ from minigrad.layers.reshape import Flatten
 from minigrad.layers.residual import Residual
 from minigrad.layers.sequential import Sequential
 from minigrad.layers.softmax import LogSoftmax, Softmax
+from minigrad.layers.subsample import Subsample
 
 __all__ = [
     "GELU",
@@ -39,6 +40,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "Subsample",
     "Tanh",
     "freeze",
     "holding",

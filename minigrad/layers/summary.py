@@ -71,7 +71,8 @@ def _rows(layers: list[tuple[str, Layer]], x: Array, counted: set[int]) -> list[
     rows: list[Row] = []
     for prefix, layer in layers:
         if hasattr(layer, "inside"):
-            rows += _rows(layer.inside(prefix), x, counted)
+            for branch in layer.inside(prefix):
+                rows += _rows(branch, x, counted)
         x = layer.forward(x, train=False)
         own = {id(a): a.size for _, leaf in layer.leaves() for a in leaf.params.values()}
         parameters = sum(size for key, size in own.items() if key not in counted)

@@ -27,7 +27,8 @@ def options_parser(slug: str, doc: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", choices=data.NAMES, default="auto", help="auto: MNIST if on disk, else digits")
+    sets = ("auto", "mnist", "digits")  # what a lesson expects to see is for these
+    add("--data", choices=sets, default="auto", help="auto: MNIST if on disk, else digits")
     add("--backend", choices=backend.NAMES, help="where to compute (default: MINIGRAD_BACKEND)")
     add("--seed", type=_integer(0), default=0, help="of every random choice (default 0)")
     add("--epochs", type=_integer(1), help="passes over the data, where the lesson trains")

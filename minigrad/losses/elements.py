@@ -193,9 +193,12 @@ def check_same_shape(loss: Loss, output: Array, target: Array) -> Any:
             "example write output.reshape(1, 1)"
         )
     if output.shape != target.shape or output.size == 0:
+        column = output.shape == (*target.shape, 1)
         raise ValueError(
             f"{name} expected output and target of one shape, got {tuple(output.shape)} and "
             f"{tuple(target.shape)}; broadcasting them would average over the wrong pairs"
+            + "; make the target a column, y[:, None]"
+            * column
         )
     if output.dtype != target.dtype:
         raise TypeError(

@@ -14,6 +14,7 @@ from minigrad.plots.network import network
 from minigrad.plots.style import COLOURS, colour, styled
 from minigrad.plots.surfaces import cloud, surface_paths
 from minigrad.plots.timeline import timelines
+from minigrad.plots.training import confusion, history
 from minigrad.plots.uncertainty import bands, histograms
 
 __all__ = [
@@ -24,12 +25,14 @@ __all__ = [
     "class_bars",
     "cloud",
     "colour",
+    "confusion",
     "curves",
     "digits",
     "feature_maps",
     "gradients",
     "heat_map",
     "histograms",
+    "history",
     "network",
     "on_a_curve",
     "over_contours",

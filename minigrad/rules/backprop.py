@@ -6,6 +6,7 @@ from minigrad.backend import Array
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.base import Rule
+from minigrad.rules.needs import no_backward
 
 
 class Backprop(Rule):
@@ -23,3 +24,6 @@ class Backprop(Rule):
         value = loss.forward(model.forward(x, train=True), target)
         model.backward_params(loss.backward())
         return value
+
+    def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        return no_backward(self, model, loss)

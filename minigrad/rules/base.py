@@ -32,6 +32,14 @@ class Rule(StreamsOfParts):
         """Fill the layers' `grads` for this batch. Returns the batch's mean loss."""
         raise NotImplementedError(f"{type(self).__name__} has no estimate(...) yet")
 
+    def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        """Why this rule cannot train this model with this loss: one sentence, with what to do.
+
+        None: it can. `fit` asks before the first step, and makes an error of the sentence. It
+        changes nothing, and looks at no data. loss=None: only the model is looked at.
+        """
+        return None
+
     def end_epoch(self) -> None:
         """`fit` calls this after each epoch. Rules that keep statistics use it."""
 

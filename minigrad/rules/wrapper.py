@@ -38,6 +38,10 @@ class Wrapper(Rule):
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         return self.rule.estimate(model, loss, x, target)
 
+    def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        """What the wrapped rule says. A wrapper that needs more asks `super()` first."""
+        return self.rule.why_not(model, loss)
+
     def end_epoch(self) -> None:
         self.rule.end_epoch()
 

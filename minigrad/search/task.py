@@ -120,7 +120,7 @@ def _plain(value: Any) -> float:
 
 
 def _of_history(history: History) -> dict[str, float]:
-    """The last values, NaN if the run diverged, and the best values of all epochs."""
+    """The last values, NaN if the run diverged; the best losses and accuracies of all epochs."""
     result: dict[str, float] = {}
     lost = _stopped(history, "diverged")
     kinds = [("train", history.train_loss, history.train_accuracy)]
@@ -132,8 +132,15 @@ def _of_history(history: History) -> dict[str, float]:
         for name, values in (("loss", loss), ("accuracy", accuracy)):
             result[f"{kind}_{name}"] = math.nan if lost or not values else float(values[-1])
         finite = [i for i, value in enumerate(loss) if math.isfinite(value)]
+        rights = [accuracy[i] for i in finite] if accuracy else []  # none, where it has no meaning
         result[f"best_{kind}_loss"] = min((loss[i] for i in finite), default=math.nan)
-        result[f"best_{kind}_accuracy"] = max((accuracy[i] for i in finite), default=math.nan)
+        result[f"best_{kind}_accuracy"] = max(rights, default=math.nan)
+    of_validation = "validation" if history.validation_loss else "test"
+    for kind, name in (("train", "train"), ("validation", of_validation)):
+        for key, values in history.metrics.items():
+            metric = f"{kind}_{key.removeprefix(f'{name}_')}"
+            if key.startswith(f"{name}_") and metric not in result:
+                result[metric] = math.nan if lost or not values else float(values[-1])
     return result | {"epochs": max(history.epoch, default=0), "steps": len(history.step_loss)}
 
 

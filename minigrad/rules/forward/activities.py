@@ -7,9 +7,11 @@ from functools import partial
 from minigrad.backend import Array
 from minigrad.layers import Layer, holding
 from minigrad.losses import Loss
+from minigrad.rules.chain import chain
 from minigrad.rules.forward.base import Perturbation
 from minigrad.rules.forward.evaluation import Evaluation
 from minigrad.rules.forward.finite_differences import default_epsilon, quotient
+from minigrad.rules.needs import missing, no_backward
 
 
 class ActivityPerturbation(Perturbation):
@@ -70,7 +72,6 @@ class ActivityPerturbation(Perturbation):
             self.cost = 2.0 + self.directions
 
     def _estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
-        _check_examples_are_alone(model)
         evaluation = Evaluation(model, loss, target)
         dz: dict[int, Array] = {}
         with holding(model):
@@ -97,6 +98,17 @@ class ActivityPerturbation(Perturbation):
         model.drop_cache()
         return value
 
+    def _refusal(self, model: Layer) -> str | None:
+        return super()._refusal(model) or _no_slopes_of_examples(model)
+
+    def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        jvp = self.method == "jvp"
+        return (
+            super().why_not(model, loss)
+            or _no_jacobians(self, model, jvp)
+            or missing(self, [loss], "each_jvp" if jvp else "each")
+        )
+
     def _epsilon(self, evaluation: Evaluation) -> float | None:
         """The ε of finite differences; None for slopes by jvp."""
         if self.method == "jvp":
@@ -113,11 +125,25 @@ class ActivityPerturbation(Perturbation):
         return quotient(partial(evaluation.moved, noise), epsilon, here)
 
 
-def _check_examples_are_alone(model: Layer) -> None:
+def _no_slopes_of_examples(model: Layer) -> str | None:
+    """A sentence if an example's output depends on the other examples."""
     for _, leaf in model.leaves():
         if leaf.mixes_examples:
-            raise ValueError(
+            return (
                 f"{type(leaf).__name__} makes each example's loss depend on the whole batch: an "
                 "example's slope would count what its noise does to the others. "
                 'Use perturb="weights" (WeightPerturbation), or a net without this layer'
             )
+    return None
+
+
+def _no_jacobians(rule: ActivityPerturbation, model: Layer, jvp: bool) -> str | None:
+    """A sentence if a layer with parameters has no backward, or one above them no jvp."""
+    above = False
+    for _, layer in chain(model):
+        inside = [leaf for _, leaf in layer.leaves()]
+        reason = missing(rule, inside, "jvp") if jvp and above else None
+        if reason or (layer.params and (reason := no_backward(rule, layer, None))):
+            return reason
+        above = above or bool(layer.params)
+    return None

@@ -33,9 +33,9 @@ class ForwardRule(Rule):
         self.derivatives: list[Any] = []
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
+        if reason := self._refusal(model):
+            raise ValueError(reason)
         params = model.params
-        if not params:
-            raise ValueError("the model has no parameters: there is no direction to move in")
         self.steps += 1
         self.derivatives = []
         size = sum(p.nbytes for p in params.values())
@@ -44,6 +44,15 @@ class ForwardRule(Rule):
         alone = on_host and (model.uses_threads or size >= 2 * WORTH_A_THREAD)
         with one_blas_thread() if alone else nullcontext():
             return self._estimate(model, loss, x, target)
+
+    def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        return self._refusal(model) or super().why_not(model, loss)
+
+    def _refusal(self, model: Layer) -> str | None:
+        """The part of `why_not` that is asked in each step: what would give wrong gradients."""
+        if not model.params:
+            return "the model has no parameters: there is no direction to move in"
+        return None
 
     def _estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         """Fill the layers' `grads`. Returns the loss."""

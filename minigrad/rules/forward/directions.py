@@ -94,11 +94,8 @@ class DirectionSampler:
         sizes = [array.size for array in like]
         xp = array_module(*like)
         n = sum(sizes)
-        if count > n:
-            raise ValueError(
-                f"there are no {count} orthogonal directions in {n} dimensions: directions must "
-                f"be at most {n}, the number of parameters"
-            )
+        if reason := too_many(count, n):
+            raise ValueError(reason)
         rows = xp.empty((count, n), like[0].dtype)
         ends = np.cumsum(sizes)
         parts = [
@@ -184,6 +181,16 @@ class StepDirections:
 
     def _zeros(self) -> dict[Any, Array]:
         return {name: array_module(p).zeros_like(p) for name, p in self.params.items()}
+
+
+def too_many(count: int, n: int) -> str | None:
+    """A sentence if `count` directions cannot be orthogonal to each other in n dimensions."""
+    if count <= n:
+        return None
+    return (
+        f"there are no {count} orthogonal directions in {n} dimensions: directions must be at most "
+        f"{n}, the number of parameters"
+    )
 
 
 def squared_norm(array: Array) -> float:

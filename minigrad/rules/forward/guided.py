@@ -14,6 +14,7 @@ from minigrad.rules.base import Rule
 from minigrad.rules.forward.base import ForwardRule
 from minigrad.rules.forward.directions import squared_norm_of_all
 from minigrad.rules.loading import check_names
+from minigrad.rules.needs import learning, missing
 from minigrad.rules.sharing import shared, summed
 from minigrad.rules.wrapper import Wrapper, a_rule
 
@@ -44,6 +45,13 @@ class GuidedForwardGradient(ForwardRule, Wrapper):
     def guide(self) -> Rule:
         """The rule that proposes u."""
         return self.rule
+
+    def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        return (
+            super().why_not(model, loss)  # what the guide says, too
+            or missing(self, learning(model), "jvp", "forward_jvp")
+            or missing(self, [loss], "jvp")
+        )
 
     def _estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         groups = shared(model)

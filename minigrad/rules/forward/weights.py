@@ -12,9 +12,10 @@ from minigrad.layers import Layer, holding
 from minigrad.losses import Loss
 from minigrad.rules.chain import chain, replaced
 from minigrad.rules.forward.base import Perturbation
-from minigrad.rules.forward.directions import StepDirections
+from minigrad.rules.forward.directions import StepDirections, too_many
 from minigrad.rules.forward.finite_differences import default_epsilon, quotient
 from minigrad.rules.frozen import frozen, may_be_frozen
+from minigrad.rules.needs import learning, missing
 
 Share = Callable[[list[str]], Mapping[str, Array]]  # a direction's arrays for these names
 
@@ -76,6 +77,19 @@ class WeightPerturbation(Perturbation):
         else:
             self.cost = 1.0 + self.directions
 
+    def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        reason = super().why_not(model, loss)
+        if reason is None and self.distribution == "orthonormal":
+            moving = [leaf for _, leaf in model.leaves() if not leaf.frozen]
+            n = sum(p.size for leaf in moving for p in leaf.params.values())
+            reason = too_many(self.directions, n) if n else None
+        if reason is None and self.method == "jvp":
+            several = self.directions > 1
+            reason = missing(
+                self, learning(model, moving=True), "jvp", "" if several else "forward_jvp"
+            ) or missing(self, [loss], "jvp")
+        return reason
+
     def _estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         ask = may_be_frozen(model)
         with holding(model) if ask else nullcontext():
@@ -85,7 +99,9 @@ class WeightPerturbation(Perturbation):
             params = {
                 prefix + name: p for prefix, leaf in moving for name, p in leaf.params.items()
             }
-            if self.method == "finite-difference":
+            if not params:
+                way = self._nothing_moves
+            elif self.method == "finite-difference":
                 way = self._by_differences
             elif self.directions == 1:
                 way = self._one
@@ -96,6 +112,14 @@ class WeightPerturbation(Perturbation):
             names = {} if prefix in still else leaf.params
             leaf.grads = {name: grads[prefix + name] for name in names}
         return value
+
+    def _nothing_moves(
+        self, sample: StepDirections, model: Layer, loss: Loss, x: Array, target: Array
+    ) -> tuple[float, dict[str, Array]]:
+        """All layers are frozen: the loss alone."""
+        value = loss.forward(model.forward(x, train=True), target)
+        model.drop_cache()
+        return value, {}
 
     def _one(
         self, sample: StepDirections, model: Layer, loss: Loss, x: Array, target: Array

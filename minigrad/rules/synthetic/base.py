@@ -15,6 +15,7 @@ from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.base import Rule
 from minigrad.rules.loading import check_names, check_settings, counts, generator_from
+from minigrad.rules.needs import no_backward
 from minigrad.rules.renamed import old_attribute
 from minigrad.rules.synthetic.blocks import Block
 from minigrad.rules.synthetic.interfaces import InterfaceReport
@@ -108,18 +109,31 @@ class BlockRule(Rule):
         """Fill the blocks' `grads`. Returns the loss."""
         raise NotImplementedError(f"{type(self).__name__} has no _estimate(...) yet")
 
+    def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        return self._not_mine(model) or no_backward(self, self._learning(), loss)
+
+    def _learning(self) -> Layer:
+        """The part of the model whose gradients are computed."""
+        return self.model
+
     def _check_model(self, model: Layer) -> None:
+        if reason := self._not_mine(model):
+            raise ValueError(reason)
+
+    def _not_mine(self, model: Layer) -> str | None:
+        """A sentence if the model, or one of its layers, is not the one this rule was made for."""
         if model is not self.model:
-            raise ValueError(
+            return (
                 "this rule's blocks are another model's; make a new rule: "
                 f"{type(self).__name__}(model)"
             )
         own = [id(leaf) for block in self.blocks for _, leaf in block.leaves()]
         if own != [id(leaf) for _, leaf in model.leaves()]:
-            raise ValueError(
+            return (
                 "the model has other layers than when this rule was made, and the new ones would "
                 f"never move; make a new rule: {type(self).__name__}(model)"
             )
+        return None
 
     def report(self, loss: Loss, x: Array, target: Array) -> InterfaceReport:
         """How good each module is on this batch: R², cosine. It changes nothing."""

@@ -109,6 +109,9 @@ class TopLayerOnly(BlockRule):
         weights = [sum(p.size for p in block.params.values()) for block in self.blocks]
         self.cost = 1 + 2 * weights[-1] / sum(weights)
 
+    def _learning(self) -> Layer:
+        return self.blocks[-1]
+
     def _estimate(self, loss: Loss, x: Array, target: Array) -> float:
         net = self.decoupled
         h = x

@@ -22,9 +22,12 @@ from minigrad.layers import (
     ReLU,
     Sequential,
 )
+from minigrad.losses import ElementLoss, Loss
 from minigrad.optim import Adam, Optimizer
 from minigrad.streams import StreamsOfParts
 
+NEEDS_LABELS = "a module that gets the label needs integer labels (N,)"
+ADVICE = "use conditioned=False"
 Make = Callable[[Layer], Optimizer]
 
 
@@ -44,6 +47,10 @@ class Module(StreamsOfParts):
     def learn(self, dh: Array) -> None:
         """One optimiser step towards dh, for the h of the last `predict`."""
         raise NotImplementedError(f"{type(self).__name__} has no learn(dh) yet")
+
+    def why_not(self, loss: Loss | None) -> str | None:
+        """Why the module cannot learn with this loss: one sentence. None: it can."""
+        return None
 
     def rescale(self, factor: float) -> None:
         """Set the learning rate to `factor` times its first value: a schedule has changed it."""
@@ -165,6 +172,12 @@ class GradientModule(Trained):
         self.trunk = Sequential(*layers)
         super().__init__(Sequential(*([self.plane] if self.plane else []), self.trunk), optimizer)
 
+    def why_not(self, loss: Loss | None) -> str | None:
+        """A module that gets the label cannot learn with a loss whose targets are numbers."""
+        if self.classes is None or not isinstance(loss, ElementLoss):
+            return None
+        return f"{NEEDS_LABELS}, and {type(loss).__name__} has targets like its output; {ADVICE}"
+
     def predict(self, h: Array, target: Array, train: bool = True) -> Array:
         """dh_hat; `learn` then trains on this h."""
         self._dh_hat = self.trunk.forward(self._told(h, target), train)
@@ -192,8 +205,7 @@ class GradientModule(Trained):
         N = len(h)
         if target.shape != (N,) or target.dtype.kind not in "iu":
             raise TypeError(
-                f"a module that gets the label needs integer labels (N,), got {target.dtype} "
-                f"of shape {tuple(target.shape)}; use conditioned=False"
+                f"{NEEDS_LABELS}, got {target.dtype} of shape {tuple(target.shape)}; {ADVICE}"
             )
         if self.plane is None and (told := with_label(h, target, self.classes)) is not None:
             return told
@@ -232,6 +244,8 @@ class InputModule(Trained):
 
     def predict(self, x: Array, target: Array | None = None) -> Array:
         """h_hat. The label is not used."""
+        if x.dtype.kind != "f":  # the numbers of words
+            x = x.astype(self.net.dtype)
         self._h_hat = self.net.forward(x)
         return self._h_hat.reshape(len(x), *self.shape)
 

@@ -197,6 +197,11 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
             return warm_up(self.decoupled, loss, x, target)
         return SWEEPS[self.mode](self.decoupled, loss, x, target)
 
+    def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        reason = super().why_not(model, loss)
+        reasons = [reason, *(module.why_not(loss) for module in self.modules)]
+        return next((found for found in reasons if found), None)
+
     def rescale(self, factor: float) -> None:
         for module in [*self.modules, *self.inputs]:
             module.rescale(factor)

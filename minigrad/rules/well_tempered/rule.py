@@ -17,6 +17,7 @@ from minigrad.losses import Loss
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
 from minigrad.rules.loading import check_settings
+from minigrad.rules.needs import too_few
 from minigrad.rules.renamed import old_attribute, renamed
 from minigrad.rules.sharing import shared, summed
 from minigrad.rules.well_tempered.gates import GATES, Gate
@@ -129,6 +130,9 @@ class WellTempered(Wrapper):
         if self._steps == self.window:
             self._close()
         return value
+
+    def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
+        return too_few(model, self.micro_batch_size) or super().why_not(model, loss)
 
     def end_epoch(self) -> None:
         super().end_epoch()
