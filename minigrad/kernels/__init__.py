@@ -10,8 +10,10 @@ A call runs the fast form. After `kernels.use("plain")` it runs the plain form: 
     windows, winograd                                             used by the convolution
     parts, memory                                                 how work fits cache and threads
     device                                                        CUDA source, for GPUs
+    recording                                                     steps as CUDA graphs
 """
 
+from minigrad.kernels.recording import dot
 from minigrad.kernels.switch import FORMS, KERNELS, Kernel, form, kernel, use
 
-__all__ = ["FORMS", "KERNELS", "Kernel", "form", "kernel", "use"]
+__all__ = ["FORMS", "KERNELS", "Kernel", "dot", "form", "kernel", "use"]

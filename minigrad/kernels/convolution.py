@@ -19,6 +19,7 @@ from minigrad.kernels.device import convolved
 from minigrad.kernels.device.layout import given
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.parts import groups, parts, share
+from minigrad.kernels.recording import dot
 from minigrad.kernels.switch import kernel
 from minigrad.kernels.windows import (
     Padding,
@@ -117,8 +118,8 @@ def kernel_gradients(
         for part in group:
             cols = _cols(rows[part], kernel_size, stride)
             dy_part = dys[part].reshape(-1, O)
-            dW += xp.matmul(cols.T, dy_part, out=product)
-            db += xp.ones(len(cols), dy.dtype) @ dy_part
+            dW += dot(cols.T, dy_part, out=product)
+            db += dot(xp.ones(len(cols), dy.dtype), dy_part)
         return dW, db
 
     cut = groups(_parts(rows, kernel_size, stride, O)) or [[]]
@@ -152,7 +153,7 @@ def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Padd
     def work(part: slice) -> None:
         n = len(dys[part])
         dcols = scratch("cols", (n * OH * OW, len(W)), dx)
-        xp.matmul(dys[part].reshape(-1, O), W.T, out=dcols)
+        dot(dys[part].reshape(-1, O), W.T, out=dcols)
         col2im(dcols.reshape(n, OH, OW, *kernel_size, C), stride, dx[part])
 
     share(work, _parts(rows, kernel_size, stride, O), rows)
@@ -220,11 +221,11 @@ def convolve_with_tangent(
         own = place("products", y[part])
         own_dot = place("products_dot", y_dot[part])
         cols = columns(rows[part])
-        xp.matmul(cols, W, out=own)
-        xp.matmul(cols, W_dot, out=own_dot)
+        dot(cols, W, out=own)
+        dot(cols, W_dot, out=own_dot)
         if rows_dot is not None:
             cols = columns(rows_dot[part])
-            own_dot += xp.matmul(cols, W, out=scratch("more", own_dot.shape, y))
+            own_dot += dot(cols, W, out=scratch("more", own_dot.shape, y))
         finish(own, b, y[part])
         finish(own_dot, b_dot, y_dot[part])
 
@@ -269,9 +270,9 @@ def _sum_of_convolutions(terms: list[tuple[Array, Array]], b: Tangent, stride: P
         for i, (rows, W) in enumerate(products):
             cols = _cols(rows[part], kernel_size, stride)
             if i == 0:
-                xp.matmul(cols, W, out=out)
+                dot(cols, W, out=out)
             else:
-                out += cols @ W
+                out += dot(cols, W)
         if b is not None:
             out += b
 

@@ -11,6 +11,7 @@ from minigrad.kernels import device
 from minigrad.kernels.device import sums
 from minigrad.kernels.device.layout import given
 from minigrad.kernels.parts import SHARES, pieces, share
+from minigrad.kernels.recording import dot
 from minigrad.kernels.switch import kernel
 from minigrad.threads import local
 
@@ -24,13 +25,13 @@ def matmul(a: Array, b: Array) -> Array:
     Within `one_blas_thread`, minigrad's threads share a large product.
     """
     if not local.passes:
-        return a @ b
+        return dot(a, b)
     return in_pieces((a, b))[0]
 
 
 @matmul.plain
 def matmul_plain(a: Array, b: Array) -> Array:
-    return a @ b
+    return dot(a, b)
 
 
 @kernel
@@ -165,7 +166,7 @@ def in_pieces(*products: tuple[Array, Array]) -> list[Array]:
     Threads share the pieces of all products.
     """
     if not local.passes or array_module(*products[0]) is not np:
-        return [a @ b for a, b in products]
+        return [dot(a, b) for a, b in products]
     results: list[list[Array]] = []
     work: list[tuple[Array, Array, Array]] = []
     for a, b in products:
@@ -173,7 +174,7 @@ def in_pieces(*products: tuple[Array, Array]) -> list[Array]:
         N = b.shape[1]
         count = min(SHARES // len(products), M * K * N // WORTH_A_PIECE)
         if count < 2:
-            results.append([a @ b])
+            results.append([dot(a, b)])
         elif max(M, N) <= K:
             cuts = pieces(K, count)
             results.append([np.empty((M, N), a.dtype) for _ in cuts])

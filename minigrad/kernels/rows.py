@@ -7,6 +7,7 @@ import numpy as np
 from minigrad.backend import Array, array_module
 from minigrad.kernels import device
 from minigrad.kernels.device import losses
+from minigrad.kernels.recording import dot
 from minigrad.kernels.switch import kernel
 
 AT_ONCE = 2**24  # numbers of the one-hot matrix that is made at a time on a GPU
@@ -33,7 +34,7 @@ def rows_by_number(rows: Array, number: Array, count: int) -> Array:
 def rows_by_number_plain(rows: Array, number: Array, count: int) -> Array:
     # one_hot[r, k] = 1 where row r has the number k
     one_hot = number[:, None] == array_module(rows, number).arange(count)
-    return one_hot.T.astype(rows.dtype) @ rows
+    return dot(one_hot.T.astype(rows.dtype), rows)
 
 
 def pick(rows: Array, target: Array) -> Array:

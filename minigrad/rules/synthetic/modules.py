@@ -211,9 +211,9 @@ class GradientModule(Trained):
             return told
         onehot = (target[:, None] == xp.arange(self.classes)).astype(h.dtype)
         if self.plane is None:
-            return xp.concatenate([h, onehot], axis=1)
+            return _beside(h, onehot)
         plane = self.plane.forward(onehot).reshape(N, 1, *self.shape[1:])
-        return xp.concatenate([h, plane], axis=1)
+        return _beside(h, plane)
 
 
 class InputModule(Trained):
@@ -274,6 +274,19 @@ def _stack(
             layers.append(norm(n_in, dtype=layers[0].dtype))
         layers += [ReLU(), weights(n_in, n_out)]
     return layers
+
+
+def _beside(h: Array, more: Array) -> Array:
+    """h and more, joined along axis 1."""
+    xp = array_module(h, more)
+    if xp is np:
+        return np.concatenate([h, more], axis=1)
+    # CuPy's own may bring a list of addresses from the host. A CUDA graph cannot repeat that.
+    D = h.shape[1]
+    both = xp.empty((len(h), D + more.shape[1], *h.shape[2:]), h.dtype)
+    both[:, :D] = h
+    both[:, D:] = more
+    return both
 
 
 def _prefixed(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
