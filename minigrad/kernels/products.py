@@ -136,10 +136,10 @@ def _affine_with_tangent_on_device(
     x: Array, x_dot: Tangent, W: Array, W_dot: Tangent, b: Tangent, b_dot: Tangent
 ) -> tuple[Array, Tangent]:
     """The same, with a product for each term: there is no copy of x and x_dot."""
-    y = x @ W
+    y = dot(x, W)
     if b is not None:
         sums.add_row(y, b)
-    terms = [u @ V for u, V in ((x, W_dot), (x_dot, W)) if u is not None and V is not None]
+    terms = [dot(u, V) for u, V in ((x, W_dot), (x_dot, W)) if u is not None and V is not None]
     if not terms:
         return y, None
     y_dot, *more = terms

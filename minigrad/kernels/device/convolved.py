@@ -14,6 +14,7 @@ from minigrad.kernels import device
 from minigrad.kernels.device import sums
 from minigrad.kernels.device.convolution import col2im, im2col
 from minigrad.kernels.parts import parts
+from minigrad.kernels.recording import dot
 from minigrad.kernels.windows import (
     Padding,
     Pair,
@@ -73,13 +74,13 @@ def convolve_with_tangent(
 
     def work(part: Part) -> None:
         cols = _cols(part, rows, kernel, stride, size)
-        xp.matmul(cols, W, out=_windows(part, y, size))
+        dot(cols, W, out=_windows(part, y, size))
         moved = _windows(part, y_dot, size)
-        xp.matmul(cols, W_dot, out=moved)
+        dot(cols, W_dot, out=moved)
         if rows_dot is not None:
             del cols
             cols = _cols(part, rows_dot, kernel, stride, size)
-            sums.add_terms(moved, cols @ W, b_dot)
+            sums.add_terms(moved, dot(cols, W), b_dot)
 
     for part in _parts(rows, kernel, size, 2 * O):
         work(part)
@@ -98,7 +99,8 @@ def kernel_gradients(dy: Array, rows: Array, kernel: Pair, stride: Pair) -> tupl
     dys = dys.reshape(-1, O)
 
     def work(part: Part) -> Array:
-        return _cols(part, rows, kernel, stride, (OH, OW)).T @ _windows(part, dys, (OH, OW))
+        cols = _cols(part, rows, kernel, stride, (OH, OW))
+        return dot(cols.T, _windows(part, dys, (OH, OW)))
 
     products = [work(part) for part in _parts(rows, kernel, (OH, OW), O)]
     if not products:  # no example
@@ -118,7 +120,7 @@ def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Padd
     dx = device.module(dy).empty((N, H, W_, C), dy.dtype)
 
     def work(part: Part) -> None:
-        dcols = _windows(part, dys, (OH, OW)) @ W.T
+        dcols = dot(_windows(part, dys, (OH, OW)), W.T)
         col2im(dcols, kernel, stride, (OH, OW), edges, dx if part is None else dx[part])
 
     for part in _parts(rows, kernel, (OH, OW), O):
@@ -140,9 +142,9 @@ def _sum_of_convolutions(terms: list[tuple[Array, Array]], b: Tangent, stride: P
         cols = _cols(part, rows, kernel, stride, size)
         out = _windows(part, y, size)
         if i == 0:
-            xp.matmul(cols, W, out=out)
+            dot(cols, W, out=out)
         else:
-            sums.add_terms(out, cols @ W, b)
+            sums.add_terms(out, dot(cols, W), b)
 
     factors = [(i, rows, matrix(W)) for i, (rows, W) in enumerate(terms)]
     for part in _parts(rows, kernel, size, O):
