@@ -45,6 +45,7 @@ from minigrad.kernels.normalization import (
     move_running,
     normalise,
     normalise_gradients,
+    normalise_tangent,
     project,
     standardise,
 )
@@ -241,6 +242,17 @@ def normalise_gradients_case(m, N):
     return itertools.chain(*both)
 
 
+def normalise_tangent_case(m, N):
+    if not N:
+        return []
+    x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot = m(N, 5), m(N, 5), m(5), m(5), m(5), m(5)
+    return [
+        normalise_tangent(x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot),
+        normalise_tangent(x_dot, x_hat, None, inv_std, None, None),
+        normalise_tangent(None, x_hat, gamma, inv_std, gamma_dot, None),
+    ]
+
+
 def move_running_case(m, N):
     found = []
     for momentum in (0.1, None):
@@ -350,6 +362,7 @@ CASES = {
     ],
     "normalization.normalise": normalise_case,
     "normalization.normalise_gradients": normalise_gradients_case,
+    "normalization.normalise_tangent": normalise_tangent_case,
     "normalization.move_running": move_running_case,
     "normalization.standardise": standardise_case,
     "normalization.project": project_case,

@@ -141,6 +141,43 @@ def normalise_gradients_plain(
 
 
 @kernel
+def normalise_tangent(
+    x_dot: Tangent,
+    x_hat: Array,
+    gamma: Tangent,
+    inv_std: Array,
+    gamma_dot: Tangent,
+    beta_dot: Tangent,
+) -> Array:
+    """y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot. What is None does not move."""
+    if device.ready(*given(x_hat, x_dot, gamma, inv_std, gamma_dot, beta_dot)):
+        return projection.tangent(x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot)
+    y_dot: Any = 0
+    if x_dot is not None:
+        y_dot = project(x_dot, x_hat, inv_std if gamma is None else gamma * inv_std)
+    if gamma_dot is not None:
+        y_dot = y_dot + gamma_dot * x_hat + (0 if beta_dot is None else beta_dot)
+    return y_dot
+
+
+@normalise_tangent.plain
+def normalise_tangent_plain(
+    x_dot: Tangent,
+    x_hat: Array,
+    gamma: Tangent,
+    inv_std: Array,
+    gamma_dot: Tangent,
+    beta_dot: Tangent,
+) -> Array:
+    y_dot: Any = 0
+    if x_dot is not None:
+        y_dot = project_plain(x_dot, x_hat, inv_std if gamma is None else gamma * inv_std)
+    if gamma_dot is not None:
+        y_dot = y_dot + gamma_dot * x_hat + (0 if beta_dot is None else beta_dot)
+    return y_dot
+
+
+@kernel
 def move_running(
     running: MutableMapping[str, Array],
     mean: Array,

@@ -12,7 +12,7 @@ from minigrad.kernels.normalization import (
     move_running,
     normalise,
     normalise_gradients,
-    project,
+    normalise_tangent,
 )
 from minigrad.kernels.windows import channels_first, channels_last
 from minigrad.layers.base import Layer
@@ -113,33 +113,35 @@ class BatchNorm1d(Layer):
         if from_batch:
             dx, dgamma, dbeta = normalise_gradients(dy, x_hat, gamma, inv_std)
         else:
-            dx, dgamma, dbeta = (
-                self._scaled_projection(dy),
-                (dy * x_hat).sum(axis=0),
-                dy.sum(axis=0),
-            )
+            dx = self._scaled(dy)
+            dgamma = (dy * x_hat).sum(axis=0)
+            dbeta = dy.sum(axis=0)
         sums = {"gamma": dgamma, "beta": dbeta}
         self.grads |= {name: sums[name] for name in self.params}
         return self._images(dx)
 
     def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Array:
-        x_hat, _, _, _ = self.recall()
+        x_hat, inv_std, from_batch, _ = self.recall()
+        v = None if x_dot is None else self._rows(x_dot)
+        moving = params_dot or {}
+        gamma_dot = moving.get("gamma")
+        beta_dot = moving.get("beta")
         y_dot: Any = 0
         # y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot
-        if x_dot is not None:
-            y_dot = self._scaled_projection(self._rows(x_dot))
-        if params_dot:
-            y_dot = y_dot + params_dot["gamma"] * x_hat + params_dot.get("beta", 0)
+        if from_batch:
+            gamma = self.params.get("gamma")
+            y_dot = normalise_tangent(v, x_hat, gamma, inv_std, gamma_dot, beta_dot)
+        else:
+            if v is not None:
+                y_dot = self._scaled(v)
+            if gamma_dot is not None:
+                y_dot = y_dot + gamma_dot * x_hat + (0 if beta_dot is None else beta_dot)
         return self._images(y_dot)
 
-    def _scaled_projection(self, v: Array) -> Array:
-        """γ/s P(v)."""
-        x_hat, inv_std, from_batch, _ = self.recall()
-        scale = self.params["gamma"] * inv_std if "gamma" in self.params else inv_std
-        if not from_batch:
-            return v * scale  # μ and σ² are constants: P v = v
-        # P v = v - mean_n(v) - x̂ mean_n(v x̂)
-        return project(v, x_hat, scale)
+    def _scaled(self, v: Array) -> Array:
+        """γ/s v. In evaluation μ and σ² are constants, and P v = v."""
+        inv_std = self.recall()[1]
+        return v * (self.params["gamma"] * inv_std if "gamma" in self.params else inv_std)
 
     def _move_running(self, mean: Array, var: Array, N: int) -> None:
         """running = (1 - momentum) running + momentum new. The new variance is unbiased."""

@@ -1,5 +1,6 @@
 """The derivative of normalisation. Plain forms: kernels/normalization.
 
+    tangent    γ/s P(x_dot) + γ_dot x̂ + β_dot
     project    s = Σ v, t = Σ v x̂, and scale (v - s/R - x̂ t/R), scale = γ/s
 
 One launch for few rows. For many rows three: sums of parts, their sums, the result. v and x̂ are
@@ -10,7 +11,17 @@ from __future__ import annotations
 
 from minigrad.backend import Array, Tangent
 from minigrad.kernels import device
-from minigrad.kernels.device.columns import FEW, GAMMA, HEAD, THREADS, columns, cut, either
+from minigrad.kernels.device.columns import (
+    BETA,
+    FEW,
+    GAMMA,
+    HEAD,
+    THREADS,
+    Y,
+    columns,
+    cut,
+    either,
+)
 from minigrad.kernels.device.layout import EACH, dense, numbers, steps
 
 PROJECT = f"""{HEAD}
@@ -93,6 +104,44 @@ extern "C" __global__ void project_by(
     }}
 }}
 """
+
+ADD_AFFINE = f"""{HEAD}
+extern "C" __global__ void add_affine(
+    T* y_dot, const T* x_hat, const T* gamma_dot, const T* beta_dot, long long options, Steps s,
+    long long D, long long n
+) {{
+    EACH(i, n) {{
+        long long r = i / D, d = i - r * D, at = r * s.x0 + d * s.x1;
+        T v = gamma_dot[d] * x_hat[at];
+        if (options & Y) v = y_dot[at] + v;
+        y_dot[at] = options & BETA ? v + beta_dot[d] : v;
+    }}
+}}
+"""
+
+
+def tangent(
+    x_dot: Tangent,
+    x_hat: Array,
+    gamma: Tangent,
+    inv_std: Array,
+    gamma_dot: Tangent,
+    beta_dot: Tangent,
+) -> Array:
+    """γ/s P(x_dot) + γ_dot x̂ + β_dot. Not both x_dot and gamma_dot are None."""
+    x_hat = dense(x_hat)
+    if x_dot is None:
+        y_dot = device.module(x_hat).empty_like(x_hat)
+    else:
+        y_dot = project(x_dot, x_hat, gamma, inv_std)[0]
+    if gamma_dot is not None:
+        options = Y * (x_dot is not None) + BETA * (beta_dot is not None)
+        arguments = y_dot, x_hat, dense(gamma_dot), either(beta_dot, x_hat), options
+        places = numbers(*steps(x_hat), 0, 0)
+        run = device.kernel("add_affine", ADD_AFFINE, x_hat)
+        blocks = device.blocks(x_hat.size)
+        run(blocks, (device.THREADS,), (*arguments, places, x_hat.shape[1], x_hat.size))
+    return y_dot
 
 
 def project(v: Array, x_hat: Array, gamma: Tangent, inv_std: Array) -> tuple[Array, Array, Array]:
