@@ -1,5 +1,6 @@
 """fit(capture=True) on a GPU: the same numbers as ordinary steps, bit for bit."""
 
+import os
 import re
 from itertools import product
 
@@ -48,22 +49,26 @@ def loops(monkeypatch):
     return made
 
 
-def data(shape=(784,), n=70, dtype="float32"):
+# An emulated GPU is slow: see tests/test_capture_emulated.py
+D, H = (20, 6) if "EMULATED_CUDA" in os.environ else (784, 64)
+
+
+def data(shape=(D,), n=70, dtype="float32"):
     rng = np.random.default_rng(5)
     x = rng.standard_normal((n, *shape)).astype(dtype)
     return mg.data.Dataset(x, rng.integers(0, 10, n))
 
 
 def dense(dtype="float32"):
-    return mg.models.mlp((784, 100, 10), seed=1, dtype=dtype)
+    return mg.models.mlp((D, 100, 10), seed=1, dtype=dtype)
 
 
 def normed(dtype="float32"):
     layers = []
-    for i, size in enumerate((784, 64, 64)):
-        layers += [mg.Linear(size, 64, seed=i, dtype=dtype), mg.BatchNorm1d(64, dtype=dtype)]
+    for i, size in enumerate((D, H, H)):
+        layers += [mg.Linear(size, H, seed=i, dtype=dtype), mg.BatchNorm1d(H, dtype=dtype)]
         layers.append(mg.ReLU())
-    return mg.Sequential(*layers, mg.Linear(64, 10, seed=9, dtype=dtype))
+    return mg.Sequential(*layers, mg.Linear(H, 10, seed=9, dtype=dtype))
 
 
 def lenet(dtype="float32"):
@@ -90,7 +95,7 @@ def steps(optimizer):
     return mg.StepLR(optimizer, 3, 0.7, per="step")
 
 
-def train(make=dense, optimizer=None, schedule=None, model=None, shape=(784,), **options):
+def train(make=dense, optimizer=None, schedule=None, model=None, shape=(D,), **options):
     dtype = options.pop("dtype", "float32")
     model = make(dtype) if model is None else model
     optimizer = optimizer(model) if optimizer else mg.SGD(model, lr=0.05, momentum=0.9)
@@ -358,7 +363,7 @@ class OwnDot(mg.Linear):
 )
 def test_what_a_graph_cannot_repeat_is_refused(layer, options, said):
     def run(layer, **options):
-        model = mg.Sequential(mg.Linear(784, 9, seed=1), layer(9, 10, seed=2))
+        model = mg.Sequential(mg.Linear(D, 9, seed=1), layer(9, 10, seed=2))
         return train(model=model, **options)
 
     with pytest.raises(capture.CaptureError, match=said) as error:
