@@ -12,6 +12,7 @@ from minigrad.arguments import (
     check_belongs,
     check_callable,
     check_flag,
+    check_ignored,
     check_parts,
     checked,
     checked_set,
@@ -141,6 +142,7 @@ def fit(
     feeding = Feeding(train, batch_size, shuffle, seed, drop_last, sampling, augment)
     validation = checked_set("validation", validation, model)
     check_alike("validation", validation, train)
+    check_ignored(loss, train=train, test=test, validation=validation)
     history = history if history is not None else History()
     functions = chosen(metrics)
     check_early_stopping(early_stopping)
