@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,25 @@ def check_alike(name: str, dataset: Dataset | None, train: Dataset) -> None:
             f"each target of the {name} set must have the shape {tuple(train.y.shape[1:])}, as in "
             f"the train set; got {tuple(dataset.y.shape[1:])}"
         )
+    if dataset.names and train.names and dataset.names != train.names:
+        raise ValueError(
+            f"the {name} set names its classes {_few(dataset.names)}, the train set "
+            f"{_few(train.names)}: one label would mean two things. Read the {name} set with "
+            "names=train.names"
+        )
+
+
+def check_ignored(loss: Any, **sets: Dataset | None) -> None:
+    """ValueError if a set has labels that do not count, and the loss would count them."""
+    own = getattr(loss, "ignore_index", None)
+    for name, dataset in sets.items():
+        ignored = getattr(dataset, "ignore_index", None)
+        if ignored is not None and own != ignored and hasattr(loss, "ignore_index"):
+            raise ValueError(
+                f"{name}: in the data set the label ignore_index={ignored} does not count, and the "
+                f"loss has ignore_index={own}: give it the same, as "
+                f"CrossEntropyLoss(ignore_index={ignored}), or leave out these examples"
+            )
 
 
 def checked_set(name: str, dataset: Dataset | None, model: Layer) -> Dataset | None:
@@ -197,6 +217,11 @@ def in_words(error: BaseException) -> str:
 
 def _finite(array: Any) -> bool:
     return array.dtype.kind != "f" or bool(np.isfinite(float(array.sum(dtype=np.float64))))
+
+
+def _few(names: Sequence[str]) -> str:
+    """The names, or the first ones of many."""
+    return ", ".join(map(repr, names[:5])) + ", ..." * (len(names) > 5)
 
 
 def _said(value: Any) -> str:

@@ -39,7 +39,7 @@ class Feeding:
         check_flag("drop_last", self.drop_last)
         self._augment = checked(self.augment) if self.augment is not None else None
         if self.sampling is not None:
-            check_sampling(self.sampling, self.train.y)
+            check_sampling(self.sampling, self.train.y, ignored=self.train.ignore_index)
             if not self.shuffle:
                 raise ValueError(
                     f"sampling={self.sampling!r} draws a new order for each epoch: leave out "

@@ -245,7 +245,23 @@ def test_a_second_folder_has_the_labels_of_the_first(draw, tmp_path):
         data.from_folder(tmp_path / "set" / "test", names=train.names)
 
 
+def linked(draw, root):
+    draw("set/a/1.png")
+    draw("set/b/1.png")
+    (root / "a" / "up").symlink_to(root)
+    (root / "b" / "up").symlink_to(root)
+
+
 WRONG = {
+    "a link to a folder above": (linked, "up is a link to a folder above it"),
+    "a folder around the classes": (
+        lambda draw, root: (draw("set/pets/cat/1.png"), draw("set/pets/dog/1.png")),
+        r"one subfolder alone, pets, and in it there are folders.*from_folder\('.*set/pets'\)",
+    ),
+    "parts among others": (
+        lambda draw, root: [draw(f"set/{name}/a/1.png") for name in ("train", "test", "new")],
+        "the subfolders test, train, and these are no classes",
+    ),
     "no folder": (lambda draw, root: None, "does not exist"),
     "a file": (lambda draw, root: root.write_text(""), "is a file"),
     "no subfolders": (lambda draw, root: draw("set/1.png"), "has no subfolders: put the pictures"),
@@ -370,6 +386,10 @@ BAD = {
     "objects": (
         bytes_of(lambda file: np.savez(file, x=np.array([[1], None], object), y=np.zeros(2))),
         "the array 'x' has Python objects in it",
+    ),
+    "names as classes": (
+        bytes_of(lambda file: np.savez(file, x=np.ones((2, 2)), y=[0, 1], classes=["a", "b"])),
+        r"the array 'classes' must be one integer, .* got <U1 of shape \(2,\)",
     ),
     "flipped": (ARRAYS[:150] + bytes([ARRAYS[150] ^ 255]) + ARRAYS[151:], "damaged"),
 }

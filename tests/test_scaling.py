@@ -42,7 +42,15 @@ def test_what_cannot_be_scaled(rng):
     words = placed(np.zeros((4, 2), "int64"))
     with pytest.raises(ValueError, match=r"the shape \(2,\), as in the train set; got \(3,\)"):
         data.standardize(d, wide)
+    with pytest.raises(ValueError, match=r"for x \(N, D\), or \(N, C, H, W\), got \(4, 2, 2\)"):
+        data.standardize(placed(rng.random((4, 2, 2), dtype="float32")))
     with pytest.raises(TypeError, match="for floating-point x, got int64"):
         data.standardize(words)
     with pytest.raises(TypeError, match="takes data sets, got"):
         data.standardize(d.x)
+
+
+def test_large_numbers_in_float64_are_scaled_if_they_differ_at_all():
+    x = 1.7e9 + np.array([[0.0], [1], [300]])  # seconds
+    (scaled,) = data.standardize(placed(x))
+    np.testing.assert_allclose(to_host(scaled.x).std(), 1, rtol=1e-6)

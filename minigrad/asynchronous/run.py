@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad import threads
-from minigrad.arguments import check_alike, check_flag, check_parts, checked, checked_set
+from minigrad.arguments import (
+    check_alike,
+    check_flag,
+    check_ignored,
+    check_parts,
+    checked,
+    checked_set,
+)
 from minigrad.asynchronous.place import Plan
 from minigrad.asynchronous.presses import Presses
 from minigrad.asynchronous.saving import Saver
@@ -127,6 +134,7 @@ def fit(
     train, test = checked(model, optimizer, schedule, train, test, batch_size)
     validation = checked_set("validation", validation, model)
     check_alike("validation", validation, train)
+    check_ignored(loss, train=train, test=test, validation=validation)
     check_batches(train, augment=augment, drop_last=drop_last, sampling=sampling)
     functions = chosen(metrics)
     if functions:

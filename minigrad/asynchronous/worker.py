@@ -82,8 +82,11 @@ class Worker:
         steps = -(-len(labels) // plan.batch_size)
         made = plan.before % steps  # of the first epoch
         self._begin()
-        classes = int(labels.max()) + 1 if labels.dtype.kind in "iu" else None
-        data = Dataset(x, labels, classes=classes)
+        classes = ignored = None
+        if labels.dtype.kind in "iu":
+            classes = max(1, int(labels.max()) + 1)
+            ignored = min(0, int(labels.min())) or None  # below 0 are those that do not count
+        data = Dataset(x, labels, classes=classes, ignore_index=ignored)
         for e, epoch in enumerate(plan.epochs):
             if plan.per == "epoch":
                 self._set_lr(e)

@@ -27,12 +27,25 @@ def as_arrays(**values: Any) -> dict[str, Any]:
     like = next((value for value in values.values() if is_array(value)), None)
     arrays = {}
     for name, value in values.items():
-        arrays[name] = value
+        arrays[name] = value = _unmasked(name, value)
         if value is not None and not is_array(value):
             arrays[name] = _converted(name, value)
             if like is not None:
                 arrays[name] = backend.to_device(arrays[name], like)
     return arrays
+
+
+def _unmasked(name: str, value: Any) -> Any:
+    """A plain array in place of a masked one, or of NumPy's old matrix. ValueError for values
+    that are masked: what lies below the mask would be taken for a number.
+    """
+    if isinstance(value, np.ma.MaskedArray) and (masked := int(np.ma.count_masked(value))):
+        raise ValueError(
+            f"{name} is a masked array with {masked} masked value{'s' * (masked > 1)}: leave these "
+            f"examples out, or fill them in, {name}.filled(0)"
+        )
+    plain = isinstance(value, np.ma.MaskedArray | np.matrix)
+    return np.asarray(value) if plain else value
 
 
 def _converted(name: str, value: Any) -> np.ndarray:
@@ -49,6 +62,11 @@ def _converted(name: str, value: Any) -> np.ndarray:
     except Exception as error:  # a list of rows of unequal length; a tensor on another device
         first = " ".join(str(error).split())
         raise ValueError(f"{name}: NumPy makes no array of this {kind}: {first}") from error
+    if plain and array.dtype == "bool":
+        raise TypeError(
+            f"{name} is a list of True and False: cast with numpy.asarray({name}, 'int64') or "
+            f"numpy.asarray({name}, 'float32')"
+        )
     if plain and array.dtype == "float64":  # Python's floats
         return array.astype("float32")
     return array.astype("int64") if plain and array.dtype.kind == "i" else array
@@ -59,7 +77,7 @@ def check_numbers(name: str, array: Array) -> None:
     kind = array.dtype.kind
     first = array.reshape(-1)[0] if kind in "OUS" and array.size else None
     if kind in "US" or isinstance(first, str):
-        advice = f"the text as numbers is {name}.astype('float32')"
+        advice = f"the text as numbers is numpy.asarray({name}, 'float32')"
         if name == "y":
             advice = (
                 "number the classes, names, y = numpy.unique(y, return_inverse=True), and give "
@@ -69,7 +87,7 @@ def check_numbers(name: str, array: Array) -> None:
     if kind == "O":
         raise TypeError(
             f"{name} has Python objects, as {first!r:.60}, and no numbers; cast with "
-            f"{name}.astype('float32')"
+            f"numpy.asarray({name}, 'float32')"
         )
 
 

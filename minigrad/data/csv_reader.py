@@ -31,6 +31,8 @@ class Reader:
         self.dropped = 0
         self.numbers: dict[int, list[np.ndarray]] = {c: [] for c in inputs if c not in texts}
         self.cells: dict[int, list[str]] = {c: [] for c in [*texts, *targets]}
+        # of each column of numbers: the least, the largest, the largest error of rounding
+        self.ranges = dict.fromkeys(self.numbers, (np.inf, -np.inf, 0.0))
 
     def add(self, rows: list[Row]) -> None:
         """Take some rows of the file in."""
@@ -55,18 +57,24 @@ class Reader:
                 missing |= self._check(column, gaps, lines)
         self.dropped += int(missing.sum())
         for column, values in numbers.items():
-            self.numbers[column].append(values[~missing].astype(np.float32))
+            self._append(column, values[~missing])
         keep = [not gone for gone in missing.tolist()]
         for column, texts in cells.items():
             self.cells[column] += [text for text, kept in zip(texts, keep, strict=True) if kept]
         self.lines += [line for line, kept in zip(lines, keep, strict=True) if kept]
 
+    def _append(self, column: int, values: np.ndarray) -> None:
+        rounded = values.astype(np.float32)
+        self.numbers[column].append(rounded)
+        if len(values):
+            low, high, error = self.ranges[column]
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
+            self.ranges[column] = low, high, max(error, float(abs(values - rounded).max()))
+
     def _numbers(self, column: int, cells: Sequence[str], lines: Sequence[int]) -> np.ndarray:
         told = self.layout.feature(column)
         values = told.numbers(cells, lines)
-        large = np.abs(values) > np.finfo(np.float32).max
-        if large.any():
-            raise told.error(lines[int(large.argmax())], "the number is too large for float32")
+        csv_rows.check_size(told, values, lines)
         return values
 
     def _check(self, column: int, gaps: np.ndarray, lines: Sequence[int]) -> np.ndarray:
@@ -85,6 +93,7 @@ class Reader:
         for column in self.inputs:
             title = self.layout.title(column)
             if column in self.numbers:
+                self.layout.column(column).check_digits(*self.ranges[column])
                 blocks.append(np.concatenate(self.numbers[column])[:, None])
                 titles.append(title)
             else:

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minigrad.data.csv_rows import COMMA, MISSING, Column, is_number
+from minigrad.data.csv_rows import (
+    COMMA,
+    MISSING,
+    NO_VALUE,
+    THOUSANDS,
+    Column,
+    check_size,
+    is_number,
+)
 
 INTEGER = re.compile(r"[-+]?\d+")
 FEW = 20  # different labels that are always taken for classes
@@ -39,6 +47,12 @@ def target_of(
     if kind == "labels":
         return _labels(columns[0], cells[0])
     values = [c.numbers(texts, lines) for c, texts in zip(columns, cells, strict=True)]
+    for column, found in zip(columns, values, strict=True):
+        check_size(column, found, lines)
+        there = found[~np.isnan(found)]
+        if len(there):
+            error = float(abs(there - there.astype(np.float32)).max())
+            column.check_digits(float(there.min()), float(there.max()), error)
     y = np.stack(values, axis=1)
     return y.astype(np.float32), None, np.isnan(y).any(axis=1)
 
@@ -47,9 +61,15 @@ def _kind(column: Column, cells: list[str]) -> str:
     """Texts and whole numbers are labels, other numbers values. ValueError if that is unclear."""
     different = {cell for cell in cells if cell.lower() not in MISSING}
     texts = [cell for cell in different if not _is_number(column, cell)]
-    if texts and all(COMMA.fullmatch(cell) for cell in texts):
+    if texts and all(COMMA.fullmatch(cell) or THOUSANDS.fullmatch(cell) for cell in texts):
         raise column.error_anywhere(f"{texts[0]!r:.60} is no number{column.why(texts[0])}")
-    if not texts and not all(INTEGER.fullmatch(cell) for cell in different):
+    parts = [c for c in different if not INTEGER.fullmatch(c) and _is_number(column, c)]
+    if texts and parts:
+        raise column.error_anywhere(
+            f"{min(texts)!r:.60} is no number, but {min(parts)!r:.60} is one: correct the file, or "
+            "give kind='labels' if these are classes"
+        )
+    if parts:
         return "values"
     if len(different) > FEW and len(cells) < EACH * len(different):
         what = "texts" if texts else "whole numbers"
@@ -66,9 +86,10 @@ def _labels(column: Column, cells: list[str]) -> Target:
     different = set(cells)
     numeric = all(_is_number(column, cell) or cell.lower() in MISSING for cell in different)
     if not numeric:
-        names = sorted(different)
+        names = sorted(cell for cell in different if cell.lower() not in NO_VALUE)
         label = {name: k for k, name in enumerate(names)}
-        return np.array([label[cell] for cell in cells]), names, np.zeros(len(cells), bool)
+        gaps = np.array([cell not in label for cell in cells], bool)
+        return np.array([label.get(cell, 0) for cell in cells], np.int64), names, gaps
     value = {cell: _value(column, cell) for cell in different if cell.lower() not in MISSING}
     names = [str(number) for number in sorted(set(value.values()))]
     number_of = {name: k for k, name in enumerate(names)}

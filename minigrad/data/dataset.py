@@ -31,6 +31,8 @@ class Dataset(RandomStreams):
     classes  how many labels there are, an integer >= 1. None: as many as names, or 10. Values
              have None
     names    the names of the classes, a text each, or None
+    ignore_index  a label that does not count, as in the losses, -100 for example. It need not be
+             in [0, classes). None: all labels count. Give the loss the same
 
     Lists and what has `__array__`, such as tables of pandas or tensors on the CPU, are converted:
     lists of numbers to float32 or int64. `kind` is "labels" or "values".
@@ -42,6 +44,7 @@ class Dataset(RandomStreams):
     source: str = ""
     classes: int | None = None
     names: Sequence[str] | None = None
+    ignore_index: int | None = None
 
     def __post_init__(self) -> None:
         self._set(**as_arrays(x=self.x, y=self.y, clean_y=self.clean_y))
@@ -98,6 +101,10 @@ class Dataset(RandomStreams):
             names = tuple(str(name) for name in names)
             if len(set(names)) < len(names):
                 raise ValueError(f"each class needs a name of its own, got names={names}")
+        ignored = self.ignore_index
+        if isinstance(ignored, bool) or not isinstance(ignored, int | np.integer | None):
+            raise TypeError(f"ignore_index must be a label or None, got {ignored!r:.60}")
+        self._set(ignore_index=None if ignored is None else int(ignored))
         default = len(names) if names else CLASSES
         classes = positive_int("classes", default if self.classes is None else self.classes)
         if names is not None and len(names) != classes:
@@ -114,17 +121,18 @@ class Dataset(RandomStreams):
                 f"integer y of shape {tuple(y.shape)} is a column of labels: write y[:, 0]; for "
                 "values, such as those of a regression, y.astype('float32')"
             )
-        least, most = (int(y.min()), int(y.max())) if y.size else (0, 0)
+        found = y if ignored is None else y[y != ignored]
+        least, most = (int(found.min()), int(found.max())) if found.size else (0, 0)
         if least < 0 or most >= classes:
             advice = f"if there are more classes, give classes={most + 1}; " * (least >= 0)
-            raise ValueError(
-                f"labels must be in [0, {classes}), got {least} to {most}; {advice}for values, "
-                "such as those of a regression, y.astype('float32')"
-            )
+            advice += "for values, such as those of a regression, y.astype('float32')"
+            if least < 0 and ignored is None:
+                advice += f"; for a label that does not count, give ignore_index={least}"
+            raise ValueError(f"labels must be in [0, {classes}), got {least} to {most}; {advice}")
 
     def _check_values(self) -> None:
         """What belongs to labels alone is not given."""
-        for name in ("clean_y", "classes", "names"):
+        for name in ("clean_y", "classes", "names", "ignore_index"):
             if getattr(self, name) is not None:
                 raise ValueError(
                     f"{name} is for labels, and y is {self.y.dtype}, values; for labels write "
@@ -165,7 +173,7 @@ class Dataset(RandomStreams):
         stratified  whether both parts have the same share of each class. A class of K examples
                     gives n K/N to the second part, rounded down. What is then missing comes from
                     the classes with the largest remainders, one each; of equal ones, from the
-                    smaller label
+                    smaller label. Labels that do not count are shared out as one more class
         """
         N = len(self)
         if isinstance(n, bool) or not isinstance(n, int | np.integer):
@@ -217,12 +225,13 @@ class Dataset(RandomStreams):
         drop_last  whether the last batch is left out if it is smaller
         sampling   None: every example once. "stratified": so, too, each class spread evenly over
                    the epoch. "balanced": each class equally often, its examples drawn with
-                   replacement. Both need labels (N,), and rng
+                   replacement; examples whose label does not count are never drawn. Both need
+                   labels (N,), and rng
         """
         N = len(self)
         positive_int("batch_size", batch_size)
         if sampling is not None:
-            check_sampling(sampling, self.y)
+            check_sampling(sampling, self.y, ignored=self.ignore_index)
             if rng is None:
                 raise ValueError(f"sampling={sampling!r} draws the order: give a generator, rng=")
         end = N - N % batch_size if drop_last else N
@@ -230,7 +239,10 @@ class Dataset(RandomStreams):
             for start in range(0, end, batch_size):
                 yield self.x[start : start + batch_size], self.y[start : start + batch_size]
             return
-        drawn = order(sampling, self.y, rng) if sampling and rng else cast(Any, rng).permutation(N)
+        if sampling and rng:
+            drawn = order(sampling, self.y, rng, self.ignore_index)
+        else:
+            drawn = cast(Any, rng).permutation(N)
         rows = backend.to_device(drawn, like=self.x)  # drawn on the host
         for start in range(0, end, batch_size):
             batch = rows[start : start + batch_size]

@@ -109,11 +109,18 @@ def _subfolders(path: Path, names: Sequence[str] | None) -> list[str]:
             f"{path} has no subfolders: put the pictures of each class into a subfolder, which "
             "names the class. (`mg.data.read_image` reads a single picture)"
         )
-    if {name.lower() for name in found} <= PARTS:
+    parts = [name for name in found if name.lower() in PARTS]
+    if len(parts) == len(found) or (names is None and len(parts) > 1):
         raise ValueError(
-            f"{path} has the subfolders {', '.join(found)}, and these are no classes: read each "
-            f"by itself, as from_folder({str(path / found[0])!r}), the second with "
+            f"{path} has the subfolders {', '.join(parts)}, and these are no classes: read each "
+            f"by itself, as from_folder({str(path / parts[0])!r}), the second with "
             "names=train.names"
+        )
+    inside = _visible(path / found[0]) if len(found) == 1 and names is None else []
+    if inside and all(entry.is_dir() for entry in inside):
+        raise ValueError(
+            f"{path} has one subfolder alone, {found[0]}, and in it there are folders. If these "
+            f"are the classes, read from_folder({str(path / found[0])!r})"
         )
     if names is None:
         return found
@@ -131,17 +138,23 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
         return [e for e in entries if e.name[0] != "." and e.name.lower() not in HIDDEN]
 
 
-def _pictures(folder: Path) -> tuple[list[Path], int]:
-    """(the pictures in a folder and below it, in natural order, how many other files there are)."""
+def _pictures(folder: Path, above: tuple[str, ...] = ()) -> tuple[list[Path], int]:
+    """(the pictures in a folder and below it, in natural order, how many other files there are).
+
+    above: the folders in which it is. A link to one of these would never end
+    """
     if not folder.is_dir():
         return [], 0
+    above = (*above, os.path.realpath(folder))
     found = []
     others = 0
     entries = {entry.name: entry for entry in _visible(folder)}
     for name in natural(entries):
         ending = Path(name).suffix.lower()
         if entries[name].is_dir():
-            below, more = _pictures(folder / name)
+            if any(f"{path}/".startswith(f"{os.path.realpath(entries[name])}/") for path in above):
+                raise ValueError(f"{folder / name} is a link to a folder above it: remove it")
+            below, more = _pictures(folder / name, above)
             found += below
             others += more
         elif ending in PICTURES:

@@ -117,6 +117,7 @@ def redraw_labels(dataset: Dataset, fraction: float, rng: np.random.Generator) -
     """Draw `fraction` of the labels anew, uniformly over the classes; clean_y keeps the old ones.
 
     With 10 classes a tenth of the redrawn labels is right by chance: 10 % noise is 9 % wrong.
+    Labels that do not count (`ignore_index`) stay as they are.
     ValueError for a data set of values, which has no classes.
     Source: WTB repository, noisy data set.  Taught in: 05_well_tempered.
     """
@@ -130,5 +131,8 @@ def redraw_labels(dataset: Dataset, fraction: float, rng: np.random.Generator) -
         return dataset
     y = backend.to_host(dataset.y).copy()
     rows = rng.permutation(len(y))[:n]
-    y[rows] = rng.integers(0, dataset.classes, (n, *y.shape[1:]))
+    drawn = rng.integers(0, dataset.classes, (n, *y.shape[1:]))
+    if dataset.ignore_index is not None:
+        drawn = np.where(y[rows] == dataset.ignore_index, y[rows], drawn)
+    y[rows] = drawn
     return replace(dataset, y=backend.to_device(y, like=dataset.y))

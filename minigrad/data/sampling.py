@@ -12,14 +12,14 @@ import numpy as np
 from minigrad.backend import Array, to_host
 
 
-def balanced(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def balanced(y: np.ndarray, rng: np.random.Generator, ignored: int | None = None) -> np.ndarray:
     """N places, in random order, in which each of the C classes of y (N,) is equally often.
 
     Each class has N/C places, rounded down; the classes that have one more are drawn. The examples
     of a class are drawn with replacement: those of a rare class come several times, and some of a
-    frequent class not at all.
+    frequent class not at all. The label `ignored` is no class: its examples are never drawn.
     """
-    classes = _places(y)
+    classes = _places(y, ignored)
     N, C = len(y), len(classes)
     counts = np.full(C, N // C)
     counts[rng.permutation(C)[: N % C]] += 1
@@ -30,11 +30,12 @@ def balanced(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(np.concatenate(drawn))
 
 
-def stratified(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def stratified(y: np.ndarray, rng: np.random.Generator, ignored: int | None = None) -> np.ndarray:
     """Every place once, each class of y (N,) spread evenly over the whole order.
 
     The k-th of the K examples of a class, in random order, is put at the time (k + u)/K, u uniform
     in [0, 1). So each batch has about the share of each class that the whole set has.
+    The label `ignored` is spread in the same way: each batch has about as many that count.
     """
     time = np.empty(len(y))
     for places in _places(y):
@@ -47,9 +48,11 @@ def stratified(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 SAMPLINGS = {"balanced": balanced, "stratified": stratified}
 
 
-def order(sampling: str, y: Array, rng: np.random.Generator) -> np.ndarray:
-    """The order of an epoch, by the name of its sampling."""
-    return SAMPLINGS[sampling](to_host(y), rng)
+def order(
+    sampling: str, y: Array, rng: np.random.Generator, ignored: int | None = None
+) -> np.ndarray:
+    """The order of an epoch, by the name of its sampling. ignored: the label that does not count"""
+    return SAMPLINGS[sampling](to_host(y), rng, ignored)
 
 
 def stratified_part(y: Array, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -69,8 +72,10 @@ def stratified_part(y: Array, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate(drawn)
 
 
-def check_sampling(sampling: Any, y: Array, what: str = "sampling") -> None:
-    """ValueError unless the sampling has this name, and y is labels (N,)."""
+def check_sampling(
+    sampling: Any, y: Array, what: str = "sampling", ignored: int | None = None
+) -> None:
+    """ValueError unless the sampling has this name, and y is labels (N,), one that counts."""
     if what == "sampling" and (not isinstance(sampling, str) or sampling not in SAMPLINGS):
         known = ", ".join(repr(name) for name in SAMPLINGS)
         raise ValueError(f"sampling must be None or one of {known}, got {sampling!r:.60}")
@@ -79,9 +84,12 @@ def check_sampling(sampling: Any, y: Array, what: str = "sampling") -> None:
             f"{what}={sampling!r} looks at labels, integers (N,); this set has y of {y.dtype}, "
             f"shape {tuple(y.shape)}"
         )
+    if ignored is not None and not bool((y != ignored).any()):
+        raise ValueError(f"{what}={sampling!r}: no label counts, all are ignore_index={ignored}")
 
 
-def _places(y: np.ndarray) -> list[np.ndarray]:
+def _places(y: np.ndarray, ignored: int | None = None) -> list[np.ndarray]:
     """For each class that occurs, in the order of the labels: the places of its examples."""
-    labels, which = np.unique(y, return_inverse=True)
-    return [np.flatnonzero(which == c) for c in range(len(labels))]
+    labels, counts = np.unique(y, return_counts=True)
+    places = np.split(np.argsort(y, kind="stable"), np.cumsum(counts)[:-1])
+    return [found for label, found in zip(labels, places, strict=True) if label != ignored]

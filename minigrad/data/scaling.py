@@ -28,6 +28,11 @@ def standardize(train: Dataset, *others: Dataset) -> tuple[Dataset, ...]:
             raise TypeError(f"standardize takes data sets, got {type(part).__name__}")
         if part.x.dtype.kind != "f":
             raise TypeError(f"standardize is for floating-point x, got {part.x.dtype}")
+        if part.x.ndim not in (2, 4):
+            raise ValueError(
+                f"standardize is for x (N, D), or (N, C, H, W), got {tuple(part.x.shape)}: which "
+                "of its axes are features is not known. Grey pictures are x[:, None]"
+            )
         if part.x.shape[1:] != train.x.shape[1:]:
             raise ValueError(
                 f"each example must have the shape {tuple(train.x.shape[1:])}, as in the train "
@@ -40,5 +45,6 @@ def standardize(train: Dataset, *others: Dataset) -> tuple[Dataset, ...]:
     mu = train.x.mean(axis=axes, keepdims=True, dtype=np.float64)
     sigma = train.x.astype(np.float64).std(axis=axes, keepdims=True)
     # The std of equal floats is not 0 to the last bit.
-    sigma = xp.where(sigma > 1e-7 * xp.abs(mu), sigma, 1)
+    constant = train.x.max(axis=axes, keepdims=True) == train.x.min(axis=axes, keepdims=True)
+    sigma = xp.where(constant, 1, sigma)
     return tuple(replace(p, x=((p.x - mu) / sigma).astype(p.x.dtype)) for p in (train, *others))

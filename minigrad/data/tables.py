@@ -47,9 +47,10 @@ def from_csv(
                a second file: names=train.names
     one_hot    feature columns of text: each becomes a column of 0 and 1 for each of its values,
                sorted. {"colour": ["red", "blue"]} sets the values, for a second file
-    missing    "error", or "drop": rows without a value are left out. Missing are empty cells, and
-               in columns of numbers NA, NaN, null, none and ?
-    header     whether the first row has the names. None: if it has no number in it
+    missing    "error", or "drop": rows without a value are left out. Missing are empty cells, in
+               the target NaN and null, too, and in columns of numbers also NA, none and ?
+    header     whether the first row has the names. None: if it has no number in it; what is
+               unclear is an error
     delimiter  between the columns; `decimal`: "," for 3,14; `encoding`: of the file
 
     `source` names the columns. Scale them with `standardize`. ValueError with the line number for
@@ -64,7 +65,7 @@ def from_csv(
         if first is None:
             raise ValueError(f"{path}: the file is empty")
         csv_rows.check_width(path, first, len(first.cells), delimiter)
-        headed = csv_rows.has_header(path, first, header)
+        headed = csv_rows.has_header(path, first, header, decimal)
         titles = [cell.strip() for cell in first.cells] if headed else None
         layout = Layout(path, titles, len(first.cells), decimal, delimiter)
         several = list(target) if isinstance(target, list | tuple) else [cast(Which, target)]
@@ -74,7 +75,12 @@ def from_csv(
         texts = layout.find("one_hot", list(one_hot))
         _check_texts(layout, texts, inputs)
         read = Reader(layout, inputs, targets, set(texts), missing)
-        data = table if headed else chain([first], table)
+        second = next(table, None)
+        named = [*several, *(features or ()), *one_hot]
+        if headed and header is None and not any(isinstance(which, str) for which in named):
+            csv_rows.check_header(path, first, second, decimal, delimiter)
+        begun = [] if headed else [first]
+        data = chain(begun, [second] if second else [], table)
         while chunk := list(islice(data, CHUNK)):
             read.add(chunk)
     told = [layout.column(column) for column in targets]
@@ -117,7 +123,7 @@ def _check_options(
         raise ValueError(f'kind must be "labels", "values" or None, got {kind!r}')
     if missing not in ("error", "drop"):
         raise ValueError(f'missing must be "error" or "drop", got {missing!r}')
-    if header not in (None, True, False):
+    if not isinstance(header, bool | np.bool_ | None):  # 0 would be False
         raise ValueError(f"header must be True, False or None, got {header!r}")
     if decimal not in (".", ","):
         raise ValueError(f'decimal must be "." or ",", got {decimal!r}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,35 +13,47 @@ from minigrad.checks import finite, positive_int
 from minigrad.metrics.pairs import check_pair, check_same_shape
 
 
-def accuracy(output: Array, y: Array, *, threshold: float | None = None) -> float:
+def accuracy(
+    output: Array, y: Array, *, threshold: float | None = None, ignore_index: int | None = None
+) -> float:
     """The share of right answers: 1/N Σ_n [argmax_c output_nc = y_n].
 
-    output     (N, C, ...)
-    y          labels (N, ...), integers; or one-hot labels or probabilities like output,
-               (N, C, ...): their argmax is the label
-    threshold  for answers of yes or no: y like output, (N,) or (N, k), has only 0 and 1. An output
-               above the threshold says 1. Give 0.5 for probabilities, 0 for logits. Each of the k
-               answers of an example counts
-    Ties: the first of the largest outputs is the answer. ValueError for other shapes.
+    output        (N, C, ...)
+    y             labels (N, ...), integers; or one-hot labels or probabilities like output,
+                  (N, C, ...): their argmax is the label
+    threshold     for answers of yes or no: y like output, (N,) or (N, k), has only 0 and 1. An
+                  output above the threshold says 1. Give 0.5 for probabilities, 0 for logits. Each
+                  of the k answers of an example counts
+    ignore_index  a label that does not count, as in the losses. NaN if no label counts
+    Ties: the first of the largest outputs is the answer. An output that is NaN is never right.
+    ValueError for other shapes, and for labels outside [0, C).
     """
-    right = correct(output, y, threshold)
+    if threshold is None:
+        labels, counts = _labels("accuracy", output, y, ignore_index)
+        return _share(answers_right(output, labels), counts)
+    if ignore_index is not None:
+        raise ValueError("ignore_index is for labels, and threshold for answers of yes or no")
+    right = yes_or_no(output, y, threshold)
     return int(right.sum()) / right.size
 
 
-def correct(output: Array, y: Array, threshold: float | None = None) -> Array:
-    """Whether each answer is right: an array of True and False like y, or like y's labels."""
+def answers_right(output: Array, labels: Array) -> Array:
+    """Whether argmax_c output is the label: an array of True and False like labels (N, ...)."""
+    unknown = (output != output).any(axis=1)  # argmax would take NaN for the largest
+    return (output.argmax(axis=1) == labels) & ~unknown
+
+
+def yes_or_no(output: Array, y: Array, threshold: float) -> Array:
+    """Whether each answer of yes or no is right: an array of True and False like y."""
+    limit = finite("threshold", threshold)
     check_pair("accuracy", output, y)
-    if threshold is not None:
-        limit = finite("threshold", threshold)
-        check_same_shape("accuracy with a threshold", output, y)
-        if y.dtype.kind != "b" and not is_binary(y):
-            raise ValueError(
-                "accuracy with a threshold takes targets that are 0 or 1, got "
-                f"{float(y.min()):.4g} to {float(y.max()):.4g}"
-            )
-        return (output > limit) == (y > 0)
-    labels = _labels("accuracy", output, y)
-    return output.argmax(axis=1) == labels
+    check_same_shape("accuracy with a threshold", output, y)
+    if y.dtype.kind != "b" and not is_binary(y):
+        raise ValueError(
+            "accuracy with a threshold takes targets that are 0 or 1, got "
+            f"{float(y.min()):.4g} to {float(y.max()):.4g}"
+        )
+    return ((output > limit) == (y > 0)) & (output == output)
 
 
 def is_binary(y: Array) -> bool:
@@ -55,38 +68,40 @@ def top_k(k: int) -> Callable[[Array, Array], float]:
 
     mg.metrics.top_k(5)(output, y); in `fit`, metrics=["top_5"].
     k  an integer >= 1
-    Shapes: as in `accuracy` without a threshold. top_k(1) is the accuracy: of equal outputs the
-    first one has the lower rank. An output that is NaN is never right.
+    Shapes, and `ignore_index`: as in `accuracy` without a threshold. top_k(1) is the accuracy: of
+    equal outputs the first one has the lower rank. An output that is NaN is never right.
     ValueError if k is larger than C, the number of classes.
     """
     k = positive_int("k", k)
 
-    def metric(output: Array, y: Array) -> float:
+    def metric(output: Array, y: Array, *, ignore_index: int | None = None) -> float:
         name = f"top_{k}"
-        labels = _labels(name, output, y)
+        labels, counts = _labels(name, output, y, ignore_index)
         xp = array_module(output, y)
         C = output.shape[1]
         if k > C:
             raise ValueError(f"{name} needs at least {k} classes, and the output has {C}")
-        _check_range(name, labels, C)
+        labels = xp.where(counts, labels, 0) if counts is not None else labels
         own = xp.take_along_axis(output, labels[:, None], axis=1)
         classes = xp.arange(C).reshape((1, C) + (1,) * (output.ndim - 2))
         # rank = how many are larger, and how many before it are equal. NaN counts as larger
         before = ~(output <= own) | ((output == own) & (classes < labels[:, None]))
-        right = before.sum(axis=1) < k
-        return int(right.sum()) / right.size
+        return _share(before.sum(axis=1) < k, counts)
 
     metric.__name__ = f"top_{k}"
     return metric
 
 
-def confusion_matrix(output: Array, y: Array, classes: int | None = None) -> np.ndarray:
+def confusion_matrix(
+    output: Array, y: Array, classes: int | None = None, ignore_index: int | None = None
+) -> np.ndarray:
     """M (C, C) on the host: M[i, j] is how many examples with label i were answered by j.
 
     Rows are true labels, columns are answers; the accuracy is the diagonal's share of all.
-    output   (N, C, ...), or the answers themselves, integers like y
-    y        labels (N, ...), or one-hot labels or probabilities like output
-    classes  C, if answers are given: else the largest label there is, plus 1
+    output        (N, C, ...), or the answers themselves, integers like y
+    y             labels (N, ...), or one-hot labels or probabilities like output
+    classes       C, if answers are given: else the largest label there is, plus 1
+    ignore_index  a label that does not count, as in the losses
     `plots.confusion(M, names)` draws it. ValueError for labels outside [0, C).
     """
     xp = check_pair("confusion_matrix", output, y)
@@ -96,15 +111,18 @@ def confusion_matrix(output: Array, y: Array, classes: int | None = None) -> np.
         check_same_shape("confusion_matrix of answers", output, y)
         answers = output
         labels = y
+        counts = _counted(y, ignore_index)
         C = classes
     else:
-        labels = _labels("confusion_matrix", output, y)
+        labels, counts = _labels("confusion_matrix", output, y, ignore_index)
         answers = output.argmax(axis=1)
         C = output.shape[1]
         if classes not in (None, C):
             raise ValueError(f"the output has {C} classes, not classes={classes}: leave it out")
+    if counts is not None:
+        answers, labels = answers[counts], labels[counts]
     if C is None:
-        C = int(xp.maximum(answers, labels).max()) + 1
+        C = int(xp.maximum(answers, labels).max()) + 1 if labels.size else 1
     positive_int("classes", C)
     for name, found in (("labels", labels), ("answers", answers)):
         _check_range(f"confusion_matrix: {name}", found, C)
@@ -128,8 +146,10 @@ def precision(matrix: Any) -> np.ndarray:
     return _shares(matrix, axis=0)
 
 
-def _labels(name: str, output: Array, y: Array) -> Array:
-    """The labels (N, ...) of y, which are integers, or shares of the classes like the output."""
+def _labels(
+    name: str, output: Array, y: Array, ignore_index: int | None
+) -> tuple[Array, Array | None]:
+    """(the labels (N, ...), which of them count), of labels or of shares like the output."""
     check_pair(name, output, y)
     if output.ndim < 2 or output.shape[1] == 1:
         raise ValueError(
@@ -138,21 +158,52 @@ def _labels(name: str, output: Array, y: Array) -> Array:
             "threshold=0 for logits"
         )
     if y.shape == output.shape:
-        return y.argmax(axis=1)
+        return _labels_of_shares(name, y, ignore_index), None
     if y.shape != output.shape[:1] + output.shape[2:] or y.dtype.kind not in "iu":
         raise ValueError(
             f"{name} takes integer labels of shape {(*output.shape[:1], *output.shape[2:])}, or "
             f"shares of the classes like the output, {tuple(output.shape)}; got {y.dtype} of "
             f"shape {tuple(y.shape)}"
         )
-    return y
+    counts = _counted(y, ignore_index)
+    _check_range(name, y if counts is None else y[counts], output.shape[1])
+    return y, counts
+
+
+def _labels_of_shares(name: str, y: Array, ignore_index: int | None) -> Array:
+    """The label of each example of y (N, C, ...), probabilities or one-hot labels."""
+    if ignore_index is not None:
+        raise ValueError(f"{name}: ignore_index is a label, and y has shares of the classes")
+    if is_binary(y):
+        others = int((y.sum(axis=1) != 1).sum())
+        if others:
+            raise ValueError(
+                f"{name} compares one label for each example, and in y, of only 0 and 1, {others} "
+                "have none or several. For several answers of yes or no write accuracy(output, y, "
+                "threshold=0.5) for probabilities, threshold=0 for logits"
+            )
+    return y.argmax(axis=1)
+
+
+def _counted(labels: Array, ignore_index: int | None) -> Array | None:
+    """Which labels count. None: all."""
+    return None if ignore_index is None else labels != ignore_index
+
+
+def _share(right: Array, counts: Array | None) -> float:
+    """How many are right, of those that count."""
+    if counts is None:
+        return int(right.sum()) / right.size
+    of = int(counts.sum())
+    return int((right & counts).sum()) / of if of else math.nan
 
 
 def _check_range(name: str, labels: Array, C: int) -> None:
     """ValueError for a label that is no class: CuPy would take it for another one."""
-    low, high = int(labels.min()), int(labels.max())
+    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
     if low < 0 or high >= C:
-        raise ValueError(f"{name} must be in [0, {C}), got {low} to {high}")
+        hint = f"; for a label that does not count give ignore_index={low}" * (low < 0)
+        raise ValueError(f"{name} must be in [0, {C}), got {low} to {high}{hint}")
 
 
 def _shares(matrix: Any, axis: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -62,6 +63,14 @@ def named(name: str) -> Metric:
         f"there is no metric {name!r}: there are {', '.join(NAMED)} and top_5 (or another number); "
         "give a function of your own as {name: function}"
     )
+
+
+def takes(function: Metric, argument: str) -> bool:
+    """Whether a metric has an argument of this name."""
+    try:
+        return argument in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # built-in functions do not say what they take
+        return False
 
 
 def better(name: str) -> str | None:
