@@ -135,6 +135,20 @@ def test_only_the_backend_names_a_device(path):
         assert getattr(node, "module", None) != "cupy"
 
 
+def test_one_file_shares_work_among_threads():
+    """`kernels.parts.share` looks where the arrays are: a device's are never shared."""
+    users = set()
+    for path in PACKAGE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "minigrad.threads":
+                found = "each" in [alias.name for alias in node.names]
+            else:
+                found = isinstance(node, ast.Attribute) and ast.unparse(node) == "threads.each"
+            if found:
+                users.add(f"{path.parent.name}/{path.name}")
+    assert users == {"kernels/parts.py"}
+
+
 def test_the_rows_are_in_use():
     assert set(RANK) == {unit(path) for path in PACKAGE}
     assert all(not (a & b) for a, b in pairwise(ROWS))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad.backend import Array, Tangent, array_module
-from minigrad.kernels.parts import SHARES, pieces
+from minigrad.kernels.parts import SHARES, pieces, share
 from minigrad.kernels.switch import kernel
-from minigrad.threads import each, local
+from minigrad.threads import local
 
 WORTH_A_PIECE = 2**22  # multiplications in a piece: they take less than a millisecond
 
@@ -114,5 +114,5 @@ def in_pieces(*products: tuple[Array, Array]) -> list[Array]:
                 work += [(a[c], b, y[c]) for c in pieces(M, count)]
             else:
                 work += [(a, b[:, c], y[:, c]) for c in pieces(N, count)]
-    each(lambda item: np.matmul(item[0], item[1], out=item[2]), work)
+    share(lambda item: np.matmul(item[0], item[1], out=item[2]), work, products[0][0])
     return [sum(summands[1:], summands[0]) for summands in results]

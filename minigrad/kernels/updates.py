@@ -6,9 +6,8 @@ import numpy as np
 
 from minigrad.backend import Array, array_module
 from minigrad.kernels.memory import in_memory_order, is_dense, scratch
-from minigrad.kernels.parts import WORTH_A_THREAD, parts
+from minigrad.kernels.parts import WORTH_A_THREAD, parts, share
 from minigrad.kernels.switch import kernel
-from minigrad.threads import each
 
 
 @kernel
@@ -25,7 +24,7 @@ def add_scaled(y: Array, a: float, x: Array) -> None:
     def work(part: slice) -> None:
         y[part] += np.multiply(x[part], a, out=scratch("scaled", x[part].shape, x))
 
-    each(work, parts(y.size, 2 * y.itemsize, y))
+    share(work, parts(y.size, 2 * y.itemsize, y), y)
 
 
 @add_scaled.plain

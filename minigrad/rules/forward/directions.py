@@ -12,10 +12,9 @@ from minigrad.backend import Array, array_module, device_generator, to_device, t
 from minigrad.checks import positive_int
 from minigrad.kernels.draws import device_normals, device_signs, draw_normals, draw_signs
 from minigrad.kernels.memory import in_memory_order, keep_memory
-from minigrad.kernels.parts import WORTH_A_THREAD
+from minigrad.kernels.parts import WORTH_A_THREAD, share
 from minigrad.kernels.updates import add_scaled
 from minigrad.rules.renamed import old_name
-from minigrad.threads import each
 
 DISTRIBUTIONS = ("normal", "rademacher", "sphere", "orthonormal")
 BLOCK = 2**18  # numbers drawn from one stream: few enough tasks that threads seldom wait
@@ -84,7 +83,7 @@ class DirectionSampler:
                 work(job)
         else:
             keep_memory()
-            each(work, jobs)
+            share(work, jobs, like=jobs[0][0])
 
     def orthonormal(self, like: Sequence[Array], step: int, count: int) -> list[list[Array]]:
         """All `count` directions of a step, each a list of arrays like these."""
