@@ -62,19 +62,19 @@ plots.history(history, "A number from a table").savefig(out / "history.png")
 
 
 # %%
-def predict(net, part):
+def predict(net, x):
     """The answers in the unit of the target."""
-    return to_host(net.predict(to_device(part.x))) * unit + mean
+    return to_host(net.predict(to_device(x))) * unit + mean
 
 
-found = predict(net, parts[2])
+found = predict(net, parts[2].x)
 r2, error = metrics.r2(found, test.y), metrics.mae(found, test.y)
 naive = metrics.mae(np.full_like(test.y, mean), test.y)
 print(f"test: R² {r2:.3f}; mean error {error:.4g}, and {naive:.4g} if one always says the mean")
 
 # %% [markdown]
-# In another program, later: weights and scale come from files. The new row is made of the middle
-# values of the columns; nobody knows its target, so 0 stands there.
+# In another program, later: weights and scale come from files. The new row, whose target nobody
+# knows, is made of the middle values of the columns.
 
 # %%
 mg.save_weights(out / "net.npz", net)
@@ -82,7 +82,6 @@ mg.data.save_npz(out / "train.npz", train)
 later = mg.models.mlp(sizes, "tanh", seed=1)
 mg.load_weights(out / "net.npz", later)
 row = np.median(table.x, axis=0)
-new = mg.data.Dataset(row[None], np.zeros((1, 1), "float32"))
-_, scaled = mg.data.standardize(mg.data.from_npz(out / "train.npz"), new)
+_, scaled = mg.data.standardize(mg.data.from_npz(out / "train.npz"), row[None])
 answer = float(predict(later, scaled)[0, 0])
 print(f"a new row, {row}: {answer:.4g}")

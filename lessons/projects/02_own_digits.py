@@ -76,7 +76,7 @@ found = {}
 for name, augment in (("as they are", None), ("shifted", mg.data.augment.shift(2))):
     net = mg.models.mlp((784, 64, 10), seed=0)
     model = net, mg.CrossEntropyLoss(), mg.rules.Backprop(), mg.Adam(net, lr=0.002)
-    mg.fit(*model, train, epochs=20, batch_size=32, augment=augment)
+    mg.fit(*model, train, epochs=10, batch_size=32, augment=augment)
     output = to_host(net.predict(to_device(mine.x)))
     found[name] = metrics.accuracy(output, mine.y)
     print(f"training pictures {name}: reads {found[name]:.1%} of my digits")

@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import minigrad as mg
@@ -71,9 +72,8 @@ found = {name: [answers(*way, seed) for seed in range(5)] for name, way in WAYS.
 found["never"] = [np.zeros(len(test), bool)]  # no network at all: the answer is never the rare one
 
 # %%
-truth = (test.y == rare).astype(int)
 matrices = {
-    name: np.array([metrics.confusion_matrix(one.astype(int), truth, 2) for one in several])
+    name: np.array([metrics.confusion_matrix(one, test.y == rare) for one in several])
     for name, several in found.items()
 }
 print(f"{'':12}{'accuracy':>15}{'recall, rare':>15}   (mean ± deviation over 5 seeds)")
@@ -82,6 +82,7 @@ for name, several in matrices.items():
     recall = [metrics.recall(matrix)[1] for matrix in several]
     columns = [f"{np.mean(v):7.3f} ± {np.std(v):.3f}" for v in (accuracy, recall)]
     print(f"{name:12}{columns[0]:>15}{columns[1]:>15}")
-for name in ("plain", "weight"):
-    figure = plots.confusion(matrices[name].mean(axis=0), ["usual", "rare"], name)
-    figure.savefig(out / f"{name}.png")
+figure, axes = plt.subplots(1, 2, figsize=(15, 6), layout="constrained")
+for ax, name in zip(axes, ("plain", "weight"), strict=True):
+    plots.confusion(matrices[name].mean(axis=0), ["usual", "rare"], name, ax=ax)
+figure.savefig(out / "confusion.png")
