@@ -183,7 +183,8 @@ def check_same_shape(loss: Loss, output: Array, target: Array) -> Any:
             "example write output.reshape(1, 1)"
         )
     if output.shape != target.shape or output.size == 0:
-        column = "; make the target a column, y[:, None]"
+        cast = "" if target.dtype == output.dtype else f".astype('{output.dtype}')"
+        column = f"; make the target a column, y[:, None]{cast}"
         advice = column if output.shape == (*target.shape, 1) else ""
         raise ValueError(
             f"{name} expected output and target of one shape, got {tuple(output.shape)} and "
