@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import minigrad
 from minigrad import backend, printing, resources, threads
-from minigrad.data import command as data_command
-from minigrad.data import mnist
+from minigrad.data.known import command as data_command
+from minigrad.data.known import mnist
 from minigrad.files import cause, creating
 from minigrad.gradcheck import command
 

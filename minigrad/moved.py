@@ -13,11 +13,14 @@ from types import ModuleType
 
 MOVED = {
     "minigrad.differences": "minigrad.gradcheck.numerical",
-    "minigrad.idx": "minigrad.data.idx",
+    "minigrad.data.downloads": "minigrad.data.known.downloads",
+    "minigrad.data.idx": "minigrad.data.known.idx",
+    "minigrad.data.mnist": "minigrad.data.known.mnist",
+    "minigrad.idx": "minigrad.data.known.idx",
     "minigrad.layers.random_streams": "minigrad.streams",
     "minigrad.layers.windows": "minigrad.kernels.windows",
     "minigrad.layers.winograd": "minigrad.kernels.winograd",
-    "minigrad.mnist": "minigrad.data.mnist",
+    "minigrad.mnist": "minigrad.data.known.mnist",
     "minigrad.moments": "minigrad.rules.well_tempered.moments",
     "minigrad.parallel": "minigrad.kernels.parallel",
     "minigrad.promises": "minigrad.gradcheck.contract",

@@ -19,7 +19,7 @@ from hypothesis import settings
 
 import minigrad as mg
 from minigrad import threads
-from minigrad.data import mnist
+from minigrad.data.known import mnist
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 settings.register_profile("minigrad", deadline=None, derandomize=True, max_examples=50)

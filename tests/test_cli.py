@@ -9,7 +9,7 @@ from test_mnist import good, mirrors, put, tiny  # noqa: F401  (fixtures)
 
 import minigrad
 from minigrad import cli
-from minigrad.data import mnist
+from minigrad.data.known import mnist
 
 pytestmark = pytest.mark.on_host
 

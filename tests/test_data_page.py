@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from minigrad import data
-from minigrad.data import known
+from minigrad.data.known import reading
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed: minigrad[images]")
 pytestmark = pytest.mark.on_host
@@ -39,7 +39,7 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
 def test_the_table_has_every_set_and_its_licence():
     rows = dict(re.findall(r'^\| `"(.+?)"` \| .* \| (.+?) \|$', PAGE, re.MULTILINE))
     assert set(rows) == {*data.NAMES} - {"auto"}
-    for name, about in known.ABOUT.items():
+    for name, about in reading.ABOUT.items():
         assert rows[name].split(";")[0] == about.licence.split(";")[0]
 
 

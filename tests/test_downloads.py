@@ -16,7 +16,7 @@ import pytest
 from test_mnist import IMAGES, flip, good, mirrors, tiny  # noqa: F401  (fixtures)
 
 from minigrad import cli, data, files
-from minigrad.data import downloads, idx, mnist
+from minigrad.data.known import downloads, idx, mnist
 
 pytestmark = pytest.mark.on_host
 
@@ -165,7 +165,7 @@ def test_servers_that_do_not_answer_as_servers_do(tiny, server, tmp_path, monkey
 
 PROGRAM = """
     import os, sys, time
-    from minigrad.data import downloads, idx, idx_fetching, mnist
+    from minigrad.data.known import downloads, idx, idx_fetching, mnist
     mnist.MIRRORS = ({mirror!r},)
     {before}
     mnist.download({folder!r})

@@ -8,7 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import data, files
-from minigrad.data import folders
+from minigrad.data.images import folders
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed: minigrad[images]")
 pytestmark = pytest.mark.on_host

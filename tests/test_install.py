@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 
 from minigrad import cli, data, printing, resources
-from minigrad.data import mnist, places
+from minigrad.data.known import mnist, places
 
 pytestmark = pytest.mark.on_host
 slow = pytest.mark.slow  # builds and installs

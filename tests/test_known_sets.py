@@ -17,7 +17,7 @@ from test_mnist import IMAGES, content, flip, mirrors, put  # noqa: F401  (a fix
 
 import minigrad as mg
 from minigrad import cli, data, resources
-from minigrad.data import cifar, mnist, mnist_like, places
+from minigrad.data.known import cifar, mnist, mnist_like, places
 
 pytestmark = pytest.mark.on_host
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minigrad import data, resources
-from minigrad.data import idx, mnist, places
+from minigrad.data.known import idx, mnist, places
 
 pytestmark = pytest.mark.on_host
 

@@ -10,7 +10,7 @@ from conftest import ROOT, python
 
 import minigrad as mg
 from minigrad import cli, threads
-from minigrad.data import mnist, places
+from minigrad.data.known import mnist, places
 from minigrad.lesson import start
 
 pytestmark = pytest.mark.on_host

@@ -219,7 +219,7 @@ def test_many_different_whole_numbers_may_be_a_regression(csv):
 
 
 def test_a_file_of_several_parts(csv, monkeypatch):
-    monkeypatch.setattr("minigrad.data.tables.CHUNK", 4)
+    monkeypatch.setattr("minigrad.data.csv.table.CHUNK", 4)
     rows = [f"{i},{'rgb'[i % 3]},{i / 2}" for i in range(10)]
     path = csv("\n".join(["a,colour,y", *rows]))
     d = from_csv(path, "y", one_hot=["colour"])

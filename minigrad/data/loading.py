@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from minigrad import backend, resources
-from minigrad.data import known, mnist
 from minigrad.data.dataset import Dataset
-from minigrad.data.idx_sets import DIGITS
+from minigrad.data.known import mnist, reading
+from minigrad.data.known.idx_sets import DIGITS
 
-NAMES = ("auto", "digits", *known.ABOUT)
+NAMES = ("auto", "digits", *reading.ABOUT)
 SPELLINGS = {
     "fashion_mnist": "fashion-mnist",
     "fashionmnist": "fashion-mnist",
@@ -66,8 +66,8 @@ def load(
 
 def _known(name: str, root: str | Path | None) -> tuple[Dataset, Dataset]:
     """(train, test) of a set that is read from files."""
-    found = known.read(name, root)
-    title = known.ABOUT[name].title
+    found = reading.read(name, root)
+    title = reading.ABOUT[name].title
     train, test = (
         _dataset(*found.parts[split], f"{title}, {split}, from {found.where}", found.names)
         for split in ("train", "test")

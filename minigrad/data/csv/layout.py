@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.data.csv_rows import Column
+from minigrad.data.csv.rows import Column
 
 Which = str | int
 

@@ -9,10 +9,16 @@ from typing import cast
 
 import numpy as np
 
-from minigrad.data import csv_rows
-from minigrad.data.csv_layout import Layout, Which
-from minigrad.data.csv_reader import Reader
-from minigrad.data.csv_target import check_target, target_of
+from minigrad.data.csv.layout import Layout, Which
+from minigrad.data.csv.reader import Reader
+from minigrad.data.csv.rows import (
+    check_beginning,
+    check_header,
+    check_width,
+    has_header,
+    read_rows,
+)
+from minigrad.data.csv.target import check_target, target_of
 from minigrad.data.dataset import Dataset
 
 CHUNK = 10_000  # rows that are converted at a time
@@ -58,14 +64,14 @@ def from_csv(
     """
     path = Path(path)
     _check_options(target, kind, names, one_hot, missing, header, delimiter, decimal)
-    csv_rows.check_beginning(path, encoding)
+    check_beginning(path, encoding)
     with open(path, encoding=encoding, newline="") as file:
-        table = csv_rows.rows(file, delimiter)
+        table = read_rows(file, delimiter)
         first = next(table, None)
         if first is None:
             raise ValueError(f"{path}: the file is empty")
-        csv_rows.check_width(path, first, len(first.cells), delimiter)
-        headed = csv_rows.has_header(path, first, header, decimal)
+        check_width(path, first, len(first.cells), delimiter)
+        headed = has_header(path, first, header, decimal)
         titles = [cell.strip() for cell in first.cells] if headed else None
         layout = Layout(path, titles, len(first.cells), decimal, delimiter)
         several = list(target) if isinstance(target, list | tuple) else [cast(Which, target)]
@@ -78,7 +84,7 @@ def from_csv(
         second = next(table, None)
         named = [*several, *(features or ()), *one_hot]
         if headed and header is None and not any(isinstance(which, str) for which in named):
-            csv_rows.check_header(path, first, second, decimal, delimiter)
+            check_header(path, first, second, decimal, delimiter)
         begun = [] if headed else [first]
         data = chain(begun, [second] if second else [], table)
         while chunk := list(islice(data, CHUNK)):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minigrad.data import idx_fetching, idx_sets, places
-from minigrad.data.about import About
-from minigrad.data.idx_sets import IdxFile, IdxSet
+from minigrad.data.known import idx_fetching, idx_sets, places
+from minigrad.data.known.about import About
+from minigrad.data.known.idx_sets import IdxFile, IdxSet
 
 FASHION = IdxSet(
     about=About(

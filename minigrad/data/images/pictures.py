@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.checks import pair
-from minigrad.data import centring
-from minigrad.data.pillow import levels, resize
+from minigrad.data.images import centring
+from minigrad.data.images.pillow import levels, resize
 
 Size = int | tuple[int, int] | None
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from minigrad.data import csv_rows
-from minigrad.data.csv_layout import Layout
-from minigrad.data.csv_rows import Row
+from minigrad.data.csv.layout import Layout
+from minigrad.data.csv.rows import Row, check_size, check_width
 
 
 class Reader:
@@ -38,9 +37,7 @@ class Reader:
         """Take some rows of the file in."""
         for row in rows:
             if len(row.cells) != self.layout.width:
-                csv_rows.check_width(
-                    self.layout.path, row, self.layout.width, self.layout.delimiter
-                )
+                check_width(self.layout.path, row, self.layout.width, self.layout.delimiter)
         lines = [row.line for row in rows]
         columns = list(zip(*(row.cells for row in rows), strict=True))
         missing = np.zeros(len(rows), bool)
@@ -74,7 +71,7 @@ class Reader:
     def _numbers(self, column: int, cells: Sequence[str], lines: Sequence[int]) -> np.ndarray:
         told = self.layout.feature(column)
         values = told.numbers(cells, lines)
-        csv_rows.check_size(told, values, lines)
+        check_size(told, values, lines)
         return values
 
     def _check(self, column: int, gaps: np.ndarray, lines: Sequence[int]) -> np.ndarray:

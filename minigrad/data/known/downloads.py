@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from minigrad.data.about import About
+from minigrad.data.known.about import About
 from minigrad.files import cause, sweep
 
 TIMEOUT = 30.0  # seconds without a byte, after which a mirror is given up

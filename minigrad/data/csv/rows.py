@@ -31,7 +31,7 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-def rows(file: TextIO, delimiter: str) -> Iterator[Row]:
+def read_rows(file: TextIO, delimiter: str) -> Iterator[Row]:
     """The rows that are not blank. ValueError with the line number for what is no CSV."""
     reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.data.pillow import resize
+from minigrad.data.images.pillow import resize
 
 SIDE = 28
 BOX = 20  # pixels: the digit's longer side

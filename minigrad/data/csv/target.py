@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minigrad.data.csv_rows import (
+from minigrad.data.csv.rows import (
     COMMA,
     MISSING,
     NO_VALUE,

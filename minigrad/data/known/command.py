@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from minigrad.data import known
+from minigrad.data.known import reading
 
 DESCRIPTION = """\
 Download a data set, unless it is on disk, and check it. It is then found in the user's cache,
@@ -18,15 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = DESCRIPTION + "\n\n".join(
         f"  {name:14} {about.what}; {about.download}\n{_terms(about, 17)}"
-        for name, about in known.ABOUT.items()
+        for name, about in reading.ABOUT.items()
     )
-    parser.add_argument("name", help=", ".join(known.ABOUT))
+    parser.add_argument("name", help=", ".join(reading.ABOUT))
     parser.add_argument(
         "--root", metavar="FOLDER", help="where to put it (default: the user's cache)"
     )
 
 
-def _terms(about: known.About, indent: int) -> str:
+def _terms(about: reading.About, indent: int) -> str:
     """Licence and source, a line each."""
     space = " " * indent
     return f"{space}licence: {about.licence}\n{space}source:  {about.source}"
@@ -35,13 +35,13 @@ def _terms(about: known.About, indent: int) -> str:
 def get(arguments: argparse.Namespace) -> list[str]:
     """Download a set to `root` or the user's cache; returns what to say. ValueError, OSError."""
     name = arguments.name
-    if name not in known.ABOUT:
+    if name not in reading.ABOUT:
         raise ValueError(
-            f"unknown data set {name!r:.50}: choose one of {', '.join(known.ABOUT)}; digits are "
+            f"unknown data set {name!r:.50}: choose one of {', '.join(reading.ABOUT)}; digits are "
             "built in"
         )
-    found = known.read(name, arguments.root, anew=arguments.root is not None)
-    about = known.ABOUT[name]
+    found = reading.read(name, arguments.root, anew=arguments.root is not None)
+    about = reading.ABOUT[name]
     how = "checked" if found.checked else "shapes and labels checked"
     lines = [
         f"{about.title}, {split}: {len(images):,} images, {how}, in {found.where}"

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.data import cifar, idx_sets, mnist, mnist_like
-from minigrad.data.about import About
+from minigrad.data.known import cifar, idx_sets, mnist, mnist_like
+from minigrad.data.known.about import About
 
 ABOUT: dict[str, About] = {
     about.name: about

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.data import idx
-from minigrad.data.about import About
+from minigrad.data.known import idx
+from minigrad.data.known.about import About
 
 DIGITS = tuple("0123456789")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minigrad.data import idx_fetching, idx_sets, mnist_like, places
-from minigrad.data.about import About
-from minigrad.data.idx_sets import DIGITS, IdxFile, IdxSet
-from minigrad.data.places import cache_folder as cache_folder  # also found under this name
+from minigrad.data.known import idx_fetching, idx_sets, mnist_like, places
+from minigrad.data.known.about import About
+from minigrad.data.known.idx_sets import DIGITS, IdxFile, IdxSet
+from minigrad.data.known.places import cache_folder as cache_folder  # also found under this name
 
 ABOUT = About(
     name="mnist",

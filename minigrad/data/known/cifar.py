@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.data import downloads, places
-from minigrad.data.about import About
+from minigrad.data.known import downloads, places
+from minigrad.data.known.about import About
 from minigrad.files import replacing
 
 ABOUT = About(

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 
-from minigrad.data import downloads, idx
-from minigrad.data.idx_sets import IdxFile, IdxSet, identify, path_of, why_wrong
+from minigrad.data.known import downloads, idx
+from minigrad.data.known.idx_sets import IdxFile, IdxSet, identify, path_of, why_wrong
 from minigrad.files import replacing
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from minigrad import resources
-from minigrad.data.about import About
+from minigrad.data.known.about import About
 
 
 def cache_folder() -> Path | None:

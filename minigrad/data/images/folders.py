@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from minigrad.data.dataset import Dataset
-from minigrad.data.pictures import Size, check_options, read_image
-from minigrad.data.pillow import pillow
+from minigrad.data.images.pictures import Size, check_options, read_image
+from minigrad.data.images.pillow import pillow
 
 PICTURES = set(
     ".png .jpg .jpeg .jpe .jfif .bmp .gif .webp .tif .tiff .pgm .ppm .pbm .pnm .tga".split()
