@@ -26,7 +26,8 @@ class EarlyStopping:
     optimiser keeps its state. After Ctrl-C, or if the loss is not finite, the weights are the last.
     `history.best_epoch` and `history.ended` say what was found.
     A checkpoint has the last weights and the best ones: what was resumed ends with the best.
-    Source: Prechelt 1998, "Early stopping - but when?", the criterion UP; PyTorch has none.
+    PyTorch has none.
+    Source: Goodfellow, Bengio, Courville 2016, "Deep learning", algorithm 7.1.
     """
 
     def __init__(

@@ -67,7 +67,7 @@ def best(history: Any) -> tuple[str, int] | None:
     """(what the best epoch was chosen by, its place in the lists). None: there is no such epoch.
 
     It is early stopping's best epoch, else the lowest loss on the validation set, else on the
-    training set. Never that of the test set: a test set by which one chooses is none.
+    training set. Never that of the test set: it must not help to choose anything.
     """
     if history.best_epoch in history.epoch:
         return "early stopping", history.epoch.index(history.best_epoch)

@@ -66,7 +66,7 @@ class Dataset(RandomStreams):
             object.__setattr__(self, name, value)
 
     def _check_arrays(self) -> None:
-        """Raise an error now for what would otherwise be a NaN, or a riddle, much later."""
+        """Raise an error now for what would be a NaN, or an unclear error, much later."""
         x = self.x
         y = self.y
         array_module(*(a for a in (x, y, self.clean_y) if a is not None))

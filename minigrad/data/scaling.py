@@ -25,9 +25,15 @@ def standardize(train: Dataset, *others: Dataset | Array) -> tuple[Any, ...]:
     The other sets must not help to choose μ and σ: then a test would no longer show how the
     network does on examples that it has never seen. ValueError for other shapes, TypeError for
     integer x.
+    Source: LeCun, Bottou, Orr, Müller 1998, "Efficient backprop", §4.3.
     """
     if not isinstance(train, Dataset):
         raise TypeError(f"standardize takes data sets, got {_type(train)} for train")
+    if train.x.ndim not in (2, 4):
+        raise ValueError(
+            f"standardize is for x (N, D), or (N, C, H, W), got {tuple(train.x.shape)}: which of "
+            "its axes are features is not known. Grey pictures are x[:, None]"
+        )
     for part in (train, *others):
         if not isinstance(part, Dataset) and not is_array(part):
             raise TypeError(
@@ -36,11 +42,6 @@ def standardize(train: Dataset, *others: Dataset | Array) -> tuple[Any, ...]:
         x = _examples(part)
         if x.dtype.kind != "f":
             raise TypeError(f"standardize is for floating-point x, got {x.dtype}")
-        if train.x.ndim not in (2, 4):
-            raise ValueError(
-                f"standardize is for x (N, D), or (N, C, H, W), got {tuple(train.x.shape)}: which "
-                "of its axes are features is not known. Grey pictures are x[:, None]"
-            )
         if x.shape[1:] != train.x.shape[1:] or x.ndim == 0:
             row = x.shape == train.x.shape[1:]
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Metrics: numbers that say how good outputs are. No training makes them small or large by itself.
+"""Metrics: numbers that say how good outputs are. A training measures them and lowers the loss.
 
 Each is a function (output, y) -> number, with arrays of NumPy or CuPy. `fit` and `evaluate` compute
 them over a whole set at once: for R², a mean over batches would be another number.

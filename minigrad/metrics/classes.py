@@ -71,6 +71,7 @@ def top_k(k: int) -> Callable[[Array, Array], float]:
     Shapes, and `ignore_index`: as in `accuracy` without a threshold. top_k(1) is the accuracy: of
     equal outputs the first one has the lower rank. An output that is NaN is never right.
     ValueError if k is larger than C, the number of classes.
+    Source: Krizhevsky, Sutskever, Hinton 2012, §2, which reports the errors: 1 minus the shares.
     """
     k = positive_int("k", k)
 
@@ -138,6 +139,7 @@ def recall(matrix: Any) -> np.ndarray:
     """M_ii / Σ_j M_ij (C,): the share of each class that was found. NaN for one without examples.
 
     matrix  from `confusion_matrix`
+    Source: van Rijsbergen 1979, "Information retrieval", ch. 7.
     """
     return _shares(matrix, axis=1)
 
@@ -146,6 +148,7 @@ def precision(matrix: Any) -> np.ndarray:
     """M_jj / Σ_i M_ij (C,): the share of each answer that is right. NaN for one never given.
 
     matrix  from `confusion_matrix`
+    Source: van Rijsbergen 1979, "Information retrieval", ch. 7.
     """
     return _shares(matrix, axis=0)
 

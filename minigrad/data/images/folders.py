@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,8 @@ def from_folder(
         left_out += others
     if not files:
         raise ValueError(f"{path}: no pictures in the folders {', '.join(classes)}")
-    x = _read(files, size, grayscale, invert, like_mnist, progress)
+    read = partial(read_image, size=size, grayscale=grayscale, invert=invert, like_mnist=like_mnist)
+    x = _read(files, read, progress)
     source = f"{path}: {len(files):,} pictures"
     if left_out:
         source += f"; {left_out:,} files that are no pictures of a class left out"
@@ -72,12 +74,7 @@ def from_folder(
 
 
 def _read(
-    files: list[tuple[Path, int]],
-    size: Size,
-    grayscale: bool,
-    invert: bool,
-    like_mnist: bool,
-    progress: bool | None,
+    files: list[tuple[Path, int]], read: Callable[[Path], np.ndarray], progress: bool | None
 ) -> np.ndarray:
     """All pictures, (N, C, H, W)."""
     from tqdm import tqdm
@@ -85,7 +82,7 @@ def _read(
     show = (len(files) >= MANY and sys.stderr.isatty()) if progress is None else progress
     x = np.empty(0, np.float32)
     for i, (file, _) in enumerate(tqdm(files, disable=not show, unit="picture", leave=False)):
-        picture = read_image(file, size, grayscale, invert=invert, like_mnist=like_mnist)
+        picture = read(file)
         if i == 0:
             x = np.empty((len(files), *picture.shape), np.float32)
         if picture.shape != x.shape[1:]:
