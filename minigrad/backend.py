@@ -8,7 +8,7 @@
 Parameters are created on the *current* backend. A layer then asks `array_module(x)` which
 module its arrays belong to. Initial weights, data order and label noise are drawn on the host
 (`host_generator`), so that both backends start equal. Dropout masks and random directions are
-drawn where the parameters live (`device_generator`).
+drawn where the parameters live.
 """
 
 from __future__ import annotations

@@ -9,20 +9,32 @@ import pytest
 from conftest import NO_GPU, ROOT, WARNINGS_ARE_ERRORS
 
 pytestmark = [pytest.mark.on_host, pytest.mark.slow]
-FILES = sorted(path.stem for path in (ROOT / "tests").glob("test_device_*.py"))
+FILES = {  # and which of their tests
+    "test_together": "cupy",
+    "test_device_draws": "cupy",
+    "test_device_labels": "cupy",
+    "test_device_launches": "cupy",
+    "test_device_kernels": "cupy and not float64",
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder for compiled kernels."""
+    return tmp_path_factory.mktemp("cuda")
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ compiles the kernels")
 @pytest.mark.skipif(NO_GPU is None, reason="there is a GPU, which runs them itself")
-@pytest.mark.parametrize("name", ["test_together", *FILES])
-def test_kernels_compute_their_plain_forms(name, tmp_path):
+@pytest.mark.parametrize("name", FILES)
+def test_kernels_compute_their_plain_forms(name, built):
     """The tests of the device "cupy", with a `cupy` whose kernels the CPU runs."""
     path = [str(ROOT / "tests" / "standin" / "emulated"), str(ROOT)]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path),
-        "EMULATED_CUDA": str(tmp_path),
+        "EMULATED_CUDA": str(built),
     }
-    options = ["-q", "-p", "no:cacheprovider", "-k", "cupy", f"tests/{name}.py"]
+    options = ["-q", "-p", "no:cacheprovider", "-k", FILES[name], f"tests/{name}.py"]
     done = subprocess.run(
         [sys.executable, *WARNINGS_ARE_ERRORS, "-m", "pytest", *options],
         cwd=ROOT,

@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minigrad.backend import Array, Tangent, array_module
-from minigrad.kernels import winograd
+from minigrad.kernels import device, winograd
+from minigrad.kernels.device import convolved
+from minigrad.kernels.device.layout import given
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.parts import groups, parts, share
 from minigrad.kernels.recording import dot
@@ -22,18 +24,23 @@ from minigrad.kernels.switch import kernel
 from minigrad.kernels.windows import (
     Padding,
     Pair,
+    all_cols,
     channels_first,
     channels_last,
     col2im,
     im2col,
+    images,
+    kernels,
+    matrix,
     output_size,
-    windows,
 )
 
 
 @kernel
 def convolve(x: Array, W: Array, b: Tangent, stride: Pair, padding: Padding) -> tuple[Array, Array]:
     """(y, rows) with y = cols(x) W' + b. The derivatives need `rows`."""
+    if device.ready(*given(x, W, b)):
+        return convolved.convolve(x, W, b, stride, padding)
     rows = channels_last(x, padding)
     return _sum_of_convolutions([(rows, W)], b, stride), rows
 
@@ -62,6 +69,8 @@ def convolve_jvp(
     padding: Padding,
 ) -> Array:
     """y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot."""
+    if device.ready(*given(rows, x_dot, W, W_dot, b_dot)):
+        return convolved.convolve_jvp(rows, x_dot, W, W_dot, b_dot, stride, padding)
     terms = [] if x_dot is None else [(channels_last(x_dot, padding), W)]
     if W_dot is not None:
         terms.append((rows, W_dot))
@@ -94,6 +103,8 @@ def kernel_gradients(
     dy: Array, rows: Array, kernel_size: Pair, stride: Pair
 ) -> tuple[Array, Array]:
     """(dW, db): dW' = colsᵀ dy, db = Σ dy. Each group of parts is summed first, then the groups."""
+    if device.ready(dy, rows):
+        return convolved.kernel_gradients(dy, rows, kernel_size, stride)
     dys = channels_last(dy)
     xp = array_module(dy, rows)
     C = rows.shape[3]
@@ -129,6 +140,8 @@ def kernel_gradients_plain(
 @kernel
 def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Padding) -> Array:
     """dx from dcols = dy W'ᵀ: each window of dcols is added to its own pixels of x."""
+    if device.ready(dy, rows, W):
+        return convolved.image_gradient(dy, rows, W, stride, padding)
     dys = channels_last(dy)
     xp = array_module(dy, W)
     _, OH, OW, O = dys.shape
@@ -172,6 +185,8 @@ def convolve_with_tangent(
 
     cols(x) is made once. If it is faster, `winograd` computes the products.
     """
+    if device.ready(*given(x, x_dot, W, W_dot, b, b_dot)):
+        return convolved.convolve_with_tangent(x, x_dot, W, W_dot, b, b_dot, stride, padding)
     rows = channels_last(x, padding)
     rows_dot = None if x_dot is None else channels_last(x_dot, padding)
     xp = array_module(x, W_dot)
@@ -231,29 +246,6 @@ def convolve_with_tangent_plain(
 ) -> tuple[Array, Array]:
     y, rows = convolve_plain(x, W, b, stride, padding)
     return y, convolve_jvp_plain(rows, x_dot, W, W_dot, b_dot, stride, padding)
-
-
-def matrix(W: Array) -> Array:
-    """W' (KH·KW·C, O). Each column is one kernel."""
-    return W.transpose(2, 3, 1, 0).reshape(-1, len(W))
-
-
-def kernels(matrix: Array, kernel_size: Pair) -> Array:
-    """W (O, C, KH, KW), a view of W' (KH·KW·C, O)."""
-    return matrix.reshape(*kernel_size, -1, matrix.shape[1]).transpose(3, 2, 0, 1)
-
-
-def all_cols(rows: Array, kernel_size: Pair, stride: Pair) -> Array:
-    """cols (N·OH·OW, KH·KW·C). Each row is one window."""
-    view = windows(rows, kernel_size, stride)
-    N, OH, OW, KH, KW, C = view.shape
-    return view.reshape(N * OH * OW, KH * KW * C)
-
-
-def images(y: Array, rows: Array, kernel_size: Pair, stride: Pair) -> Array:
-    """y (N·OH·OW, O), with one row for each window of `rows`, as (N, O, OH, OW)."""
-    size = output_size(rows.shape[1:3], kernel_size, stride)
-    return channels_first(y.reshape(len(rows), *size, y.shape[1]))
 
 
 def _cols(rows: Array, kernel_size: Pair, stride: Pair) -> Array:

@@ -37,12 +37,16 @@ def ready(*arrays: Array) -> bool:
     False on the host, for other dtypes than float32 and float64, and in the plain form.
     """
     first = arrays[0]
-    if type(first) is np.ndarray or form() != "fast":
+    kind = type(first)
+    if kind is np.ndarray or form() != "fast":
         return False
-    if not hasattr(array_module(*arrays), "RawKernel"):
+    if not hasattr(array_module(first), "RawKernel"):
         return False  # a stand-in for CuPy
     dtype = first.dtype
-    return dtype.char in TYPES and all(array.dtype == dtype for array in arrays)
+    for array in arrays[1:]:
+        if type(array) is not kind or array.dtype != dtype:
+            return False
+    return dtype.char in TYPES
 
 
 def kernel(name: str, source: str, like: Array, contract: bool = False) -> Any:
@@ -53,7 +57,18 @@ def kernel(name: str, source: str, like: Array, contract: bool = False) -> Any:
     contract  True: a x + b may be rounded once instead of twice. Faster, with other last digits
               than NumPy's. False gives the numbers that one operation after the other gives
     """
-    return _compiled(array_module(like), name, source, like.dtype.char, contract)
+    return _compiled(module(like), name, source, like.dtype.char, contract)
+
+
+def module(x: Array) -> ModuleType:
+    """CuPy for its arrays. For arrays that are `ready` this is `array_module` in less time."""
+    found = _modules.get(type(x))
+    if found is None:
+        found = _modules[type(x)] = array_module(x)
+    return found
+
+
+_modules: dict[type, ModuleType] = {}
 
 
 @cache

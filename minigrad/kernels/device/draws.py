@@ -106,21 +106,21 @@ def draw(
     kept      for a launch that is repeated: four uint64 words (key, k, step) in device memory,
               which count in place of seed, k and step; see `key`
     """
-    whole = [(i, a) for i, a in numbered if ready(a) and alike(a)]
-    for char in sorted({array.dtype.char for _, array in whole}):
-        rows = [(i, array) for i, array in whole if array.dtype.char == char]
-        name = np.array([*key(seed), k, step], np.uint64)
-        place = np.int64(0) if kept is None else kept
-        for at in range(0, len(rows), ROWS):
-            part = rows[at : at + ROWS]
-            table = Table([array for _, array in part])
-            table.put(0, [array for _, array in part])
-            table.cells[1, : len(part)] = [i for i, _ in part]
-            table.launch("draw", SOURCE, by_value(name), place, np.int64(signs), threads=128)
-    done = {id(array) for _, array in whole}
+    rows: dict[str, list[tuple[int, Array]]] = {}
     for i, array in numbered:
-        if id(array) not in done:
+        if ready(array) and alike(array):
+            rows.setdefault(array.dtype.char, []).append((i, array))
+        else:
             draw_plain(i, array, seed, step, k, signs)
+    name = np.array([*key(seed), k, step], np.uint64)
+    place = np.int64(0) if kept is None else kept
+    for found in rows.values():  # of one dtype
+        for start in range(0, len(found), ROWS):
+            numbers, arrays = zip(*found[start : start + ROWS], strict=True)
+            table = Table(arrays)
+            table.put(0, arrays)
+            table.cells[1, : len(arrays)] = numbers
+            table.launch("draw", SOURCE, by_value(name), place, np.int64(signs), threads=128)
 
 
 def draw_plain(i: int, out: Array, seed: int, step: int, k: int, signs: bool) -> None:

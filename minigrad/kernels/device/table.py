@@ -8,6 +8,7 @@ change the table at once after it. One block of threads works on 1024 numbers of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -52,10 +53,12 @@ class Table:
         """likes: one array of each row, at most 64 rows."""
         self.like = likes[0]
         self.rows = len(likes)
+        sizes = [array.size for array in likes]
+        ends = list(accumulate(-(-size // CHUNK) for size in sizes))
+        self.blocks = ends[-1]
         self.cells = np.zeros((COLUMNS + 2, ROWS), np.int64)
-        self.cells[COLUMNS, : self.rows] = [array.size for array in likes]
-        self.cells[COLUMNS + 1] = np.cumsum(-(-self.cells[COLUMNS] // CHUNK))
-        self.blocks = int(self.cells[COLUMNS + 1, -1])
+        self.cells[COLUMNS, : self.rows] = sizes
+        self.cells[COLUMNS + 1, : self.rows] = ends
         self._argument = by_value(self.cells)  # the same memory
 
     def put(self, column: int, arrays: Sequence[Array]) -> None:
@@ -78,7 +81,11 @@ def alike(*arrays: Array) -> bool:
     """Whether one index finds the same place in all of them: same shape, same order, no gaps."""
     first = arrays[0]
     shape = first.shape
-    if first.flags.c_contiguous:
-        return all(a.shape == shape and a.flags.c_contiguous for a in arrays[1:])
-    layout = first.strides
-    return is_dense(first) and all(a.shape == shape and a.strides == layout for a in arrays[1:])
+    dense = first.flags.c_contiguous
+    layout = None if dense else first.strides
+    for array in arrays[1:]:
+        if array.shape != shape:
+            return False
+        if not (array.flags.c_contiguous if dense else array.strides == layout):
+            return False
+    return dense or is_dense(first)

@@ -200,8 +200,8 @@ def apply(
     chosen: list[tuple[Array, ...]] = []
     others: list[tuple[Array, ...]] = []
     for row in rows:
-        same = all(type(array) is kind and array.dtype == dtype for array in row)
-        (chosen if same and alike(*row) else others).append(row)
+        same = [type(array) is kind and array.dtype == dtype for array in row]
+        (chosen if all(same) and alike(*row) else others).append(row)
     for start in range(0, len(chosen), ROWS):
         part = list(zip(*chosen[start : start + ROWS], strict=True))
         table = Table(part[0])

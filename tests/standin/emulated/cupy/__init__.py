@@ -5,11 +5,13 @@ is as strict as CuPy and CUDA about arguments: their number, their sizes, the ar
 cannot show how fast a kernel is, or a race between threads: they run one after another here.
 """
 
+import atexit
 import ctypes
 import functools
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +26,16 @@ SourceFileLoader("cupy", str(HERE.parents[1] / "cupy" / "__init__.py")).exec_mod
 )
 ndarray = globals()["ndarray"]  # the stand-in's
 
-BUILT = Path(os.environ.get("EMULATED_CUDA") or tempfile.mkdtemp())  # for the compiled kernels
+
+def _folder():
+    """Where compiled kernels are kept: EMULATED_CUDA, or a folder that is removed at the end."""
+    if not (named := os.environ.get("EMULATED_CUDA")):
+        named = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, named, ignore_errors=True)
+    return Path(named)
+
+
+BUILT = _folder()
 NUMPY_TYPES = {
     "float": "float32",
     "double": "float64",
@@ -53,6 +64,28 @@ ndarray.flags = property(lambda self: self._array.flags)
 ndarray.set = _set
 
 
+def _compiled(code, result, *options):
+    """Run g++. The result is whole or not there, also if several processes make it."""
+    partial = result.with_suffix(f".{os.getpid()}")
+    always = "-std=c++17 -O1 -ffp-contract=off -w -fPIC".split()
+    command = ["g++", *always, *options, str(code), "-o", str(partial)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not done.returncode:
+        partial.replace(result)
+    return done
+
+
+@functools.cache
+def _headers():
+    """A folder with cuda.h, compiled once: reading it takes most of a kernel's time."""
+    header = BUILT / "cuda.h"
+    ready = BUILT / "cuda.h.gch"
+    if not ready.exists():
+        header.write_text((HERE.parent / "cuda.h").read_text())
+        _compiled(header, ready, "-x", "c++-header")
+    return BUILT
+
+
 @functools.cache
 def _built(source):
     """(the library with all kernels of a source, {kernel: the types of its parameters})."""
@@ -76,13 +109,9 @@ def _built(source):
     if not library.exists():
         code = library.with_suffix(f".{os.getpid()}.cpp")
         code.write_text(text)
-        partial = code.with_suffix(".o")
-        options = "-std=c++17 -O1 -ffp-contract=off -w -shared -fPIC".split()
-        command = ["g++", *options, f"-I{HERE.parent}", str(code), "-o", str(partial)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = _compiled(code, library, f"-I{_headers()}", "-shared")
         if done.returncode:
             raise RuntimeError(f"g++ refuses a kernel of {list(found)}:\n{done.stderr[:3000]}")
-        partial.replace(library)
     return ctypes.CDLL(str(library)), found
 
 
@@ -92,6 +121,7 @@ class RawKernel:
         self.number = re.match(r"typedef (\w+) T;", code)
 
     def __call__(self, grid, block, args, shared_mem=0):
+        globals()["_counted"]["launches"] += 1
         library, found = _built(self.code)
         types = found[self.name]
         sizes = (ctypes.c_longlong * len(types)).in_dll(library, f"sizes_{self.name}")
