@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from minigrad import (
     backend,
+    capture,
     data,
     kernels,
     metrics,
@@ -155,6 +156,7 @@ __all__ = [
     "__version__",
     "asynchronous",
     "backend",
+    "capture",
     "data",
     "evaluate",
     "fit",

@@ -8,7 +8,7 @@
 Parameters are created on the *current* backend. A layer then asks `array_module(x)` which
 module its arrays belong to. Initial weights, data order and label noise are drawn on the host
 (`host_generator`), so that both backends start equal. Dropout masks and random directions are
-drawn where the parameters live (`device_generator`).
+drawn where the parameters live.
 """
 
 from __future__ import annotations
@@ -150,6 +150,9 @@ def array_module(*arrays: Array) -> ModuleType:
             break
     else:
         return np
+    kind = type(arrays[0])
+    if all(type(array) is kind for array in arrays):
+        return _module_of(arrays[0])
     kinds = {_module_of(array) for array in arrays}
     if len(kinds) > 1:
         named = ", ".join(f"{_module_of(a).__name__}.ndarray {tuple(a.shape)}" for a in arrays)

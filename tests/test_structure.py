@@ -35,6 +35,7 @@ ROWS = [
     {"rules", "data", "history"},
     {
         "arguments",
+        "capture",
         "checkpoint",
         "early_stopping",
         "evaluation",
