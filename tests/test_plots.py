@@ -46,6 +46,9 @@ FIGURES = {
     ),
     "stacked": lambda: plots.stacked({"loss": {"a": (x, x)}, "n": {"b": (x, x)}}, "t"),
     "class_bars": lambda: plots.class_bars({"a": [0.5, 0.0], "b": [1.0, 0.2]}, "t"),
+    "class_bars names": lambda: plots.class_bars(
+        {"a": np.ones(9), "b": np.ones(9)}, "t", names=[f"Ankle boot {i}" for i in range(9)]
+    ),
     "proportional": lambda: plots.proportional(np.array([row, 2 * row]), row, "t"),
     "network": lambda: plots.network(
         [row, row[:2]], [None, row[:2]], [np.ones((3, 2))], [np.ones((3, 2))], ["x", "h"], "t"

@@ -116,7 +116,8 @@ class Dataset(RandomStreams):
             )
         least, most = (int(y.min()), int(y.max())) if y.size else (0, 0)
         if least < 0 or most >= classes:
-            advice = f"if there are more classes, give classes={most + 1}; " * (least >= 0)
+            more = f"classes={most + 1}" if names is None else f"{most + 1} names, one for each"
+            advice = f"if there are more classes, give {more}; " * (least >= 0)
             raise ValueError(
                 f"labels must be in [0, {classes}), got {least} to {most}; {advice}for values, "
                 "such as those of a regression, y.astype('float32')"

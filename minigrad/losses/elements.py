@@ -184,11 +184,12 @@ def check_same_shape(loss: Loss, output: Array, target: Array) -> Any:
         )
     if output.shape != target.shape or output.size == 0:
         column = output.shape == (*target.shape, 1)
+        cast = "" if target.dtype == output.dtype else f".astype('{output.dtype}')"
+        advice = f"; make the target a column, y[:, None]{cast}"
         raise ValueError(
             f"{name} expected output and target of one shape, got {tuple(output.shape)} and "
             f"{tuple(target.shape)}; broadcasting them would average over the wrong pairs"
-            + "; make the target a column, y[:, None]"
-            * column
+            f"{advice if column else ''}"
         )
     if output.dtype != target.dtype:
         raise TypeError(

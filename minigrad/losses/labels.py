@@ -133,6 +133,9 @@ class LabelLoss(Loss):
         C = output.shape[1]
         if labels.size and (labels.min() < 0 or labels.max() >= C):
             hint = "; give ignore_index for labels that do not count" if labels.min() < 0 else ""
+            if C == 1:
+                hint += "; the network needs an output for each class (for one output of yes or no "
+                hint += "there is BCEWithLogitsLoss)"
             raise ValueError(
                 f"labels must be in [0, {C}), got {labels.min()} to {labels.max()}{hint}"
             )
