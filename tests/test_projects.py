@@ -66,10 +66,11 @@ def test_own_digits(project, tmp_path):
     found = project("own_digits")
     assert len(found["mine"]) == 100
     assert {path.suffix for path in (tmp_path / "results").rglob("*.*g")} == {".png", ".jpg"}
-    assert found["found"]["as they are"] < 0.8
-    assert found["found"]["shifted"] > max(0.75, found["found"]["as they are"] + 0.04)
+    plain, shifted = (np.mean(shares) for shares in found["found"].values())
+    assert 0.6 < plain < 0.8
+    assert shifted > max(0.75, plain + 0.04)
     matrix = found["matrix"]
-    assert np.trace(matrix) / 100 == pytest.approx(found["found"]["shifted"])
+    assert np.trace(matrix) / 100 == pytest.approx(found["found"]["shifted"][0])
     assert matrix.sum(axis=1).tolist() == [10] * 10
     for name in ("confusion.png", "misread.png"):
         assert is_figure(tmp_path / "results" / "own_digits" / name)
@@ -86,7 +87,8 @@ def test_own_digits_from_ones_own_folder(project, tmp_path):
             pixels.save(tmp_path / "mine" / str(label) / f"{i}.png")
     found = project("own_digits", "mine")
     assert len(found["mine"]) == (digits.y < 9).sum()
-    assert found["found"]["shifted"] > 0.9
+    assert min(found["found"]["shifted"]) > 0.85
+    assert found["matrix"].shape == (10, 10)
 
 
 def test_clothes(project, tmp_path, capsys):

@@ -66,7 +66,8 @@ class MeanOfWords(mg.Embedding):
     """y_n = 1/K_n Σ_t table[x_nt] over the K_n words of sentence n.  x (N, T), y (N, D)."""
 
     def forward(self, x, train=True):
-        share = (x > 0) / (x > 0).sum(axis=1, keepdims=True).clip(1)
+        xp = mg.backend.array_module(x)
+        share = (x > 0) / xp.maximum((x > 0).sum(axis=1, keepdims=True), 1)
         self.share = share[:, :, None].astype(self.dtype)  # 1/K_n for a word, 0 for no word
         return (self.share * super().forward(x, train)).sum(axis=1)
 
