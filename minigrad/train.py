@@ -172,6 +172,7 @@ def fit(
         keep=keep,
         resume=resume,
         sets={"train": train, "test": test, "validation": validation},
+        functions=feeding.functions(),
     )
     found = file.begin(history, epochs) if file is not None else None
     if file is not None:

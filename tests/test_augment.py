@@ -402,6 +402,30 @@ def test_a_generator_that_is_not_saved_is_named(tmp_path):
     Training().fit(augment=drawing)  # without a checkpoint there is nothing to warn of
 
 
+class Fading:
+    """An augmentation that counts: what goes on would begin anew with it."""
+
+    def __init__(self, std):
+        self.std = std
+        self.calls = 0
+
+    def __call__(self, x, rng):
+        self.calls += 1
+        return x + (self.std / self.calls * rng.standard_normal(x.shape)).astype(x.dtype)
+
+    def __repr__(self):
+        return "Fading()"
+
+
+@pytest.mark.on_host
+def test_an_augmentation_that_keeps_a_state_is_named(tmp_path):
+    path = tmp_path / "run.npz"
+    with pytest.warns(UserWarning, match=r"change in the training.*'augment Fading\(\).calls'"):
+        Training().fit(checkpoint=path, augment=Fading(0.1))
+    with pytest.raises(ValueError, match=r"augment Fading\(\).std was 0.1 at its start, now it is"):
+        Training().fit(checkpoint=path, augment=Fading(0.2), resume=True)
+
+
 @pytest.mark.on_host
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_a_run_that_is_killed_in_mid_epoch_goes_on(tmp_path, monkeypatch):

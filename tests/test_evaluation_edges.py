@@ -138,3 +138,12 @@ def test_the_advice_works_for_lists():
     with pytest.raises(TypeError, match=r"cast with numpy.asarray\(y, 'int64'\)"):
         Dataset(x, [True, False])
     assert Dataset(x, np.asarray([True, False], "int64")).kind == "labels"
+
+
+@pytest.mark.on_host
+def test_labels_before_noise_are_labels_too():
+    x, y = np.ones((2, 1), "float32"), np.array([0, 1])
+    with pytest.raises(ValueError, match=r"clean_y: labels must be in \[0, 2\), got 5 to 6"):
+        Dataset(x, y, clean_y=y + 5, classes=2)
+    with pytest.raises(TypeError, match="stratified must be True or False, got 'no'"):
+        Dataset(x, y).split(1, stratified="no")

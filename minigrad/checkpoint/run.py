@@ -42,6 +42,7 @@ class RunFile:
         keep: int = 1,
         resume: bool = False,
         sets: Mapping[str, Dataset | None],
+        functions: Mapping[str, Any] | None = None,
     ):
         """
         path      the file
@@ -51,6 +52,7 @@ class RunFile:
         keep      how many files are kept
         resume    go on with the file if it is there. False: FileExistsError if it is
         sets      the data sets: they must be the same, and their random numbers are saved
+        functions the augmentation's: their attributes must stay what they are
         """
         if not isinstance(path, str | os.PathLike):
             raise TypeError(
@@ -66,7 +68,8 @@ class RunFile:
         self.settings = dict(settings)
         self.settings |= {name: fingerprint(dataset) for name, dataset in self.sets.items()}
         self.lr = _first_lr(parts)
-        self.attributes = attributes(self._owners())  # at the start of the run
+        self.functions = dict(functions or {})
+        self.attributes = self._attributes()  # at the start of the run
         self.resume = resume
         self._told: list[str] = []  # attributes that have been named in a warning
         self._written: Any = None  # the position in the file
@@ -235,9 +238,12 @@ class RunFile:
         self._written = _key(position)
         self.every.saved()
 
+    def _attributes(self) -> dict[str, str]:
+        return attributes(self._owners() | self.functions)
+
     def _constant(self) -> dict[str, str]:
         """The attributes that are as at the start. A warning names those that have changed."""
-        now = attributes(self._owners())
+        now = self._attributes()
         changed = [n for n, value in now.items() if self.attributes.get(n) != value]
         if news := [name for name in changed if name not in self._told]:
             self._told += news
@@ -252,19 +258,12 @@ class RunFile:
 
 
 def run_file(
-    path: str | Path | None,
-    parts: Parts,
-    settings: Mapping[str, Any],
-    *,
-    every: Any,
-    keep: int,
-    resume: bool,
-    sets: Mapping[str, Dataset | None],
+    path: str | Path | None, parts: Parts, settings: Mapping[str, Any], **options: Any
 ) -> RunFile | None:
     """The RunFile of a call. None without a path: then the other arguments must not be given."""
     if path is not None:
-        return RunFile(path, parts, settings, every=every, keep=keep, resume=resume, sets=sets)
-    if resume or every is not None or keep != 1:
+        return RunFile(path, parts, settings, **options)
+    if options["resume"] or options["every"] is not None or options["keep"] != 1:
         raise ValueError("resume, every and keep are for a checkpoint: give checkpoint='run.npz'")
     return None
 
@@ -282,7 +281,9 @@ def fingerprint(dataset: Dataset | None) -> str | None:
     arrays = (dataset.x, dataset.y, dataset.clean_y)  # values have no clean_y
     for array in (a for a in arrays if a is not None):
         code = zlib.crc32(np.ascontiguousarray(to_host(array)).data, code)
-    return f"{len(dataset)} examples of {tuple(dataset.x.shape[1:])}, checksum {code:08x}"
+    said = f"{len(dataset)} examples of {tuple(dataset.x.shape[1:])}, checksum {code:08x}"
+    ignored = dataset.ignore_index
+    return said if ignored is None else f"{said}, ignore_index={ignored}"
 
 
 def _first_lr(parts: Parts) -> float | None:

@@ -121,15 +121,18 @@ class Dataset(RandomStreams):
                 f"integer y of shape {tuple(y.shape)} is a column of labels: write y[:, 0]; for "
                 "values, such as those of a regression, y.astype('float32')"
             )
-        found = y if ignored is None else y[y != ignored]
-        least, most = (int(found.min()), int(found.max())) if found.size else (0, 0)
-        if least < 0 or most >= classes:
+        both = {"labels": y} if clean_y is y else {"labels": y, "clean_y: labels": clean_y}
+        for name, labels in both.items():
+            found = labels if ignored is None else labels[labels != ignored]
+            least, most = (int(found.min()), int(found.max())) if found.size else (0, 0)
+            if least >= 0 and most < classes:
+                continue
             more = f"classes={most + 1}" if names is None else f"{most + 1} names, one for each"
             advice = f"if there are more classes, give {more}; " * (least >= 0)
             advice += "for values, such as those of a regression, y.astype('float32')"
             if least < 0 and ignored is None:
                 advice += f"; for a label that does not count, give ignore_index={least}"
-            raise ValueError(f"labels must be in [0, {classes}), got {least} to {most}; {advice}")
+            raise ValueError(f"{name} must be in [0, {classes}), got {least} to {most}; {advice}")
 
     def _check_values(self) -> None:
         """What belongs to labels alone is not given."""
@@ -184,6 +187,8 @@ class Dataset(RandomStreams):
             )
         if not 0 < n < N:
             raise ValueError(f"cannot split {n} examples off {N}")
+        if not isinstance(stratified, bool | np.bool_):
+            raise TypeError(f"stratified must be True or False, got {stratified!r:.60}")
         rng = np.random.default_rng(seed)
         if stratified:
             check_sampling(stratified, self.y, "stratified")

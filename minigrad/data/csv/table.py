@@ -89,19 +89,31 @@ def from_csv(
         data = chain(begun, [second] if second else [], table)
         while chunk := list(islice(data, CHUNK)):
             read.add(chunk)
-    told = [layout.column(column) for column in targets]
-    cells = [read.cells[column] for column in targets]
+    given = dict(zip(texts, one_hot.values(), strict=True)) if isinstance(one_hot, Mapping) else {}
+    return _dataset(read, given, kind, names)
+
+
+def _dataset(
+    read: Reader,
+    given: Mapping[int, Sequence[str]],
+    kind: str | None,
+    names: Sequence[str] | None,
+) -> Dataset:
+    """The Dataset of what was read. given: the values that a column of text may have."""
+    layout = read.layout
+    told = [layout.column(column) for column in read.targets]
+    cells = [read.cells[column] for column in read.targets]
     y, classes, gaps = target_of(told, cells, read.lines, kind, names)
-    if missing == "error" and gaps.any():
+    if read.missing == "error" and gaps.any():
         raise told[0].missing(read.lines[int(gaps.argmax())])
     rows = len(y) - int(gaps.sum())
     dropped = read.dropped + int(gaps.sum())
     left_out = f"{dropped} rows with missing values left out" if dropped else ""
     if rows == 0:
-        raise ValueError(f"{path}: no rows of data{left_out and f', {left_out}'}")
-    given = dict(zip(texts, one_hot.values(), strict=True)) if isinstance(one_hot, Mapping) else {}
+        raise ValueError(f"{layout.path}: no rows of data{left_out and f', {left_out}'}")
     x, columns = read.x(given)
-    source = f"{path}: {_listed([layout.title(c) for c in targets])} from {_listed(columns)}"
+    of = _listed([layout.title(column) for column in read.targets])
+    source = f"{layout.path}: {of} from {_listed(columns)}"
     source += left_out and f"; {left_out}"
     return Dataset(x[~gaps], y[~gaps], source=source, names=classes)
 
