@@ -23,6 +23,12 @@ from minigrad.kernels.recording import OnDevice, recorder, recording
 PACKAGE = Path(mg.__file__).parent
 
 
+@pytest.fixture(autouse=True)
+def pretended(device):
+    if device == "cupy":
+        pytest.skip("tests/test_capture_gpu.py records on the GPU itself")
+
+
 class Pretended:
     """A device for `Captured`. It says what was asked of it."""
 

@@ -143,7 +143,9 @@ static int run_block_(int n) {
     return 0;
 }
 
-static int launch_(void (*kernel)(void**), const unsigned* grid, const unsigned* block, void** arguments) {
+// waits: whether threads of the kernel wait for each other. Else each runs to its end at once.
+static int launch_(void (*kernel)(void**), const unsigned* grid, const unsigned* block, void** arguments,
+                   bool waits) {
     kernel_ = kernel;
     arguments_ = arguments;
     gridDim = {grid[0], grid[1], grid[2]};
@@ -152,7 +154,14 @@ static int launch_(void (*kernel)(void**), const unsigned* grid, const unsigned*
         for (unsigned y = 0; y < grid[1]; ++y)
             for (unsigned x = 0; x < grid[0]; ++x) {
                 blockIdx = {x, y, z};
-                if (run_block_(block[0] * block[1] * block[2])) return 1;
+                if (!waits) {
+                    for (unsigned k = 0; k < block[2]; ++k)
+                        for (unsigned j = 0; j < block[1]; ++j)
+                            for (unsigned i = 0; i < block[0]; ++i) {
+                                threadIdx = {i, j, k};
+                                kernel(arguments);
+                            }
+                } else if (run_block_(block[0] * block[1] * block[2])) return 1;
             }
     return 0;
 }

@@ -86,6 +86,16 @@ def _headers():
     return BUILT
 
 
+def _waits(source, name):
+    """Whether the kernel's threads wait for each other, or may: its helpers are not looked at."""
+    waiting = re.compile(r"__sync|__shfl")
+    if "__device__" in source:
+        return bool(waiting.search(source))
+    before, *kernels = re.split(r"(?=__global__)", source)
+    own = next(text for text in kernels if re.match(rf"__global__\s+void\s+{name}\b", text))
+    return bool(waiting.search(before + own))
+
+
 @functools.cache
 def _built(source):
     """(the library with all kernels of a source, {kernel: the types of its parameters})."""
@@ -102,7 +112,7 @@ def _built(source):
             f"static void call_{name}(void** a) {{ {name}({values}); }}",
             f'extern "C" const long long sizes_{name}[] = {{{sizes}}};',
             f'extern "C" int launch_{name}(unsigned* g, unsigned* b, void** a) '
-            f"{{ return launch_(call_{name}, g, b, a); }}",
+            f"{{ return launch_(call_{name}, g, b, a, {str(_waits(source, name)).lower()}); }}",
         ]
     text = "\n".join(lines) + "\n"
     library = BUILT / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.so"
