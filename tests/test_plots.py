@@ -119,6 +119,13 @@ def test_figures_are_returned_and_settings_left_alone(name, tmp_path, monkeypatc
     plt.close(figure)
 
 
+def test_names_are_written_as_people_write_them():
+    assert [ax.get_ylabel() for ax in plots.history(LONG).axes] == ["loss", "R²"]
+    ax = FIGURES["class_bars names"]().axes[0]
+    assert [tick.get_text() for tick in ax.get_xticklabels()][8] == "Ankle boot 8"
+    assert ax.get_xticklabels()[8].get_rotation() == 90
+
+
 def test_every_figure_function_is_tested():
     functions = {name for name in plots.__all__ if name not in ("COLOURS", "colour", "styled")}
     assert functions == {name.split()[0] for name in FIGURES}
