@@ -11,6 +11,7 @@ from test_known_sets import lay, sets  # noqa: F401  (a fixture)
 
 import minigrad as mg
 from minigrad import cli, data, metrics
+from minigrad.data.known.mnist_like import FASHION
 
 pytestmark = pytest.mark.on_host
 PROJECTS = {path.stem[3:]: path for path in sorted((ROOT / "lessons" / "projects").glob("*.py"))}
@@ -95,7 +96,7 @@ def test_clothes(project, tmp_path, capsys):
     found = project("clothes")
     folder = tmp_path / "results" / "clothes"
     assert data.idx.read(folder / "t10k-images-idx3-ubyte.gz", axes=3).shape == (500, 28, 28)
-    assert found["test"].names == mg.data.mnist_like.FASHION.names
+    assert found["test"].names == FASHION.names
     output = found["net"].predict(found["test"].x)
     assert (
         0.9 < metrics.accuracy(output, found["test"].y) < metrics.top_k(2)(output, found["test"].y)

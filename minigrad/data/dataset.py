@@ -93,14 +93,7 @@ class Dataset(RandomStreams):
     def _check_labels(self) -> None:
         """Labels and the names of their classes fit together."""
         y = self.y
-        names = self.names
-        if names is not None:
-            several = isinstance(names, list | tuple | np.ndarray)
-            if not several or not all(isinstance(name, str) for name in names):
-                raise TypeError(f"names must be a list of texts, one for each class, got {names!r}")
-            names = tuple(str(name) for name in names)
-            if len(set(names)) < len(names):
-                raise ValueError(f"each class needs a name of its own, got names={names}")
+        names = self._checked_names()
         ignored = self.ignore_index
         if isinstance(ignored, bool) or not isinstance(ignored, int | np.integer | None):
             raise TypeError(f"ignore_index must be a label or None, got {ignored!r:.60}")
@@ -121,18 +114,36 @@ class Dataset(RandomStreams):
                 f"integer y of shape {tuple(y.shape)} is a column of labels: write y[:, 0]; for "
                 "values, such as those of a regression, y.astype('float32')"
             )
-        both = {"labels": y} if clean_y is y else {"labels": y, "clean_y: labels": clean_y}
-        for name, labels in both.items():
-            found = labels if ignored is None else labels[labels != ignored]
-            least, most = (int(found.min()), int(found.max())) if found.size else (0, 0)
-            if least >= 0 and most < classes:
-                continue
-            more = f"classes={most + 1}" if names is None else f"{most + 1} names, one for each"
-            advice = f"if there are more classes, give {more}; " * (least >= 0)
-            advice += "for values, such as those of a regression, y.astype('float32')"
-            if least < 0 and ignored is None:
-                advice += f"; for a label that does not count, give ignore_index={least}"
-            raise ValueError(f"{name} must be in [0, {classes}), got {least} to {most}; {advice}")
+        self._check_range("labels", y, classes)
+        if clean_y is not y:
+            self._check_range("clean_y: labels", clean_y, classes)
+
+    def _checked_names(self) -> tuple[str, ...] | None:
+        """The names of the classes as a tuple of texts, each there once."""
+        names = self.names
+        if names is None:
+            return None
+        several = isinstance(names, list | tuple | np.ndarray)
+        if not several or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"names must be a list of texts, one for each class, got {names!r}")
+        names = tuple(str(name) for name in names)
+        if len(set(names)) < len(names):
+            raise ValueError(f"each class needs a name of its own, got names={names}")
+        return names
+
+    def _check_range(self, name: str, labels: Array, classes: int) -> None:
+        """ValueError for a label outside [0, classes) that is not the one that does not count."""
+        ignored = self.ignore_index
+        found = labels if ignored is None else labels[labels != ignored]
+        least, most = (int(found.min()), int(found.max())) if found.size else (0, 0)
+        if least >= 0 and most < classes:
+            return
+        more = f"classes={most + 1}" if self.names is None else f"{most + 1} names, one for each"
+        advice = f"if there are more classes, give {more}; " * (least >= 0)
+        advice += "for values, such as those of a regression, y.astype('float32')"
+        if least < 0 and ignored is None:
+            advice += f"; for a label that does not count, give ignore_index={least}"
+        raise ValueError(f"{name} must be in [0, {classes}), got {least} to {most}; {advice}")
 
     def _check_values(self) -> None:
         """What belongs to labels alone is not given."""
