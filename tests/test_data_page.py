@@ -46,4 +46,4 @@ def test_the_table_has_every_set_and_its_licence():
 def test_every_function_of_data_is_on_the_page():
     of_the_library = {"idx", "load_digits", "redraw_labels", "mnist", "NAMES"}
     for name in set(data.__all__) - of_the_library:
-        assert name in PAGE
+        assert re.search(rf"(data\.|`|import ){name}\b", PAGE), name
