@@ -73,6 +73,7 @@ def test_the_environment_comes_first_then_the_cache(tiny, tmp_path, monkeypatch)
     assert mnist.find() == named
     (named / f"{LABELS}.gz").unlink()
     assert mnist.find() == cache  # a folder with three files is no MNIST
+    assert mnist.find(tmp_path / "elsewhere") is None  # a root that is given is the only place
 
 
 def flip(whole, at=-1):
