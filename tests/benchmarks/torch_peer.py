@@ -132,7 +132,7 @@ def graph(work, state):
         found = torch.cuda.CUDAGraph()
         with torch.cuda.graph(found):
             step()
-        kept.append(found)
+        kept.extend((found, step))  # the graph reads x, y and the weights where they are
         return first
 
     return lambda: kept[0].replay() if kept else record()
