@@ -171,7 +171,7 @@ def _check_last_batch(model: Layer, examples: int, batch_size: int, drop_last: b
     if drop_last:
         smallest = batch_size
     for layer in model.modules():
-        if layer.min_batch > smallest:
+        if layer.min_batch > smallest and not layer.keeps_statistics:
             whole = examples - examples % batch_size
             advice = "choose a larger batch_size"
             if batch_size >= layer.min_batch:

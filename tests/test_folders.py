@@ -127,6 +127,8 @@ def test_what_cannot_be_read(draw, tmp_path):
         read(draw("a.tif", np.ones((2, 3), np.float32)))
     with pytest.raises(ValueError, match="more than 16 bits"):
         read(draw("b.tif", np.full((2, 3), 70000, np.int32)))
+    with pytest.raises(ValueError, match="have 32 bits, and none is above 255"):
+        read(draw("c.tif", GREY.astype(np.int32)))  # it would be nearly black
     with pytest.raises(ValueError, match="like_mnist=True gives grey pictures of 28x28"):
         data.read_image(draw("a.png"), size=(32, 32), like_mnist=True)
     with pytest.raises(ValueError, match=r"a.png: nothing to see"):

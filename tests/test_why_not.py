@@ -83,7 +83,16 @@ def frozen():
     return model
 
 
+def frozen_batch_norm():
+    """It has its running statistics alone, so one example is enough."""
+    model = mg.models.mlp((4, 6, 5, 3), batch_norm=True, seed=0)
+    names = [prefix for prefix, layer in model.leaves() if layer.buffers]
+    mg.freeze(model, *(name.rstrip(".") for name in names))
+    return model
+
+
 MODELS = {  # name: (the model, the shape of an example)
+    "frozen batch norm": (frozen_batch_norm, (4,)),
     "mlp": (lambda: mg.models.mlp((4, 6, 5, 3), "tanh", seed=0), (4,)),
     "batch norm": (lambda: mg.models.mlp((4, 6, 5, 3), batch_norm=True, seed=0), (4,)),
     "lenet": (lambda: mg.models.lenet(0.2, 0.2, seed=0), (1, 28, 28)),
@@ -212,6 +221,19 @@ def test_fit_asks_before_anything_moves(name):
         mg.fit(model, mg.CrossEntropyLoss(), rule, optimizer, dataset, epochs=1, batch_size=4)
     assert same(state(model, optimizer), before[0])
     assert (rule.state_dict(), rule.rng_state()) == before[1:]
+
+
+@pytest.mark.on_host
+def test_a_frozen_batch_norm_takes_one_example():
+    model = frozen_batch_norm()
+    x, y = a_batch("mlp", (4,), 5)
+    parts = model, mg.CrossEntropyLoss(), mg.rules.Backprop(), mg.SGD(model, 0.1)
+    dataset = mg.data.Dataset(x, y, classes=3)
+    history = mg.fit(*parts, dataset, epochs=1, batch_size=4, progress=False)
+    assert len(history.step_loss) == 2
+    mg.unfreeze(model)
+    with pytest.raises(ValueError, match="needs at least 2 examples in each batch"):
+        mg.fit(*parts, dataset, epochs=1, batch_size=4, progress=False)
 
 
 @pytest.mark.on_host

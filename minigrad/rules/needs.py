@@ -48,7 +48,7 @@ def no_backward(rule: Any, model: Layer, loss: Loss | None) -> str | None:
 def too_few(model: Layer, micro_batch_size: int | None) -> str | None:
     """A sentence if a micro-batch has fewer examples than a layer needs."""
     for layer in model.modules() if micro_batch_size else ():
-        if layer.min_batch > (micro_batch_size or 0):
+        if layer.min_batch > (micro_batch_size or 0) and not layer.keeps_statistics:
             return (
                 f"{type(layer).__name__} needs at least {layer.min_batch} examples, and a "
                 f"micro-batch has {micro_batch_size}: choose a larger micro_batch_size"

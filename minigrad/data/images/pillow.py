@@ -48,6 +48,7 @@ def levels(path: str | Path, grayscale: bool) -> np.ndarray:
 def _levels(Image: Any, image: Any, grayscale: bool) -> np.ndarray:
     from PIL import ImageOps
 
+    kind, mode = image.format, image.mode
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers")
@@ -55,6 +56,8 @@ def _levels(Image: Any, image: Any, grayscale: bool) -> np.ndarray:
         grey = np.asarray(image).astype(np.float32) / 65535
         if grey.min() < 0 or grey.max() > 1:
             raise ValueError("its pixels have more than 16 bits")
+        if mode == "I" and kind == "TIFF" and 0 < grey.max() <= 255 / 65535:
+            raise ValueError("its pixels have 32 bits, and none is above 255: save it with 8 bits")
         return np.stack([grey] * (1 if grayscale else 3))
     if image.has_transparency_data:
         paper = Image.new("RGBA", image.size, "white")
