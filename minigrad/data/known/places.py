@@ -34,7 +34,7 @@ def folders(root: str | Path | None = None) -> list[Path]:
     named = os.environ.get("MINIGRAD_DATA")
     if named and os.path.exists(named) and not os.path.isdir(named):
         raise ValueError(
-            f"MINIGRAD_DATA names {named}, a file: let it name the folder that has MNIST's files"
+            f"MINIGRAD_DATA names {named}, a file: let it name the folder that has the data sets"
         )
     places = [Path(named) if named else None, resources.folder("data"), cache_folder()]
     return [place for place in places if place is not None]
