@@ -6,13 +6,12 @@ or CuPy, and learning rules that fill in their gradients, all on the same networ
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from minigrad import (
-    asynchronous,
     backend,
+    capture,
     data,
-    functions,
-    gradcheck,
     kernels,
     metrics,
     models,
@@ -20,7 +19,6 @@ from minigrad import (
     optim,
     printing,
     rules,
-    search,
     threads,
 )
 from minigrad.checkpoint import (
@@ -95,6 +93,12 @@ from minigrad.optim import (
 from minigrad.train import fit
 from minigrad.version import __version__
 
+if TYPE_CHECKING:  # imported when they are first used: see LATER
+    from minigrad import asynchronous, functions, gradcheck, search
+    from minigrad import plots as plots
+
+LATER = ("asynchronous", "functions", "gradcheck", "plots", "search")
+
 __all__ = [
     "EMA",
     "GELU",
@@ -152,6 +156,7 @@ __all__ = [
     "__version__",
     "asynchronous",
     "backend",
+    "capture",
     "data",
     "evaluate",
     "fit",
@@ -179,7 +184,14 @@ printing.degrade()
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Modules under their old names: `mg.mnist` is `mg.data.mnist`."""
-    if f"minigrad.{name}" in moved.MOVED:
+    """Modules that `import minigrad` leaves for later, and modules under their old names.
+
+    `mg.mnist` is `mg.data.mnist`.
+    """
+    if name in LATER or f"minigrad.{name}" in moved.MOVED:
         return importlib.import_module(f"minigrad.{name}")
     raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATER})

@@ -8,7 +8,7 @@
 Parameters are created on the *current* backend. A layer then asks `array_module(x)` which
 module its arrays belong to. Initial weights, data order and label noise are drawn on the host
 (`host_generator`), so that both backends start equal. Dropout masks and random directions are
-drawn where the parameters live (`device_generator`).
+drawn where the parameters live.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -30,6 +31,15 @@ Tangent: TypeAlias = Any  # an Array, or None for what stands still
 NAMES = ("numpy", "cupy", "auto")
 
 _active: ModuleType | None = None  # None: not chosen yet, MINIGRAD_BACKEND decides on first use
+
+
+class _Thread(threading.local):
+    """What each thread has for itself."""
+
+    shares = False  # this thread does an item of work that several threads share
+
+
+thread = _Thread()
 
 
 class BackendError(RuntimeError):
@@ -102,6 +112,11 @@ def _load_cupy() -> ModuleType:
             "wheel for your CUDA version: pip install 'minigrad[gpu-cuda12]' or "
             "'minigrad[gpu-cuda13]'; or use the backend 'numpy'"
         ) from error
+    if not hasattr(cupy, "__version__"):
+        raise BackendError(
+            f"the backend 'cupy' was asked for, but `import cupy` finds {list(cupy.__path__)}, "
+            "which is a folder and not CuPy. Rename the folder, or run Python in another one"
+        )
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CUDARuntimeError: CuPy's own class, importable only with CuPy
@@ -128,12 +143,16 @@ def array_module(*arrays: Array) -> ModuleType:
     """The module (`numpy` or `cupy`) that the arrays belong to.
 
     Raises TypeError where host and device arrays are mixed, or where one is no array at all.
+    RuntimeError for a device array in work that host threads share (`threads.each`).
     """
     for array in arrays:
         if type(array) is not np.ndarray:
             break
     else:
         return np
+    kind = type(arrays[0])
+    if all(type(array) is kind for array in arrays):
+        return _module_of(arrays[0])
     kinds = {_module_of(array) for array in arrays}
     if len(kinds) > 1:
         named = ", ".join(f"{_module_of(a).__name__}.ndarray {tuple(a.shape)}" for a in arrays)
@@ -149,6 +168,13 @@ def _module_of(array: Array) -> ModuleType:
         return np
     cupy = sys.modules.get("cupy")
     if cupy is not None and isinstance(array, cupy.ndarray):
+        if thread.shares:
+            raise RuntimeError(
+                "an array on a GPU was used in work that several threads share. Each thread has a "
+                "queue of operations (a stream) of its own, so results could be wrong. Share the "
+                "work with minigrad.kernels.parts.share(work, items, array), or give "
+                "minigrad.threads.each parallel=False"
+            )
         return cupy
     raise TypeError(
         f"expected a NumPy or CuPy array, got {type(array).__name__}; convert it with "

@@ -20,6 +20,8 @@ from minigrad.data import mnist
 from minigrad.files import cause, creating
 from minigrad.gradcheck import command
 
+PROJECTS = "lessons/projects"
+
 
 class LessonFile(NamedTuple):
     """A lesson script and what the first lines of its docstring say."""
@@ -33,13 +35,16 @@ class LessonFile(NamedTuple):
         return self.path.name[:2]
 
 
-def lessons() -> list[LessonFile]:
-    """The lesson scripts, in order: lessons/NN_slug.py."""
-    return [_read(path) for path in resources.files("lessons") if path.match("[0-9][0-9]_*.py")]
+def lessons(folder: str = "lessons") -> list[LessonFile]:
+    """The lesson scripts, in order: lessons/NN_slug.py. Or those of lessons/projects."""
+    return [_read(path) for path in resources.files(folder) if path.match("[0-9][0-9]_*.py")]
 
 
 def _read(path: Path) -> LessonFile:
-    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or path.stem
+    text = path.read_text(encoding="utf-8")
+    if text.startswith('"""'):  # the docstring alone: to parse all lessons takes long
+        text = '"""'.join(text.split('"""', 2)[:2]) + '"""'
+    doc = ast.get_docstring(ast.parse(text)) or path.stem
     lines = doc.splitlines()
     usual = next((line[5:].strip() for line in lines if line.startswith("Time:")), "")
     return LessonFile(path, lines[0].rstrip("."), usual)
@@ -52,9 +57,13 @@ def list_lessons() -> int:
     print(f"minigrad {minigrad.__version__}: see how networks learn\n")
     for lesson in found:
         print(f"  {lesson.title:{width}}  {lesson.time}")
+    print("\nprojects, with data of your own or without:\n")
+    for project in lessons(PROJECTS):
+        print(f"  {project.path.stem[3:]:12}  {project.title}")
     print(
         "\nminigrad run 03          runs a lesson (--help says its options)"
         "\nminigrad run all --quick runs all of them, in about a minute"
+        "\nminigrad run regression my.csv price   runs a project with your file"
         "\nminigrad exercise 03     copies a lesson's exercises to my_03.py, to be filled in"
         "\nminigrad check FILE:NAME --input 4,3   checks the gradients of your own layer"
         "\nminigrad data mnist      downloads MNIST (--help lists other data sets)"
@@ -63,7 +72,10 @@ def list_lessons() -> int:
 
 
 def choose(which: str, everything: bool = False) -> list[LessonFile]:
-    """The lessons that a word names: "03", "3", "first_network"; "all" where `everything`."""
+    """The lessons that a word names: "03", "3", "first_network".
+
+    everything  also "all", all lessons, or a project's name, "regression"
+    """
     found = lessons()
     if not found:
         raise ValueError("there are no lessons beside this copy of minigrad; install it again")
@@ -75,9 +87,12 @@ def choose(which: str, everything: bool = False) -> list[LessonFile]:
         if which in (lesson.number, lesson.path.stem, lesson.path.stem[3:])
         or (which.isdecimal() and which.lstrip("0") == lesson.number.lstrip("0"))
     ]
+    if everything and not chosen:  # projects have no exercises: they are only run
+        chosen = [p for p in lessons(PROJECTS) if which in (p.path.stem, p.path.stem[3:])]
     if not chosen:
         names = ", ".join(lesson.path.stem for lesson in found)
-        also = " and 'all'" if everything else ""
+        projects = ", ".join(project.path.stem[3:] for project in lessons(PROJECTS))
+        also = f" and 'all', and the projects {projects}" if everything else ""
         raise ValueError(f"no lesson {which!r:.50}; there are {names}{also}")
     return chosen
 
@@ -211,7 +226,7 @@ def parser() -> argparse.ArgumentParser:
         "Run a lesson. It prints what it measures, and writes figures and results.json to "
         "results/<lesson>. Exit status 1 when a measurement is not as the lesson states.",
     )
-    one.add_argument("lesson", help="its number or name, or 'all'")
+    one.add_argument("lesson", help="its number or name, or 'all', or the name of a project")
     one.add_argument(
         "options", nargs="*", help="options of the lesson; `minigrad run 03 --help` lists them"
     )

@@ -20,13 +20,16 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from minigrad import backend
 from minigrad.checks import positive_int
+
+if TYPE_CHECKING:  # imported when the first thread is needed
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -37,7 +40,6 @@ MOST = 9999  # threads: no computer has more cores, and BLAS takes only small nu
 class _Local(threading.local):
     """Values that each thread has for itself."""
 
-    inside = False  # this thread is working on an item of `each`
     passes = 0  # in how many `one_blas_thread` blocks this thread is
 
 
@@ -117,20 +119,21 @@ def each(work: Callable[[Any], T], items: Iterable[Any], parallel: bool = True) 
     """[work(item) for item in items], shared out among the threads. BLAS uses one thread meanwhile.
 
     parallel  False: one item after the other, on the calling thread. Arrays on a GPU need this: a
-              device and its queue of operations belong to a thread
+              thread has its own queue of operations (CuPy's current stream). Else RuntimeError,
+              with any number of threads. `kernels.parts.share` looks where an array is
     Nesting:  `each` inside an item runs on that item's thread
     Errors:   after the first error no further item begins. It is raised here, after all threads
               have stopped. Of several errors any one may be raised
     Ctrl-C:   likewise, and KeyboardInterrupt is raised even if an item has failed as well
     """
     items = list(items)
-    if local.inside or not parallel:
+    if backend.thread.shares or not parallel:
         return [work(item) for item in items]
     numbers = iter(range(len(items)))  # each thread takes the next one: a slow thread takes fewer
     results: list[Any] = [None] * len(items)
 
     def share() -> None:
-        local.inside = True
+        backend.thread.shares = True
         try:
             for i in numbers:
                 results[i] = work(items[i])
@@ -138,7 +141,7 @@ def each(work: Callable[[Any], T], items: Iterable[Any], parallel: bool = True) 
             _exhaust(numbers)
             raise
         finally:
-            local.inside = False
+            backend.thread.shares = False
 
     others: list[Future[None]] = []
     failures: list[BaseException | None] = []
@@ -174,6 +177,8 @@ def _exhaust(numbers: Iterator[int]) -> None:
 def _executor() -> ThreadPoolExecutor:
     global _pool
     if _pool is None:
+        from concurrent.futures import ThreadPoolExecutor
+
         _pool = ThreadPoolExecutor(max(1, threads() - 1), "minigrad")
     return _pool
 

@@ -86,6 +86,16 @@ def test_cupy_that_imports_but_cannot_run_is_told_apart(monkeypatch, count, mess
         assert xp is np
 
 
+def test_a_folder_of_that_name_is_not_cupy(monkeypatch, tmp_path):
+    (tmp_path / "cupy").mkdir()
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(backend.BackendError, match="a folder and not CuPy. Rename the folder"):
+        backend.use("cupy")
+    sys.modules.pop("cupy")
+
+
 @pytest.mark.on_host
 def test_auto_takes_cupy_where_it_runs(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", STANDIN)

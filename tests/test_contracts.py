@@ -836,6 +836,7 @@ WRONG = {
     "every": ({"checkpoint": "a.npz", "every": "now"}, ValueError, "every says how often to save"),
     "keep": ({"checkpoint": "a.npz", "keep": 0}, ValueError, "keep must be an integer of at least"),
     "resume": ({"checkpoint": "a.npz", "resume": "no"}, TypeError, "resume must be True or False"),
+    "capture": ({"capture": "yes"}, TypeError, "capture must be True or False"),
 }
 
 

@@ -26,6 +26,7 @@ SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 WHOLE = {  # folder of the repository: what must be installed of it
     "lessons": [path.name for path in (ROOT / "lessons").glob("*.py")],
+    "lessons/projects": [path.name for path in (ROOT / "lessons/projects").glob("*.py")],
     "lessons/exercises": [path.name for path in (ROOT / "lessons/exercises").glob("*.py")],
     "lessons/solutions": [path.name for path in (ROOT / "lessons/solutions").glob("*.py")],
     "data": ["digits.npz"],

@@ -24,11 +24,48 @@ from minigrad.kernels.convolution import (
     kernel_gradients,
 )
 from minigrad.kernels.draws import draw_normals, draw_signs
-from minigrad.kernels.elementwise import masked, relu, relu_with_tangent, row_max, sigmoid
+from minigrad.kernels.elementwise import (
+    masked,
+    relu,
+    relu_with_tangent,
+    row_max,
+    sigmoid,
+    sigmoid_slope,
+    tanh_slope,
+)
 from minigrad.kernels.erf import erf
-from minigrad.kernels.normalization import project, standardise
+from minigrad.kernels.losses import (
+    binary_cross_entropy,
+    binary_slope,
+    cross_entropy,
+    cross_entropy_gradient,
+    cross_entropy_tangent,
+)
+from minigrad.kernels.normalization import (
+    move_running,
+    normalise,
+    normalise_gradients,
+    normalise_tangent,
+    project,
+    standardise,
+)
 from minigrad.kernels.pooling import from_winners, max_pool, max_pool_with_tangent, to_winners
-from minigrad.kernels.products import affine_jvp, affine_with_tangent, matmul
+from minigrad.kernels.products import (
+    affine,
+    affine_jvp,
+    affine_with_tangent,
+    matmul,
+    sum_rows,
+)
+from minigrad.kernels.rectifiers import (
+    gelu,
+    gelu_slope,
+    leaky,
+    silu,
+    silu_slope,
+    softplus,
+    softplus_slope,
+)
 from minigrad.kernels.rows import rows_by_number
 from minigrad.kernels.updates import add_scaled
 from minigrad.kernels.windows import col2im, im2col
@@ -189,6 +226,48 @@ def project_case(m, N):
     return [project(v, x_hat, scale), project(v, x_hat, scale, known)]
 
 
+def normalise_case(m, N):
+    x, gamma, beta = m(2 * N, 5), m(5), m(5)
+    running = normalise(x, 1e-5, gamma, None, m(5), m(5) ** 2)
+    if not N:
+        return running  # no mean
+    return [*running, *normalise(x, 1e-5, gamma, beta), *normalise(x, 1e-5, None, None)]
+
+
+def normalise_gradients_case(m, N):
+    if not N:
+        return []
+    dy, x_hat, gamma, inv_std = m(N, 5), m(N, 5), m(5), m(5)
+    both = (normalise_gradients(dy, x_hat, each, inv_std) for each in (gamma, None))
+    return itertools.chain(*both)
+
+
+def normalise_tangent_case(m, N):
+    if not N:
+        return []
+    x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot = m(N, 5), m(N, 5), m(5), m(5), m(5), m(5)
+    return [
+        normalise_tangent(x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot),
+        normalise_tangent(x_dot, x_hat, None, inv_std, None, None),
+        normalise_tangent(None, x_hat, gamma, inv_std, gamma_dot, None),
+    ]
+
+
+def move_running_case(m, N):
+    found = []
+    for momentum in (0.1, None):
+        running = {"running_mean": m(5), "running_var": m(5)}
+        running["num_batches_tracked"] = to_device(np.array(3))
+        move_running(running, m(5), m(5), momentum, 1.2)
+        move_running(running, m(5), m(5), momentum, 1.2)
+        found += running.values()
+    return found
+
+
+def labels(N):
+    return to_device(np.arange(N) * 7 % 5)
+
+
 def add_scaled_case(m, N):
     y, x = m(N, 3, 40), m(N, 3, 40)
     add_scaled(y, 0.3, x)
@@ -209,11 +288,25 @@ def max_pool_y(m, x, y, winners, window, ceil_mode):
     return [y]
 
 
+GELUS = ("none", "tanh")
 CASES = {
     "elementwise.relu": lambda m, N: relu(m(N, 5, 3)),
     "elementwise.masked": lambda m, N: [masked(m(N, 5, 3), m(N, 5, 3) > 0)],
     "elementwise.relu_with_tangent": lambda m, N: relu_with_tangent(m(N, 5, 3), m(N, 5, 3)),
     "elementwise.sigmoid": lambda m, N: [sigmoid(m(N, 5, 3)), sigmoid(1e4 * m(N, 3))],
+    "elementwise.sigmoid_slope": lambda m, N: [sigmoid_slope(m(N, 5, 3), m(N, 5, 3))],
+    "elementwise.tanh_slope": lambda m, N: [tanh_slope(m(N, 5, 3), m(N, 5, 3))],
+    "rectifiers.leaky": lambda m, N: leaky(m(N, 5, 3), 0.1),
+    "rectifiers.gelu": lambda m, N: [*gelu(20 * m(N, 5, 3), "none"), *gelu(m(N, 9), "tanh")],
+    "rectifiers.gelu_slope": lambda m, N: [
+        gelu_slope(m(N, 5, 3), m(N, 5, 3), m(N, 5, 3), approximate) for approximate in GELUS
+    ],
+    "rectifiers.silu": lambda m, N: silu(40 * m(N, 5, 3)),
+    "rectifiers.silu_slope": lambda m, N: [silu_slope(m(N, 5, 3), m(N, 5, 3), m(N, 5, 3))],
+    "rectifiers.softplus": lambda m, N: softplus(9 * m(N, 5, 3), 2.0, 10.0),
+    "rectifiers.softplus_slope": lambda m, N: [
+        softplus_slope(m(N, 5, 3), m(N, 5, 3), m(N, 5, 3) > 0)
+    ],
     "elementwise.row_max": lambda m, N: [row_max(m(N, 5))],
     "erf.erf": lambda m, N: [erf(m(N, 5, 3)), erf(1e4 * m(N, 3))],
     "windows.im2col": im2col_case,
@@ -249,8 +342,28 @@ CASES = {
         rows_by_number(m(3 * N, 4), to_device(np.arange(3 * N) % 5 % 3), 6)
     ],
     "products.matmul": lambda m, N: [matmul(m(N, 70), m(70, 9)), matmul(m(70, N).T, m(70, 9))],
+    "products.affine": lambda m, N: [
+        affine(m(N, 70), m(70, 9), m(9)),
+        affine(m(N, 70), m(70, 9), None),
+    ],
+    "products.sum_rows": lambda m, N: [sum_rows(m(N, 9)), sum_rows(m(350 * N, 2, 3), 2)],
     "products.affine_jvp": affine_jvp_case,
     "products.affine_with_tangent": affine_with_tangent_case,
+    "losses.binary_cross_entropy": lambda m, N: [
+        binary_cross_entropy(m(N, 3) ** 2 % 1, m(N, 3) ** 2 % 1)
+    ],
+    "losses.binary_slope": lambda m, N: [binary_slope(m(N, 3) ** 2 % 1, m(N, 3), 7)],
+    "losses.cross_entropy": lambda m, N: cross_entropy(m(N, 5), labels(N)),
+    "losses.cross_entropy_gradient": lambda m, N: [
+        cross_entropy_gradient(m(N, 5), labels(N)) if N else m(N, 5)
+    ],
+    "losses.cross_entropy_tangent": lambda m, N: [
+        cross_entropy_tangent(m(N, 5), labels(N), m(N, 5))
+    ],
+    "normalization.normalise": normalise_case,
+    "normalization.normalise_gradients": normalise_gradients_case,
+    "normalization.normalise_tangent": normalise_tangent_case,
+    "normalization.move_running": move_running_case,
     "normalization.standardise": standardise_case,
     "normalization.project": project_case,
     "updates.add_scaled": add_scaled_case,
@@ -441,11 +554,11 @@ def test_parts_on_a_device_are_computed_by_the_calling_thread(device, monkeypatc
     if device == "numpy":
         pytest.skip("NumPy's parts are shared out among threads")
 
-    def refused(*args):
-        raise AssertionError("a device's arrays were handed to threads")
+    def refused(work, items, parallel=True):
+        assert not parallel, "a device's arrays were handed to threads"
+        return [work(item) for item in items]
 
-    for module in ("parts", "products", "updates"):
-        monkeypatch.setattr(f"minigrad.kernels.{module}.each", refused)
+    monkeypatch.setattr(parts, "each", refused)
     for constant in ("DEVICE_CACHE", "WORTH_A_THREAD"):
         monkeypatch.setattr(parts, constant, 1)
     net = mg.models.lenet(seed=0)

@@ -57,6 +57,13 @@ def test_the_confusion_matrix_has_true_labels_in_its_rows():
     assert metrics.confusion_matrix(output, on(np.eye(3)[LABELS])).tolist() == expected
     larger = metrics.confusion_matrix(on([0], "int64"), on([1], "int64"), classes=3)
     assert larger.tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
+    logits, yes = on([[2.0], [-1], [3], [-2]]), on([[1], [1], [0], [0]], "float32")
+    with pytest.raises(ValueError, match=r"write confusion_matrix\(output > 0.5, y > 0.5\)"):
+        metrics.confusion_matrix(logits, yes)
+    with pytest.raises(TypeError, match="for yes and no write y > 0.5"):
+        metrics.confusion_matrix(logits > 0, yes)
+    assert metrics.confusion_matrix(logits > 0, yes > 0.5).tolist() == [[1, 1], [1, 1]]
+    assert metrics.confusion_matrix(logits > 9, yes > 9).tolist() == [[4, 0], [0, 0]]
     np.testing.assert_array_equal(metrics.recall(matrix), [0, 0.5, 1])
     np.testing.assert_array_equal(metrics.precision(matrix), [0, 1, 0.5])
     np.testing.assert_array_equal(metrics.recall(larger), [math.nan, 0, math.nan])

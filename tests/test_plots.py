@@ -46,6 +46,9 @@ FIGURES = {
     ),
     "stacked": lambda: plots.stacked({"loss": {"a": (x, x)}, "n": {"b": (x, x)}}, "t"),
     "class_bars": lambda: plots.class_bars({"a": [0.5, 0.0], "b": [1.0, 0.2]}, "t"),
+    "class_bars names": lambda: plots.class_bars(
+        {"a": np.ones(9), "b": np.ones(9)}, "t", names=[f"Ankle boot {i}" for i in range(9)]
+    ),
     "proportional": lambda: plots.proportional(np.array([row, 2 * row]), row, "t"),
     "network": lambda: plots.network(
         [row, row[:2]], [None, row[:2]], [np.ones((3, 2))], [np.ones((3, 2))], ["x", "h"], "t"
@@ -114,6 +117,13 @@ def test_figures_are_returned_and_settings_left_alone(name, tmp_path, monkeypatc
         sizes = [ax.xaxis.label.get_size() for ax in axes]
         assert all(size >= 14 for size in sizes)
     plt.close(figure)
+
+
+def test_names_are_written_as_people_write_them():
+    assert [ax.get_ylabel() for ax in plots.history(LONG).axes] == ["loss", "R²"]
+    ax = FIGURES["class_bars names"]().axes[0]
+    assert [tick.get_text() for tick in ax.get_xticklabels()][8] == "Ankle boot 8"
+    assert ax.get_xticklabels()[8].get_rotation() == 90
 
 
 def test_every_figure_function_is_tested():

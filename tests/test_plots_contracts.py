@@ -86,6 +86,9 @@ def test_each_draws_where_it_is_told_and_makes_no_other_figure(name):
             assert not axes[0].has_data()
             assert axes[1].has_data()
             assert axes[1].get_title() == "t"
+            sizes = [axes[1].title.get_size(), axes[1].xaxis.label.get_size()]
+            sizes += [tick.get_size() for tick in axes[1].get_xticklabels()]
+            assert min(sizes) >= 14  # as in a figure of the function's own
         else:
             figure = plt.figure(figsize=(14, 6))
             returned = CALLS[name](fig=figure)
@@ -156,6 +159,10 @@ WRONG = {
     "class_bars lengths": (
         lambda: plots.class_bars({"a": [1, 1], "b": [1]}, "t"),
         "'b' must have one entry for each of the 2 classes, got 1",
+    ),
+    "class_bars names": (
+        lambda: plots.class_bars({"a": [1, 1]}, "t", names=["x"]),
+        "names must have one entry for each of the 2 classes, got 1",
     ),
     "proportional NaN": (lambda: plots.proportional([row * NAN], row, "t"), "changes must be fin"),
     "proportional zero": (lambda: plots.proportional([row], row * 0, "t"), "x is zero everywhere"),

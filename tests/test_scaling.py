@@ -48,6 +48,18 @@ def test_what_cannot_be_scaled(rng):
         data.standardize(words)
     with pytest.raises(TypeError, match="takes data sets, got"):
         data.standardize(d.x)
+    with pytest.raises(TypeError, match="arrays of new examples, got list"):
+        data.standardize(d, [[1.0, 2.0]])
+    with pytest.raises(ValueError, match=r"for one example write x\[None\]"):
+        data.standardize(d, d.x[0])
+
+
+def test_new_examples_are_an_array():
+    d = placed(np.array([[1.0, 5], [3, 5]], "float32"))
+    _, x, same = data.standardize(d, d.x[:1], d)
+    assert x.dtype == "float32"
+    np.testing.assert_array_equal(to_host(x), [[-1, 0]])
+    np.testing.assert_array_equal(to_host(x), to_host(same.x[:1]))
 
 
 def test_large_numbers_in_float64_are_scaled_if_they_differ_at_all():

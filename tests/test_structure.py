@@ -35,6 +35,7 @@ ROWS = [
     {"rules", "data", "history"},
     {
         "arguments",
+        "capture",
         "checkpoint",
         "early_stopping",
         "evaluation",
@@ -133,6 +134,20 @@ def test_only_the_backend_names_a_device(path):
         )
         assert "cupy" not in names
         assert getattr(node, "module", None) != "cupy"
+
+
+def test_one_file_shares_work_among_threads():
+    """`kernels.parts.share` looks where the arrays are: a device's are never shared."""
+    users = set()
+    for path in PACKAGE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "minigrad.threads":
+                found = "each" in [alias.name for alias in node.names]
+            else:
+                found = isinstance(node, ast.Attribute) and ast.unparse(node) == "threads.each"
+            if found:
+                users.add(f"{path.parent.name}/{path.name}")
+    assert users == {"kernels/parts.py"}
 
 
 def test_the_rows_are_in_use():

@@ -205,6 +205,8 @@ BAD = {
     "clean shape": (lambda: Dataset(X, Y, Y[1:]), ValueError, r"clean_y must be labels like y"),
     "clean values": (lambda: Dataset(X, Y, VALUES), ValueError, "clean_y must be labels like y"),
     "text": (lambda: Dataset(X, ["a"] * N), TypeError, "y is text, as 'a'. Number the classes"),
+    "x words": (lambda: Dataset(["a b"] * N, [0] * N), TypeError, "Number the words"),
+    "too few names": (lambda: Dataset(X, Y, names=["a"]), ValueError, "give 3 names, one for each"),
     "x text": (
         lambda: Dataset([["1"]], [0]),
         TypeError,
@@ -294,9 +296,16 @@ def test_targets_of_another_shape_are_refused_before_the_first_step(name):
 @pytest.mark.on_host
 def test_one_number_for_each_example_says_how_to_make_a_column():
     model = mg.Linear(4, 1, seed=0)
-    with pytest.raises(ValueError, match=r"make the target a column, y\[:, None\]"):
+    with pytest.raises(ValueError, match=r"make the target a column, y\[:, None\]$"):
         mg.evaluate(model, mg.MSELoss(), V)
     mg.evaluate(model, mg.MSELoss(), Dataset(X, VALUES[:, None]))
+    y = np.arange(N) % 2  # labels: a column of integers would be refused
+    for loss in (mg.BCEWithLogitsLoss(), mg.MSELoss()):
+        with pytest.raises(ValueError, match=r"y\[:, None\]\.astype\('float32'\)$"):
+            mg.evaluate(model, loss, Dataset(X, y))
+        mg.evaluate(model, loss, Dataset(X, y[:, None].astype("float32")))
+    with pytest.raises(ValueError, match="an output for each class .* BCEWithLogitsLoss"):
+        mg.evaluate(model, mg.CrossEntropyLoss(), Dataset(X, y))
 
 
 # ------------------------------------------------------------------ parts and batches

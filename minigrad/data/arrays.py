@@ -78,6 +78,11 @@ def check_numbers(name: str, array: Array) -> None:
     first = array.reshape(-1)[0] if kind in "OUS" and array.size else None
     if kind in "US" or isinstance(first, str):
         advice = f"the text as numbers is numpy.asarray({name}, 'float32')"
+        if name == "x":
+            advice = (
+                "number the words, for an Embedding, as the project `words` does "
+                f"(minigrad run words). If it is numbers as text: {advice}"
+            )
         if name == "y":
             advice = (
                 "number the classes, names, y = numpy.unique(y, return_inverse=True), and give "

@@ -127,7 +127,8 @@ class Dataset(RandomStreams):
             least, most = (int(found.min()), int(found.max())) if found.size else (0, 0)
             if least >= 0 and most < classes:
                 continue
-            advice = f"if there are more classes, give classes={most + 1}; " * (least >= 0)
+            more = f"classes={most + 1}" if names is None else f"{most + 1} names, one for each"
+            advice = f"if there are more classes, give {more}; " * (least >= 0)
             advice += "for values, such as those of a regression, y.astype('float32')"
             if least < 0 and ignored is None:
                 advice += f"; for a label that does not count, give ignore_index={least}"

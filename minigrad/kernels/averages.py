@@ -10,6 +10,8 @@ from __future__ import annotations
 from itertools import product
 
 from minigrad.backend import Array, array_module
+from minigrad.kernels import device
+from minigrad.kernels.device import averages as on_device
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.parts import parts, share
 from minigrad.kernels.pooling_axis import along
@@ -20,6 +22,8 @@ from minigrad.kernels.windows import Pair, channels_first, channels_last, reach,
 @kernel
 def window_sums(x: Array, size: Pair, stride: Pair, padding: Pair, windows: Pair) -> Array:
     """y[i, j] = Σ of the pixels of window (i, j). x (N, C, H, W), y (N, C, OH, OW) = windows."""
+    if device.ready(x):
+        return channels_first(on_device.window_sums(x, size, stride, padding, windows))
     rows = channels_last(x)
     N, H, _, C = rows.shape
     y = array_module(x).empty((N, *windows, C), x.dtype)
@@ -49,6 +53,8 @@ def spread_over_windows(
     dy: Array, shape: tuple[int, ...], size: Pair, stride: Pair, padding: Pair
 ) -> Array:
     """dx of the given shape: each window's dy is added to all of its pixels."""
+    if device.ready(dy):
+        return channels_first(on_device.spread_over_windows(dy, shape, size, stride, padding))
     dys = channels_last(dy)
     N, C, H, W = shape
     dx = array_module(dy).empty((N, H, W, C), dy.dtype)

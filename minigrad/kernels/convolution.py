@@ -14,25 +14,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minigrad.backend import Array, Tangent, array_module
-from minigrad.kernels import winograd
+from minigrad.kernels import device, winograd
+from minigrad.kernels.device import convolved
+from minigrad.kernels.device.layout import given
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.parts import groups, parts, share
+from minigrad.kernels.recording import dot
 from minigrad.kernels.switch import kernel
 from minigrad.kernels.windows import (
     Padding,
     Pair,
+    all_cols,
     channels_first,
     channels_last,
     col2im,
     im2col,
+    images,
+    kernels,
+    matrix,
     output_size,
-    windows,
 )
 
 
 @kernel
 def convolve(x: Array, W: Array, b: Tangent, stride: Pair, padding: Padding) -> tuple[Array, Array]:
     """(y, rows) with y = cols(x) W' + b. The derivatives need `rows`."""
+    if device.ready(*given(x, W, b)):
+        return convolved.convolve(x, W, b, stride, padding)
     rows = channels_last(x, padding)
     return _sum_of_convolutions([(rows, W)], b, stride), rows
 
@@ -61,6 +69,8 @@ def convolve_jvp(
     padding: Padding,
 ) -> Array:
     """y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot."""
+    if device.ready(*given(rows, x_dot, W, W_dot, b_dot)):
+        return convolved.convolve_jvp(rows, x_dot, W, W_dot, b_dot, stride, padding)
     terms = [] if x_dot is None else [(channels_last(x_dot, padding), W)]
     if W_dot is not None:
         terms.append((rows, W_dot))
@@ -93,6 +103,8 @@ def kernel_gradients(
     dy: Array, rows: Array, kernel_size: Pair, stride: Pair
 ) -> tuple[Array, Array]:
     """(dW, db): dW' = colsᵀ dy, db = Σ dy. Each group of parts is summed first, then the groups."""
+    if device.ready(dy, rows):
+        return convolved.kernel_gradients(dy, rows, kernel_size, stride)
     dys = channels_last(dy)
     xp = array_module(dy, rows)
     C = rows.shape[3]
@@ -106,8 +118,8 @@ def kernel_gradients(
         for part in group:
             cols = _cols(rows[part], kernel_size, stride)
             dy_part = dys[part].reshape(-1, O)
-            dW += xp.matmul(cols.T, dy_part, out=product)
-            db += xp.ones(len(cols), dy.dtype) @ dy_part
+            dW += dot(cols.T, dy_part, out=product)
+            db += dot(xp.ones(len(cols), dy.dtype), dy_part)
         return dW, db
 
     cut = groups(_parts(rows, kernel_size, stride, O)) or [[]]
@@ -128,6 +140,8 @@ def kernel_gradients_plain(
 @kernel
 def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Padding) -> Array:
     """dx from dcols = dy W'ᵀ: each window of dcols is added to its own pixels of x."""
+    if device.ready(dy, rows, W):
+        return convolved.image_gradient(dy, rows, W, stride, padding)
     dys = channels_last(dy)
     xp = array_module(dy, W)
     _, OH, OW, O = dys.shape
@@ -139,7 +153,7 @@ def image_gradient(dy: Array, rows: Array, W: Array, stride: Pair, padding: Padd
     def work(part: slice) -> None:
         n = len(dys[part])
         dcols = scratch("cols", (n * OH * OW, len(W)), dx)
-        xp.matmul(dys[part].reshape(-1, O), W.T, out=dcols)
+        dot(dys[part].reshape(-1, O), W.T, out=dcols)
         col2im(dcols.reshape(n, OH, OW, *kernel_size, C), stride, dx[part])
 
     share(work, _parts(rows, kernel_size, stride, O), rows)
@@ -171,6 +185,8 @@ def convolve_with_tangent(
 
     cols(x) is made once. If it is faster, `winograd` computes the products.
     """
+    if device.ready(*given(x, x_dot, W, W_dot, b, b_dot)):
+        return convolved.convolve_with_tangent(x, x_dot, W, W_dot, b, b_dot, stride, padding)
     rows = channels_last(x, padding)
     rows_dot = None if x_dot is None else channels_last(x_dot, padding)
     xp = array_module(x, W_dot)
@@ -205,11 +221,11 @@ def convolve_with_tangent(
         own = place("products", y[part])
         own_dot = place("products_dot", y_dot[part])
         cols = columns(rows[part])
-        xp.matmul(cols, W, out=own)
-        xp.matmul(cols, W_dot, out=own_dot)
+        dot(cols, W, out=own)
+        dot(cols, W_dot, out=own_dot)
         if rows_dot is not None:
             cols = columns(rows_dot[part])
-            own_dot += xp.matmul(cols, W, out=scratch("more", own_dot.shape, y))
+            own_dot += dot(cols, W, out=scratch("more", own_dot.shape, y))
         finish(own, b, y[part])
         finish(own_dot, b_dot, y_dot[part])
 
@@ -230,29 +246,6 @@ def convolve_with_tangent_plain(
 ) -> tuple[Array, Array]:
     y, rows = convolve_plain(x, W, b, stride, padding)
     return y, convolve_jvp_plain(rows, x_dot, W, W_dot, b_dot, stride, padding)
-
-
-def matrix(W: Array) -> Array:
-    """W' (KH·KW·C, O). Each column is one kernel."""
-    return W.transpose(2, 3, 1, 0).reshape(-1, len(W))
-
-
-def kernels(matrix: Array, kernel_size: Pair) -> Array:
-    """W (O, C, KH, KW), a view of W' (KH·KW·C, O)."""
-    return matrix.reshape(*kernel_size, -1, matrix.shape[1]).transpose(3, 2, 0, 1)
-
-
-def all_cols(rows: Array, kernel_size: Pair, stride: Pair) -> Array:
-    """cols (N·OH·OW, KH·KW·C). Each row is one window."""
-    view = windows(rows, kernel_size, stride)
-    N, OH, OW, KH, KW, C = view.shape
-    return view.reshape(N * OH * OW, KH * KW * C)
-
-
-def images(y: Array, rows: Array, kernel_size: Pair, stride: Pair) -> Array:
-    """y (N·OH·OW, O), with one row for each window of `rows`, as (N, O, OH, OW)."""
-    size = output_size(rows.shape[1:3], kernel_size, stride)
-    return channels_first(y.reshape(len(rows), *size, y.shape[1]))
 
 
 def _cols(rows: Array, kernel_size: Pair, stride: Pair) -> Array:
@@ -277,9 +270,9 @@ def _sum_of_convolutions(terms: list[tuple[Array, Array]], b: Tangent, stride: P
         for i, (rows, W) in enumerate(products):
             cols = _cols(rows[part], kernel_size, stride)
             if i == 0:
-                xp.matmul(cols, W, out=out)
+                dot(cols, W, out=out)
             else:
-                out += cols @ W
+                out += dot(cols, W)
         if b is not None:
             out += b
 

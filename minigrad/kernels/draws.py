@@ -1,7 +1,7 @@
 """Random normal numbers, by Box and Muller, and random signs.
 
 Three words of 64 bits, from NumPy's SeedSequence, are the seed of a stream. The generator SFC64
-makes the stream's random bits on the host. A GPU has its own generator. It draws other numbers.
+makes the stream's random bits. A GPU draws other numbers: see device/draws.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.switch import kernel
 
@@ -71,18 +70,6 @@ def draw_signs(words: np.ndarray, out: np.ndarray) -> None:
 def draw_signs_plain(words: np.ndarray, out: np.ndarray) -> None:
     bits = stream(words).random_raw(-(-out.size // 64)).view(np.uint8)
     out[...] = 2.0 * np.unpackbits(bits)[: out.size] - 1
-
-
-def device_normals(generator: Any, out: Array) -> None:
-    """Fill `out` with standard normal numbers from a GPU's generator."""
-    out[...] = generator.standard_normal(out.shape, dtype=out.dtype)
-
-
-def device_signs(generator: Any, out: Array) -> None:
-    """Fill `out` with +1 or -1 from a GPU's generator."""
-    out[...] = generator.integers(0, 2, size=out.shape)
-    out *= 2
-    out -= 1
 
 
 def _bits(words: np.ndarray, half: int) -> np.ndarray:

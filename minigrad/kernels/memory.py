@@ -45,6 +45,13 @@ def in_memory_order(array: Array) -> Array:
     return _by_stride(array).reshape(-1)
 
 
+def laid_like(array: Array, like: Array) -> Array:
+    """A copy of the array, whose numbers lie in memory in the order of like's."""
+    copy = array_module(like).empty_like(like)
+    copy[...] = array
+    return copy
+
+
 def is_dense(array: Array) -> bool:
     """Whether the array's numbers lie in memory without gaps, in any order of its axes."""
     turned = _by_stride(array)

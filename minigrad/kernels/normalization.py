@@ -1,9 +1,59 @@
-"""The two slowest parts of batch normalisation: x̂, and the derivative through μ and σ²."""
+"""Batch normalisation: x̂ and y, the derivative through μ and σ², the running statistics.
+
+x, x̂, y, v are (N, D), all others (D,). γ = gamma and β = beta may be None: 1 and 0.
+"""
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from typing import Any
+
 from minigrad.backend import Array, Tangent, array_module
+from minigrad.kernels import device
+from minigrad.kernels.device import normalization as on_device
+from minigrad.kernels.device import projection
+from minigrad.kernels.device.layout import given, is_dense
 from minigrad.kernels.switch import kernel
+
+
+@kernel
+def normalise(
+    x: Array,
+    eps: float,
+    gamma: Tangent,
+    beta: Tangent,
+    mean: Tangent = None,
+    var: Tangent = None,
+) -> tuple[Array, Array, Array, Array, Array]:
+    """(y, x̂, 1/s, μ, σ²): y = γ x̂ + β, and what `standardise` gives."""
+    if device.ready(*given(x, gamma, beta, mean, var)):
+        if mean is None:
+            return on_device.normalise(x, eps, gamma, beta)
+        return *on_device.normalise_by(x, eps, mean, var, gamma, beta), mean, var
+    return _affine(standardise(x, eps, mean, var), gamma, beta)
+
+
+@normalise.plain
+def normalise_plain(
+    x: Array,
+    eps: float,
+    gamma: Tangent,
+    beta: Tangent,
+    mean: Tangent = None,
+    var: Tangent = None,
+) -> tuple[Array, Array, Array, Array, Array]:
+    return _affine(standardise_plain(x, eps, mean, var), gamma, beta)
+
+
+def _affine(
+    parts: tuple[Array, Array, Array, Array], gamma: Tangent, beta: Tangent
+) -> tuple[Array, Array, Array, Array, Array]:
+    x_hat = parts[0]
+    # y = γ x̂ + β
+    y = x_hat.copy() if gamma is None else x_hat * gamma
+    if beta is not None:
+        y += beta
+    return y, *parts
 
 
 @kernel
@@ -14,6 +64,10 @@ def standardise(
 
     mean, var: μ and σ². If they are None, they are computed over the rows of x.
     """
+    if device.ready(*given(x, mean, var)):
+        if mean is None:
+            return on_device.normalise(x, eps, None, None, affine=False)[1:]
+        return *on_device.normalise_by(x, eps, mean, var, None, None, affine=False)[1:], mean, var
     xp = array_module(x)
     if mean is None:
         mean = x.mean(axis=0)
@@ -43,6 +97,8 @@ def project(v: Array, x_hat: Array, scale: Array, sums: tuple[Array, Array] | No
 
     sums: Σ v and Σ v x̂, if they are known. In the backward pass they are dβ and dγ.
     """
+    if device.ready(v, x_hat, scale):
+        return projection.project(v, x_hat, None, scale)[0]
     if sums is None:
         result = v - v.mean(axis=0)
         result -= x_hat * (v * x_hat).mean(axis=0)
@@ -60,3 +116,99 @@ def project_plain(
     v: Array, x_hat: Array, scale: Array, sums: tuple[Array, Array] | None = None
 ) -> Array:
     return scale * (v - v.mean(axis=0) - x_hat * (v * x_hat).mean(axis=0))
+
+
+@kernel
+def normalise_gradients(
+    dy: Array, x_hat: Array, gamma: Tangent, inv_std: Array
+) -> tuple[Array, Array, Array]:
+    """(dx, dγ, dβ): dγ = Σ dy x̂, dβ = Σ dy, dx = γ/s P(dy)."""
+    if device.ready(*given(dy, x_hat, gamma, inv_std)):
+        dx, dbeta, dgamma = projection.project(dy, x_hat, gamma, inv_std)
+        return dx, dgamma, dbeta
+    dgamma = (dy * x_hat).sum(axis=0)
+    dbeta = dy.sum(axis=0)
+    scale = inv_std if gamma is None else gamma * inv_std
+    return project(dy, x_hat, scale, (dbeta, dgamma)), dgamma, dbeta
+
+
+@normalise_gradients.plain
+def normalise_gradients_plain(
+    dy: Array, x_hat: Array, gamma: Tangent, inv_std: Array
+) -> tuple[Array, Array, Array]:
+    scale = inv_std if gamma is None else gamma * inv_std
+    return project_plain(dy, x_hat, scale), (dy * x_hat).sum(axis=0), dy.sum(axis=0)
+
+
+@kernel
+def normalise_tangent(
+    x_dot: Tangent,
+    x_hat: Array,
+    gamma: Tangent,
+    inv_std: Array,
+    gamma_dot: Tangent,
+    beta_dot: Tangent,
+) -> Array:
+    """y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot. What is None does not move."""
+    if device.ready(*given(x_hat, x_dot, gamma, inv_std, gamma_dot, beta_dot)):
+        return projection.tangent(x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot)
+    y_dot: Any = 0
+    if x_dot is not None:
+        y_dot = project(x_dot, x_hat, inv_std if gamma is None else gamma * inv_std)
+    if gamma_dot is not None:
+        y_dot = y_dot + gamma_dot * x_hat + (0 if beta_dot is None else beta_dot)
+    return y_dot
+
+
+@normalise_tangent.plain
+def normalise_tangent_plain(
+    x_dot: Tangent,
+    x_hat: Array,
+    gamma: Tangent,
+    inv_std: Array,
+    gamma_dot: Tangent,
+    beta_dot: Tangent,
+) -> Array:
+    y_dot: Any = 0
+    if x_dot is not None:
+        y_dot = project_plain(x_dot, x_hat, inv_std if gamma is None else gamma * inv_std)
+    if gamma_dot is not None:
+        y_dot = y_dot + gamma_dot * x_hat + (0 if beta_dot is None else beta_dot)
+    return y_dot
+
+
+@kernel
+def move_running(
+    running: MutableMapping[str, Array],
+    mean: Array,
+    var: Array,
+    momentum: float | None,
+    unbiased: float,
+) -> None:
+    """running = (1 - m) running + m new, for μ and `unbiased` σ². In place.
+
+    m is the momentum. momentum=None: m = 1/t at batch t, which gives the mean over t batches.
+    """
+    arrays = running["running_mean"], running["running_var"]
+    if device.ready(mean, var, *arrays) and all(map(is_dense, arrays)):
+        three = *arrays, running["num_batches_tracked"]
+        on_device.move_running(three, mean, var, momentum, unbiased)
+    else:
+        move_running_plain(running, mean, var, momentum, unbiased)
+
+
+@move_running.plain
+def move_running_plain(
+    running: MutableMapping[str, Array],
+    mean: Array,
+    var: Array,
+    momentum: float | None,
+    unbiased: float,
+) -> None:
+    running["num_batches_tracked"] += 1
+    m: Any = momentum
+    if momentum is None:
+        m = (1 / running["num_batches_tracked"]).astype(mean.dtype)
+    for name, new in (("running_mean", mean), ("running_var", var * unbiased)):
+        old = running[name]
+        old += m * (new - old)

@@ -57,11 +57,9 @@ def share(work: Callable[[T], R], items: Sequence[T], like: Array) -> list[R]:
     """[work(item) for item in items]. Threads share the items if `like` is on the host.
 
     For arrays on a GPU this thread does all the work. Other threads would have GPU streams of
-    their own.
+    their own. No other file decides this: all work on arrays that threads share comes here.
     """
-    if array_module(like) is not np:
-        return [work(item) for item in items]
-    return each(work, items)
+    return each(work, items, parallel=array_module(like) is np)
 
 
 def over_batch(work: Callable[[slice], None], first: Array) -> None:
@@ -69,7 +67,7 @@ def over_batch(work: Callable[[slice], None], first: Array) -> None:
     if array_module(first) is not np or first.nbytes < WORTH_A_THREAD:
         work(slice(None))
     else:
-        each(work, parts(len(first), 2 * first[:1].nbytes, first))
+        share(work, parts(len(first), 2 * first[:1].nbytes, first), first)
 
 
 def by_batch(function: Callable[..., Array], *arrays: Array, dtype: Any = None) -> Array:

@@ -10,7 +10,8 @@ Ties: the first pixel of the window wins, row by row. NaN counts as larger than 
 last of several NaN wins. All as in PyTorch.
 
 x, dx, x_dot are (N, C, H, W). y, dy, y_dot are (N, C, OH, OW). `winners` comes from `max_pool`. The
-winners of the fast form and of the plain form are different arrays.
+winners of the fast form and of the plain form are different arrays. On a GPU one launch does it
+all: see device/pooling.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from itertools import product
 import numpy as np
 
 from minigrad.backend import Array, array_module
+from minigrad.kernels import device
+from minigrad.kernels.device import pooling as on_device
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.parts import parts, share
 from minigrad.kernels.pooling_axis import (
@@ -47,6 +50,10 @@ def max_pool(
     x: Array, size: Pair, stride: Pair, padding: Pair = NONE, ceil_mode: bool = False
 ) -> tuple[Array, Winners]:
     """(y, winners). y[i, j] is the largest pixel of window (i, j)."""
+    if device.ready(x):
+        windows = pooled_size(x.shape[2:], size, stride, padding, ceil_mode)
+        y, winner = on_device.max_pool(x, size, stride, padding, windows)
+        return channels_first(y), (winner,)
     rows = channels_last(x)
     xp = array_module(x)
     N, H, W, C = rows.shape
@@ -97,7 +104,10 @@ def to_winners(
     padding: Pair = NONE,
 ) -> Array:
     """dx. Each window's dy is added to the dx of its winner. All other dx are 0."""
-    across, down = _kept(winners, 2)
+    if device.ready(dy):
+        (winner,) = _kept(winners, 1, "u")
+        return channels_first(on_device.to_winners(dy, winner, shape, size, stride, padding))
+    across, down = _kept(winners, 2, "u")
     dys = channels_last(dy)
     N, C, H, W = shape
     dx = array_module(dy).empty((N, H, W, C), dy.dtype)
@@ -120,7 +130,7 @@ def to_winners_plain(
     stride: Pair,
     padding: Pair = NONE,
 ) -> Array:
-    (winner,) = _kept(winners, 1)
+    (winner,) = _kept(winners, 1, "i")
     dys = channels_last(dy)
     xp = array_module(dy)
     N, C, H, W = shape
@@ -136,7 +146,10 @@ def from_winners(
     x_dot: Array, winners: Winners, size: Pair, stride: Pair, padding: Pair = NONE
 ) -> Array:
     """y_dot[i, j] = x_dot of the winner of window (i, j)."""
-    across, down = _kept(winners, 2)
+    if device.ready(x_dot):
+        (winner,) = _kept(winners, 1, "u")
+        return channels_first(on_device.from_winners(x_dot, winner, size, stride, padding))
+    across, down = _kept(winners, 2, "u")
     rows = channels_last(x_dot)
     y_dot = array_module(x_dot).empty(down.shape, x_dot.dtype)
 
@@ -153,7 +166,7 @@ def from_winners(
 def from_winners_plain(
     x_dot: Array, winners: Winners, size: Pair, stride: Pair, padding: Pair = NONE
 ) -> Array:
-    (winner,) = _kept(winners, 1)
+    (winner,) = _kept(winners, 1, "i")
     rows = channels_last(x_dot)
     xp = array_module(x_dot)
     y_dot = xp.zeros(winner.shape, x_dot.dtype)
@@ -173,6 +186,10 @@ def max_pool_with_tangent(
     ceil_mode: bool = False,
 ) -> tuple[Array, Array]:
     """y and y_dot together. The winners are not kept, if all windows lie inside the image."""
+    if device.ready(x, x_dot):
+        windows = pooled_size(x.shape[2:], size, stride, padding, ceil_mode)
+        both = on_device.max_pool_with_tangent(x, x_dot, size, stride, padding, windows)
+        return channels_first(both[0]), channels_first(both[1])
     if padding != NONE or ceil_mode:
         found, winners = max_pool(x, size, stride, padding, ceil_mode)
         return found, from_winners(x_dot, winners, size, stride, padding)
@@ -213,9 +230,12 @@ def max_pool_with_tangent_plain(
     return y, from_winners_plain(x_dot, winners, size, stride, padding)
 
 
-def _kept(winners: Winners, count: int) -> Winners:
-    """The winners. Raises RuntimeError if the other form of `max_pool` made them."""
-    if len(winners) != count:
+def _kept(winners: Winners, count: int, kind: str) -> Winners:
+    """The winners. Raises RuntimeError if the other form of `max_pool` made them.
+
+    The plain form keeps one array of int64 ("i"), the fast form two small ones ("u"), a GPU one.
+    """
+    if len(winners) != count or winners[0].dtype.kind != kind:
         raise RuntimeError(
             "the last forward of the pooling used the other form of the kernels. After "
             "kernels.use(...), call forward again"

@@ -1,10 +1,13 @@
-"""Sums of rows that have the same number."""
+"""Sums of rows that have the same number, and one number of each row."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from minigrad.backend import Array, array_module
+from minigrad.kernels import device
+from minigrad.kernels.device import losses
+from minigrad.kernels.recording import dot
 from minigrad.kernels.switch import kernel
 
 AT_ONCE = 2**24  # numbers of the one-hot matrix that is made at a time on a GPU
@@ -31,4 +34,18 @@ def rows_by_number(rows: Array, number: Array, count: int) -> Array:
 def rows_by_number_plain(rows: Array, number: Array, count: int) -> Array:
     # one_hot[r, k] = 1 where row r has the number k
     one_hot = number[:, None] == array_module(rows, number).arange(count)
-    return one_hot.T.astype(rows.dtype) @ rows
+    return dot(one_hot.T.astype(rows.dtype), rows)
+
+
+def pick(rows: Array, target: Array) -> Array:
+    """rows[n, target_n] (N,). It is NaN where target_n is not a class.
+
+    A wrong label thus makes the loss NaN. The loss is copied to the host anyway. To check the
+    labels themselves would need another copy. (CuPy accepts indices that are out of range.)
+    """
+    xp = array_module(rows)
+    if device.ready(rows):
+        return losses.pick(rows, target)
+    N, C = rows.shape
+    inside = target % C
+    return xp.where(inside == target, rows[xp.arange(N), inside], np.nan)

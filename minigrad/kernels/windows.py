@@ -8,7 +8,11 @@ Element-wise layers, pooling and matrix products can read memory from front to b
 
 from __future__ import annotations
 
+import numpy as np
+
 from minigrad.backend import Array, array_module
+from minigrad.kernels import device
+from minigrad.kernels.device import convolution
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.switch import kernel
 
@@ -27,6 +31,8 @@ def channels_last(x: Array, padding: Padding = (0, 0)) -> Array:
     rows = x.transpose(0, 2, 3, 1)
     if padding == (0, 0):
         return xp.ascontiguousarray(rows)
+    if xp is not np and device.ready(x):
+        return convolution.pad(x, both_sides(padding))
     N, H, W, C = rows.shape
     (above, below), (left, right) = both_sides(padding)
     padded = xp.zeros((N, above + H + below, left + W + right, C), x.dtype)
@@ -42,6 +48,8 @@ def both_sides(padding: Padding) -> tuple[Pair, Pair]:
 
 def channels_first(rows: Array, padding: Padding = (0, 0)) -> Array:
     """rows (N, H + 2ph, W + 2pw, C) as (N, C, H, W), without the padding: a view."""
+    if padding == (0, 0):
+        return rows.transpose(0, 3, 1, 2)
     H, W = rows.shape[1:3]
     (above, below), (left, right) = both_sides(padding)
     return rows[:, above : H - below, left : W - right].transpose(0, 3, 1, 2)
@@ -108,6 +116,29 @@ def pixel(rows: Array, k: int, l: int, stride: Pair, size: Pair) -> Array:
     sh, sw = stride
     OH, OW = size
     return rows[:, k : k + sh * (OH - 1) + 1 : sh, l : l + sw * (OW - 1) + 1 : sw]
+
+
+def matrix(W: Array) -> Array:
+    """W' (KH·KW·C, O). Each column is one kernel."""
+    return W.transpose(2, 3, 1, 0).reshape(-1, len(W))
+
+
+def kernels(matrix: Array, kernel_size: Pair) -> Array:
+    """W (O, C, KH, KW), a view of W' (KH·KW·C, O)."""
+    return matrix.reshape(*kernel_size, -1, matrix.shape[1]).transpose(3, 2, 0, 1)
+
+
+def all_cols(rows: Array, kernel_size: Pair, stride: Pair) -> Array:
+    """cols (N·OH·OW, KH·KW·C). Each row is one window."""
+    view = windows(rows, kernel_size, stride)
+    N, OH, OW, KH, KW, C = view.shape
+    return view.reshape(N * OH * OW, KH * KW * C)
+
+
+def images(y: Array, rows: Array, kernel_size: Pair, stride: Pair) -> Array:
+    """y (N·OH·OW, O), with one row for each window of `rows`, as (N, O, OH, OW)."""
+    size = output_size(rows.shape[1:3], kernel_size, stride)
+    return channels_first(y.reshape(len(rows), *size, y.shape[1]))
 
 
 @kernel

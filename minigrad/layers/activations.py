@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from minigrad.backend import Array, Tangent, array_module
-from minigrad.kernels.elementwise import masked, relu, relu_with_tangent, sigmoid
+from minigrad.kernels.elementwise import (
+    masked,
+    relu,
+    relu_with_tangent,
+    sigmoid,
+    sigmoid_slope,
+    tanh_slope,
+)
 from minigrad.layers.base import Layer
 
 
@@ -77,12 +84,12 @@ class Sigmoid(Layer):
     def backward(self, dy: Array) -> Array:
         y = self.recall()
         # dx = dy ⊙ y(1 - y)
-        return dy * (y * (1 - y))
+        return sigmoid_slope(dy, y)
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
         y = self.recall()
         # y_dot = x_dot ⊙ y(1 - y)
-        return x_dot * (y * (1 - y))
+        return sigmoid_slope(x_dot, y)
 
 
 class Tanh(Layer):
@@ -107,9 +114,9 @@ class Tanh(Layer):
     def backward(self, dy: Array) -> Array:
         y = self.recall()
         # dx = dy ⊙ (1 - y²)
-        return dy * (1 - y * y)
+        return tanh_slope(dy, y)
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
         y = self.recall()
         # y_dot = x_dot ⊙ (1 - y²)
-        return x_dot * (1 - y * y)
+        return tanh_slope(x_dot, y)

@@ -9,6 +9,7 @@ from typing import Any
 from minigrad.backend import Array, Tangent, array_module, current
 from minigrad.checks import not_negative, positive_int
 from minigrad.kernels.normalization import project, standardise
+from minigrad.kernels.products import sum_rows
 from minigrad.layers.base import Layer
 
 
@@ -68,12 +69,12 @@ class LayerNorm(Layer):
     def backward(self, dy: Array) -> Array:
         x_hat, inv_std, shape = self.recall()
         self.check_upstream(dy, shape)
-        axes = tuple(range(dy.ndim - len(self.normalized_shape)))
+        axes = len(self.normalized_shape)
         # dγ = Σ_r dy x̂,  dβ = Σ_r dy
         if "beta" in self.params:
-            self.grads["beta"] = dy.sum(axis=axes)
+            self.grads["beta"] = sum_rows(dy, axes)
         if "gamma" in self.params:
-            self.grads["gamma"] = (dy * x_hat.T.reshape(shape)).sum(axis=axes)
+            self.grads["gamma"] = sum_rows(dy * x_hat.T.reshape(shape), axes)
             dy = dy * self.params["gamma"]
         # dx = P(γ dy)/s
         return self._project(dy)

@@ -9,7 +9,13 @@ import numpy as np
 
 from minigrad.backend import Array, Tangent, array_module, host_generator
 from minigrad.checks import positive_int
-from minigrad.kernels.products import affine_jvp, affine_with_tangent, matmul
+from minigrad.kernels.products import (
+    affine,
+    affine_jvp,
+    affine_with_tangent,
+    matmul,
+    sum_rows,
+)
 from minigrad.layers.base import Layer, initial_uniform
 
 
@@ -61,9 +67,7 @@ class Linear(Layer):
         self._check(x)
         self.cache = x
         # y = x W + b
-        y = matmul(x if x.ndim == 2 else _rows(x), self.params["W"])
-        if "b" in self.params:
-            y += self.params["b"]
+        y = affine(x if x.ndim == 2 else _rows(x), self.params["W"], self.params.get("b"))
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
 
     def backward(self, dy: Array) -> Array:
@@ -87,7 +91,7 @@ class Linear(Layer):
         self.grads["W"] = matmul(x.T, dy)
         # db = Σ_n dy_n
         if "b" in self.params:
-            self.grads["b"] = dy.sum(axis=0)
+            self.grads["b"] = sum_rows(dy)
 
     def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Array:
         x = self.recall()

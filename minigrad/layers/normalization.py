@@ -8,7 +8,12 @@ from typing import Any
 
 from minigrad.backend import Array, Tangent, array_module, current
 from minigrad.checks import not_negative, positive_int
-from minigrad.kernels.normalization import project, standardise
+from minigrad.kernels.normalization import (
+    move_running,
+    normalise,
+    normalise_gradients,
+    normalise_tangent,
+)
 from minigrad.kernels.windows import channels_first, channels_last
 from minigrad.layers.base import Layer
 
@@ -85,65 +90,62 @@ class BatchNorm1d(Layer):
         train = train and not self.keeps_statistics
         # x̂ = (x - μ)/s,  s = √(σ² + ε)
         from_batch = train or not self.track_running_stats
+        statistics: tuple[Array, ...] = ()
         if from_batch:
             self._check_number(len(rows))
-            x_hat, inv_std, mean, var = standardise(rows, self.eps)
         else:
-            mean = self.buffers["running_mean"]
-            var = self.buffers["running_var"]
-            x_hat, inv_std, _, _ = standardise(rows, self.eps, mean, var)
+            statistics = self.buffers["running_mean"], self.buffers["running_var"]
+        # y = γ x̂ + β
+        gamma = self.params.get("gamma")
+        beta = self.params.get("beta")
+        y, x_hat, inv_std, mean, var = normalise(rows, self.eps, gamma, beta, *statistics)
         if train and self.track_running_stats:
             self.once("running statistics", lambda: self._move_running(mean, var, len(rows)))
         self.cache = x_hat, inv_std, from_batch, x.shape
-        # y = γ x̂ + β
-        y = x_hat * self.params["gamma"] if "gamma" in self.params else x_hat.copy()
-        if "beta" in self.params:
-            y += self.params["beta"]
         return self._images(y)
 
     def backward(self, dy: Array) -> Array:
-        x_hat, _, _, shape = self.recall()
+        x_hat, inv_std, from_batch, shape = self.recall()
         self.check_upstream(dy, shape)
         dy = self._rows(dy)
-        # dγ = Σ_n dy x̂,  dβ = Σ_n dy
-        dgamma = (dy * x_hat).sum(axis=0)
-        dbeta = dy.sum(axis=0)
+        # dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = γ/s P(dy)
+        gamma = self.params.get("gamma")
+        if from_batch:
+            dx, dgamma, dbeta = normalise_gradients(dy, x_hat, gamma, inv_std)
+        else:
+            dx = self._scaled(dy)
+            dgamma = (dy * x_hat).sum(axis=0)
+            dbeta = dy.sum(axis=0)
         sums = {"gamma": dgamma, "beta": dbeta}
         self.grads |= {name: sums[name] for name in self.params}
-        # dx = γ/s P(dy)
-        return self._images(self._scaled_projection(dy, (dbeta, dgamma)))
+        return self._images(dx)
 
     def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Array:
-        x_hat, _, _, _ = self.recall()
+        x_hat, inv_std, from_batch, _ = self.recall()
+        v = None if x_dot is None else self._rows(x_dot)
+        moving = params_dot or {}
+        gamma_dot = moving.get("gamma")
+        beta_dot = moving.get("beta")
         y_dot: Any = 0
         # y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot
-        if x_dot is not None:
-            y_dot = self._scaled_projection(self._rows(x_dot))
-        if params_dot:
-            y_dot = y_dot + params_dot["gamma"] * x_hat + params_dot.get("beta", 0)
+        if from_batch:
+            gamma = self.params.get("gamma")
+            y_dot = normalise_tangent(v, x_hat, gamma, inv_std, gamma_dot, beta_dot)
+        else:
+            if v is not None:
+                y_dot = self._scaled(v)
+            if gamma_dot is not None:
+                y_dot = y_dot + gamma_dot * x_hat + (0 if beta_dot is None else beta_dot)
         return self._images(y_dot)
 
-    def _scaled_projection(self, v: Array, sums: tuple[Array, Array] | None = None) -> Array:
-        """γ/s P(v). sums: Σ_n v and Σ_n v x̂, if they are known."""
-        x_hat, inv_std, from_batch, _ = self.recall()
-        scale = self.params["gamma"] * inv_std if "gamma" in self.params else inv_std
-        if not from_batch:
-            return v * scale  # μ and σ² are constants: P v = v
-        # P v = v - mean_n(v) - x̂ mean_n(v x̂)
-        return project(v, x_hat, scale, sums)
+    def _scaled(self, v: Array) -> Array:
+        """γ/s v. In evaluation μ and σ² are constants, and P v = v."""
+        inv_std = self.recall()[1]
+        return v * (self.params["gamma"] * inv_std if "gamma" in self.params else inv_std)
 
     def _move_running(self, mean: Array, var: Array, N: int) -> None:
-        """running = (1 - momentum) running + momentum new. The new variance is unbiased.
-
-        momentum=None: 1/t at batch t, which gives the mean over t batches.
-        """
-        self.buffers["num_batches_tracked"] += 1
-        momentum: Any = self.momentum
-        if momentum is None:
-            momentum = (1 / self.buffers["num_batches_tracked"]).astype(mean.dtype)
-        for name, new in (("running_mean", mean), ("running_var", var * (N / (N - 1)))):
-            running = self.buffers[name]
-            running += momentum * (new - running)
+        """running = (1 - momentum) running + momentum new. The new variance is unbiased."""
+        move_running(self.buffers, mean, var, self.momentum, N / (N - 1))
 
     def _check(self, x: Array) -> None:
         """Raise unless x has this layer's number of axes and of features."""

@@ -153,7 +153,9 @@ class AvgPool2d(Layer):
         size = pooled_size(x.shape[2:], self.kernel_size, self.stride, self.padding, self.ceil_mode)
         self.cache = K, _, _ = self._counts(x, size), x.shape, size
         # y[i, j] = 1/K Σ x
-        return window_sums(x, self.kernel_size, self.stride, self.padding, size) / K
+        y = window_sums(x, self.kernel_size, self.stride, self.padding, size)
+        y /= K
+        return y
 
     def backward(self, dy: Array) -> Array:
         K, shape, size = self.recall()
@@ -165,7 +167,9 @@ class AvgPool2d(Layer):
         K, shape, size = self.recall()
         self.check_tangent(x_dot, shape)
         # y_dot[i, j] = 1/K Σ x_dot
-        return window_sums(x_dot, self.kernel_size, self.stride, self.padding, size) / K
+        y_dot = window_sums(x_dot, self.kernel_size, self.stride, self.padding, size)
+        y_dot /= K
+        return y_dot
 
     def _counts(self, x: Array, size: Pair) -> Any:
         """K: a number if all windows have the same, else an array (OH, OW)."""

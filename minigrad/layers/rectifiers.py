@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from minigrad.backend import Array, array_module
 from minigrad.checks import finite, positive
-from minigrad.kernels.erf import erf
+from minigrad.kernels.rectifiers import (
+    gelu,
+    gelu_slope,
+    leaky,
+    silu,
+    silu_slope,
+    softplus,
+    softplus_slope,
+)
 from minigrad.layers.base import Layer
-
-ROOT = math.sqrt(2 / math.pi)
-CUBIC = 0.044715  # Hendrycks and Gimpel's factor: √(2/π)(x + 0.044715 x³) follows tanh⁻¹ erf(x/√2)
 
 
 class LeakyReLU(Layer):
@@ -36,12 +40,11 @@ class LeakyReLU(Layer):
         self.monotone = self.negative_slope >= 0
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        xp = array_module(x)
+        array_module(x)
         self.check_input(x)
         # y = m x,  m = 1 where x > 0, else a
-        one = x.dtype.type(1)
-        self.cache = m = xp.where(x > 0, one, x.dtype.type(self.negative_slope))
-        return m * x
+        y, self.cache = leaky(x, self.negative_slope)
+        return y
 
     def backward(self, dy: Array) -> Array:
         # dx = dy ⊙ m
@@ -81,31 +84,22 @@ class GELU(Layer):
         self.approximate = approximate
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        xp = array_module(x)
+        array_module(x)
         self.check_input(x)
-        z = xp.clip(x, -30, 30)  # beyond, Φ is 0 or 1, and z³ does not overflow
-        inner = erf(z / math.sqrt(2)) if self.approximate == "none" else xp.tanh(_u(z))
         # y = x Φ(x)
-        Phi = (1 + inner) / 2
+        y, z, Phi = gelu(x, self.approximate)
         self.cache = z, Phi
-        return x * Phi
+        return y
 
     def backward(self, dy: Array) -> Array:
         # dx = dy ⊙ (Φ(x) + x Φ'(x))
-        return dy * self._slope()
+        z, Phi = self.recall()
+        return gelu_slope(dy, z, Phi, self.approximate)
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
         # y_dot = x_dot ⊙ (Φ(x) + x Φ'(x))
-        return x_dot * self._slope()
-
-    def _slope(self) -> Array:
         z, Phi = self.recall()
-        if self.approximate == "none":
-            density = array_module(z).exp(-z * z / 2) / math.sqrt(2 * math.pi)
-        else:
-            # (1 - tanh² u) u'/2,  with tanh u = 2Φ - 1
-            density = 2 * Phi * (1 - Phi) * (ROOT * (1 + 3 * CUBIC * z * z))
-        return Phi + z * density
+        return gelu_slope(x_dot, z, Phi, self.approximate)
 
     def __repr__(self) -> str:
         return f"GELU({self.approximate!r})" if self.approximate != "none" else "GELU()"
@@ -127,19 +121,17 @@ class SiLU(Layer):
         array_module(x)
         self.check_input(x)
         # y = x σ(x)
-        s = _sigmoid(x)
+        y, s = silu(x)
         self.cache = x, s
-        return x * s
+        return y
 
     def backward(self, dy: Array) -> Array:
-        x, s = self.recall()
         # dx = dy ⊙ σ(1 + x(1 - σ))
-        return dy * (s * (1 + x * (1 - s)))
+        return silu_slope(dy, *self.recall())
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
-        x, s = self.recall()
         # y_dot = x_dot ⊙ σ(1 + x(1 - σ))
-        return x_dot * (s * (1 + x * (1 - s)))
+        return silu_slope(x_dot, *self.recall())
 
 
 class Softplus(Layer):
@@ -166,36 +158,20 @@ class Softplus(Layer):
         self.threshold = finite("threshold", threshold)
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        xp = array_module(x)
+        array_module(x)
         self.check_input(x)
-        z = self.beta * x
-        linear = z > self.threshold
-        self.cache = z, linear
         # y = (max(z, 0) + ln(1 + e^(-|z|)))/β,  z = βx
-        y = (xp.maximum(z, 0) + xp.log1p(xp.exp(-abs(z)))) / self.beta
-        return xp.where(linear, x, y)
+        y, z, linear = softplus(x, self.beta, self.threshold)
+        self.cache = z, linear
+        return y
 
     def backward(self, dy: Array) -> Array:
         # dx = dy ⊙ σ(βx)
-        return dy * self._slope()
+        return softplus_slope(dy, *self.recall())
 
     def jvp(self, x_dot: Array, params_dot: Mapping[str, Array] | None = None) -> Array:
         # y_dot = x_dot ⊙ σ(βx)
-        return x_dot * self._slope()
-
-    def _slope(self) -> Array:
-        z, linear = self.recall()
-        return array_module(z).where(linear, z.dtype.type(1), _sigmoid(z))
+        return softplus_slope(x_dot, *self.recall())
 
     def __repr__(self) -> str:
         return f"Softplus({self.beta}, {self.threshold})"
-
-
-def _u(x: Array) -> Array:
-    return ROOT * (x + CUBIC * x * x * x)
-
-
-def _sigmoid(x: Array) -> Array:
-    """σ(x) = e^(min(x, 0))/(1 + e^(-|x|)). Unlike `kernels.sigmoid` it goes to 0 on the left."""
-    xp = array_module(x)
-    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-abs(x)))

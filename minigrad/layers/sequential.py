@@ -126,13 +126,13 @@ class Sequential(Layer):
         return found
 
     def forward(self, x: Array, train: bool = True) -> Array:
-        with self._alone():
+        with self._alone(x):
             for layer in self._layers:
                 x = layer.forward(x, train)
         return x
 
     def backward(self, dy: Array) -> Array:
-        with self._alone():
+        with self._alone(dy):
             for layer in reversed(self._layers):
                 dy = layer.backward(dy)
         return dy
@@ -143,7 +143,7 @@ class Sequential(Layer):
         first = next((i for i, layer in enumerate(layers) if layer.params), None)
         if first is None:
             return
-        with self._alone():
+        with self._alone(dy):
             for layer in reversed(layers[first + 1 :]):
                 dy = layer.backward(dy)
             layers[first].backward_params(dy)
@@ -151,7 +151,7 @@ class Sequential(Layer):
     def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Any:
         """The tangent of the output. Parameters that are not in `params_dot` are constant."""
         moving = self._split(params_dot or {})
-        with self._alone():
+        with self._alone(x_dot):
             for i, layer in enumerate(self._layers):
                 if x_dot is not None or i in moving:  # else the tangent is still 0
                     x_dot = layer.jvp(x_dot, moving.get(i))
@@ -166,14 +166,15 @@ class Sequential(Layer):
     ) -> tuple[Array, Array | None]:
         """y and y_dot together, layer by layer. The memory does not grow with the depth."""
         moving = self._split(params_dot or {})
-        with self._alone():
+        with self._alone(x):
             for i, layer in enumerate(self._layers):
                 x, x_dot = layer.forward_jvp(x, x_dot, moving.get(i), train)
         return x, x_dot
 
-    def _alone(self) -> Any:
-        """A context in which BLAS uses one thread, if layers use threads of their own."""
-        return one_blas_thread() if self.uses_threads else NOTHING
+    def _alone(self, x: Tangent) -> Any:
+        """A context in which BLAS uses one thread, if layers use threads of their own for x."""
+        on_host = x is None or type(x) is np.ndarray
+        return one_blas_thread() if self.uses_threads and on_host else NOTHING
 
     def _split(self, params_dot: Mapping[str, Array]) -> dict[int, dict[str, Array]]:
         """{"0.W": ..., "2.0.b": ...} as {0: {"W": ...}, 2: {"0.b": ...}}."""

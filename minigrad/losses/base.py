@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, to_host
+from minigrad.kernels import device
+from minigrad.kernels.device import sums
+from minigrad.kernels.recording import number
 from minigrad.siblings import prefer_plain
 from minigrad.streams import StreamsOfParts
 
@@ -118,5 +121,11 @@ def as_weight(name: str, value: Any) -> Any:
 
 
 def total(terms: Array) -> float:
-    """Σ terms, added up in float64, as a float on the host."""
-    return float(terms.sum(dtype=np.float64))
+    """Σ terms, added up in float64, as a float on the host.
+
+    While a step is recorded as a CUDA graph, the number stays on the GPU, and one can calculate
+    with it.
+    """
+    if type(terms) is not np.ndarray and device.ready(terms):
+        return number(sums.total(terms))
+    return number(terms.sum(dtype=np.float64))

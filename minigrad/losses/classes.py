@@ -9,6 +9,11 @@ import numpy as np
 from minigrad.backend import Array, array_module
 from minigrad.checks import not_negative, number
 from minigrad.kernels.elementwise import row_max
+from minigrad.kernels.losses import (
+    cross_entropy,
+    cross_entropy_gradient,
+    cross_entropy_tangent,
+)
 from minigrad.losses.labels import LabelLoss, by_example, checked_labels, pick, times
 
 
@@ -44,15 +49,14 @@ class CrossEntropyLoss(LabelLoss):
 
     def each(self, logits: Array, target: Array) -> Array:
         xp, target = checked_labels(self, logits, target)
+        if self.is_plain(logits, target):
+            # L_n = -ln p[n, t_n],  ln p = z - ln Σ_k e^(z_k)
+            values, p = cross_entropy(logits, target)
+            self.cache = p, target, None
+            return values
         z = logits - (row_max(logits) if logits.ndim == 2 else logits.max(axis=1, keepdims=True))
         e = xp.exp(z)
         sums = e.sum(axis=1)
-        if self.is_plain(logits, target):
-            # L_n = -ln p[n, t_n]
-            values = xp.log(sums) - pick(z, target)
-            e /= sums[:, None]
-            self.cache = e, target, None
-            return values
         # L_n = -N/D Σ_c v ln p
         z -= xp.log(sums)[:, None]
         e /= sums[:, None]
@@ -65,11 +69,8 @@ class CrossEntropyLoss(LabelLoss):
         if D is not None:
             # dz = (p Σ_k v_k - v) / D
             return (p * v.sum(axis=1, keepdims=True) - v) / D
-        N = len(p)
         # dz = (p - onehot(t)) / N
-        dlogits = p / N
-        dlogits[array_module(p).arange(N), v] -= 1 / N
-        return dlogits
+        return cross_entropy_gradient(p, v)
 
     def each_jvp(self, output_dot: Array) -> Array:
         p, v, D = self.recall()
@@ -77,9 +78,8 @@ class CrossEntropyLoss(LabelLoss):
             # (ln p)_dot = z_dot - Σ_k p_k z_dot_k
             log_p_dot = output_dot - (p * output_dot).sum(axis=1, keepdims=True)
             return by_example(-v * log_p_dot, D)
-        right = output_dot[array_module(p).arange(len(p)), v]
         # L_n_dot = Σ_c p[n, c] z_dot[n, c] - z_dot[n, t_n]
-        return (p * output_dot).sum(axis=1) - right
+        return cross_entropy_tangent(p, v, output_dot)
 
 
 class NLLLoss(LabelLoss):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minigrad.backend import Array, array_module, to_device
+from minigrad.kernels.losses import binary_cross_entropy, binary_slope
 from minigrad.losses.base import Loss, as_weight, total
 
 
@@ -87,29 +86,20 @@ class BCELoss(ElementLoss):
         self.weight = as_weight("weight", weight)
 
     def terms(self, p: Array, target: Array) -> Array:
-        xp = check_same_shape(self, p, target)
-        q = 1 - p
-        self.cache = p, q, target
-        with np.errstate(divide="ignore", invalid="ignore"):  # ln 0 = -inf, ln -1 = NaN
-            log_p = xp.log(p)
-            log_q = xp.log(q)
-            xp.maximum(log_p, -100, out=log_p)
-            xp.maximum(log_q, -100, out=log_q)
-            rest = 1 - target
-            inside = xp.sqrt(target * rest)  # NaN unless 0 <= target <= 1
-            # f = -(t ln p + (1 - t) ln(1 - p)), NaN where the target is no probability
-            return weighted(self, 0 * inside - (target * log_p + rest * log_q))
+        check_same_shape(self, p, target)
+        self.cache = p, target
+        # f = -(t ln p + (1 - t) ln(1 - p)), NaN where the target is no probability
+        return weighted(self, binary_cross_entropy(p, target))
 
     def backward(self) -> Array:
-        p, q, target = self.recall()
+        p, target = self.recall()
         # dp = (p - t) / (p (1 - p)) / n
-        scale = array_module(p).maximum(p * q, 1e-12) * self.divisor(p)
-        return weighted(self, (p - target) / scale)
+        return weighted(self, binary_slope(p, target, self.divisor(p)))
 
     def slopes(self) -> Array:
-        p, q, target = self.recall()
+        p, target = self.recall()
         # ∂f/∂p = (p - t) / (p (1 - p))
-        return weighted(self, (p - target) / array_module(p).maximum(p * q, 1e-12))
+        return weighted(self, binary_slope(p, target, 1))
 
     def explain(self, p: Array, target: Array) -> None:
         if bool(((p < 0) | (p > 1)).any()):
@@ -194,11 +184,12 @@ def check_same_shape(loss: Loss, output: Array, target: Array) -> Any:
         )
     if output.shape != target.shape or output.size == 0:
         column = output.shape == (*target.shape, 1)
+        cast = "" if target.dtype == output.dtype else f".astype('{output.dtype}')"
+        advice = f"; make the target a column, y[:, None]{cast}"
         raise ValueError(
             f"{name} expected output and target of one shape, got {tuple(output.shape)} and "
             f"{tuple(target.shape)}; broadcasting them would average over the wrong pairs"
-            + "; make the target a column, y[:, None]"
-            * column
+            f"{advice if column else ''}"
         )
     if output.dtype != target.dtype:
         raise TypeError(

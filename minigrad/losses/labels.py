@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, array_module, to_device, to_host
+from minigrad.kernels.rows import pick as pick
 from minigrad.losses.base import Loss, as_weight, total
 from minigrad.losses.elements import range_of
 
@@ -132,6 +133,9 @@ class LabelLoss(Loss):
         C = output.shape[1]
         if labels.size and (labels.min() < 0 or labels.max() >= C):
             hint = "; give ignore_index for labels that do not count" if labels.min() < 0 else ""
+            if C == 1:
+                hint += "; the network needs an output for each class (for one output of yes or no "
+                hint += "there is BCEWithLogitsLoss)"
             raise ValueError(
                 f"labels must be in [0, {C}), got {labels.min()} to {labels.max()}{hint}"
             )
@@ -152,18 +156,6 @@ def by_example(terms: Array, D: Any) -> Array:
 def times(v: Array, log_p: Array) -> Array:
     """v ln p, and 0 where v is 0, even where p is 0."""
     return v * array_module(v, log_p).where(v == 0, 0, log_p)
-
-
-def pick(rows: Array, target: Array) -> Array:
-    """rows[n, target_n] (N,). It is NaN where target_n is not a class.
-
-    A wrong label thus makes the loss NaN. The loss is copied to the host anyway. To check the
-    labels themselves would need another copy. (CuPy accepts indices that are out of range.)
-    """
-    xp = array_module(rows)
-    N, C = rows.shape
-    inside = target % C
-    return xp.where(inside == target, rows[xp.arange(N), inside], np.nan)
 
 
 def checked_labels(loss: LabelLoss, output: Array, target: Array) -> tuple[Any, Array]:

@@ -98,16 +98,20 @@ def confusion_matrix(
     """M (C, C) on the host: M[i, j] is how many examples with label i were answered by j.
 
     Rows are true labels, columns are answers; the accuracy is the diagonal's share of all.
-    output        (N, C, ...), or the answers themselves, integers like y
+    output        (N, C, ...), or the answers themselves, integers like y. Of yes or no:
+                  output > 0
     y             labels (N, ...), or one-hot labels or probabilities like output
     classes       C, if answers are given: else the largest label there is, plus 1
     ignore_index  a label that does not count, as in the losses
     `plots.confusion(M, names)` draws it. ValueError for labels outside [0, C).
     """
     xp = check_pair("confusion_matrix", output, y)
-    if output.dtype.kind in "iu":
-        if y.dtype.kind not in "iu":
-            raise TypeError(f"answers are compared with integer labels, got y of {y.dtype}")
+    if output.dtype.kind in "iub":
+        if y.dtype.kind not in "iub":
+            raise TypeError(
+                f"answers are compared with integer labels, got y of {y.dtype}; for yes and no "
+                "write y > 0.5"
+            )
         check_same_shape("confusion_matrix of answers", output, y)
         answers = output
         labels = y
@@ -126,6 +130,7 @@ def confusion_matrix(
     positive_int("classes", C)
     for name, found in (("labels", labels), ("answers", answers)):
         _check_range(f"confusion_matrix: {name}", found, C)
+    C = max(C, 2) if output.dtype.kind == "b" else C
     pairs = to_host(labels).ravel().astype(np.int64) * C + to_host(answers).ravel().astype(np.int64)
     return np.bincount(pairs, minlength=C * C).reshape(C, C)
 
@@ -152,10 +157,15 @@ def _labels(
     """(the labels (N, ...), which of them count), of labels or of shares like the output."""
     check_pair(name, output, y)
     if output.ndim < 2 or output.shape[1] == 1:
+        advice = {
+            "accuracy": "For answers of yes or no write accuracy(output, y, threshold=0.5) for "
+            "probabilities, threshold=0 for logits",
+            "confusion_matrix": "For answers of yes or no write confusion_matrix(output > 0.5, "
+            "y > 0.5) for probabilities, output > 0 for logits",
+        }.get(name, "For answers of yes or no there is accuracy with a threshold")
         raise ValueError(
-            f"{name} compares C >= 2 outputs for each example, (N, C), got {tuple(output.shape)}. "
-            "For answers of yes or no write accuracy(output, y, threshold=0.5) for probabilities, "
-            "threshold=0 for logits"
+            f"{name} compares C >= 2 outputs for each example, (N, C), got "
+            f"{tuple(output.shape)}. {advice}"
         )
     if y.shape == output.shape:
         return _labels_of_shares(name, y, ignore_index), None

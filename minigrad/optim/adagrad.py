@@ -25,6 +25,8 @@ class Adagrad(Optimizer):
     count_names = ("t",)
     not_negative_names = ("s",)
     group_options = ("weight_decay",)
+    formula = "adagrad"
+    columns = ("s",)
 
     def __init__(
         self,
@@ -54,14 +56,25 @@ class Adagrad(Optimizer):
         self.initial_accumulator_value = first
         self.eps = not_negative("eps", eps)
 
+    def _begin(self, param: Array) -> dict[str, Any]:
+        first = self.initial_accumulator_value
+        return {"t": 0, "s": array_module(param).full_like(param, first)}
+
+    def _lr(self, t: int) -> float:
+        """The learning rate of step t."""
+        return self.lr / (1 + (t - 1) * self.lr_decay)
+
+    def _numbers(self, t: int) -> tuple[int, tuple[float, ...]]:
+        return 0, (self._lr(t), self.eps, self.weight_decay)
+
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
         xp = array_module(param)
         if not state:
-            state.update(t=0, s=xp.full_like(param, self.initial_accumulator_value))
+            state.update(self._begin(param))
         if self.weight_decay:
             grad = grad + self.weight_decay * param
         state["t"] += 1
-        lr = self.lr / (1 + (state["t"] - 1) * self.lr_decay)
+        lr = self._lr(state["t"])
         s = state["s"]
         # s ← s + dθ². `scratch` holds the products.
         scratch = xp.multiply(grad, grad, out=xp.empty_like(param))

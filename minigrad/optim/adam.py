@@ -28,6 +28,9 @@ class Adam(Optimizer):
     count_names = ("t",)
     not_negative_names = ("v",)
     group_options = ("weight_decay",)
+    formula = "adam"
+    columns = ("m", "v")
+    _decay_flag = 2  # of the formula: 2 decays the gradient, 4 the parameter
 
     def __init__(
         self,
@@ -56,12 +59,25 @@ class Adam(Optimizer):
         self.eps_inside = bool(eps_inside)
         self.weight_decay = not_negative("weight_decay", weight_decay)
 
+    def _begin(self, param: Array) -> dict[str, Any]:
+        xp = array_module(param)
+        return {"t": 0, "m": xp.zeros_like(param), "v": xp.zeros_like(param)}
+
+    def _numbers(self, t: int) -> tuple[int, tuple[float, ...]]:
+        beta1, beta2 = self.betas
+        k = sqrt(1 - beta2**t)
+        eps = self.eps * k * k if self.eps_inside else self.eps * k
+        rate = self.lr * k / (1 - beta1**t)
+        decay = self.weight_decay
+        flags = int(self.eps_inside) + (self._decay_flag if decay else 0)
+        return flags, (beta1, 1 - beta1, beta2, 1 - beta2, eps, rate, decay, 1 - self.lr * decay)
+
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
         xp = array_module(param)
         if self.weight_decay:
             grad = self._decayed(param, grad)
         if not state:
-            state.update(t=0, m=xp.zeros_like(param), v=xp.zeros_like(param))
+            state.update(self._begin(param))
         state["t"] += 1
         t = state["t"]
         m = state["m"]
@@ -99,6 +115,9 @@ class AdamW(Adam):
     gradients shrinks less, because √v̂ divides the penalty, too.
     Source: Loshchilov, Hutter 2019, Algorithm 2.
     """
+
+    formula = "adam"
+    _decay_flag = 4
 
     def __init__(
         self,

@@ -11,6 +11,8 @@ import numpy as np
 from minigrad import backend
 from minigrad.backend import Array
 from minigrad.checks import count, not_negative, number
+from minigrad.kernels.memory import laid_like
+from minigrad.kernels.updates import move_towards
 from minigrad.optim.base import AVERAGE, Optimizer
 
 
@@ -50,13 +52,15 @@ class EMA:
 
     def update(self) -> None:
         """Move the average. `optimizer.step()` calls this."""
+        arrays, params = [], []
         for name, param in self._params().items():
             a = self.arrays.get(name)
             if self.t == 0 or a is None:
-                self.arrays[name] = param.copy()
+                self.arrays[name] = laid_like(param, param)
             else:
-                # a ← a + (1 - d) (θ - a)
-                a += (1 - self.decay) * (param - a)
+                arrays.append(a)
+                params.append(param)
+        move_towards(arrays, 1 - self.decay, params)
         self.t += 1
 
     @contextmanager
@@ -107,7 +111,7 @@ class EMA:
                 )
             if finite and not np.isfinite(value).all():
                 raise ValueError(f"the average of {name} has numbers that are NaN or infinite")
-            arrays[name] = backend.to_device(value.copy(), like=param)
+            arrays[name] = laid_like(backend.to_device(value, like=param), param)
         return t, arrays
 
     def __repr__(self) -> str:

@@ -17,12 +17,12 @@ from minigrad.backend import Array
 from minigrad.checks import not_negative
 from minigrad.layers import Layer, Sequential
 from minigrad.layers.sharing import tied
-from minigrad.optim.groups import LR_FACTOR, checked_groups, options_by_name
+from minigrad.optim.groups import Options, checked_groups, options_by_name
 from minigrad.optim.loading import checked_kept, checked_lr, checked_schedule
+from minigrad.optim.together import Update, move_together
 from minigrad.settings import Configured
 from minigrad.streams import StreamsOfParts
 
-Update = tuple[Array, Array, str]  # parameter, gradient, name
 AVERAGE = "average/"  # in front of the names of an EMA in the state
 
 
@@ -54,6 +54,16 @@ class Optimizer(Configured, StreamsOfParts):
     not_negative_names: tuple[str, ...] = ()  # no number below 0
     # Attributes that groups may set, besides lr_factor
     group_options: tuple[str, ...] = ()
+    # The whole step in one launch on a GPU, see `together`
+    formula = ""
+    columns: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A class with a step of its own does not inherit another one's formula."""
+        super().__init_subclass__(**kwargs)
+        own = vars(cls)
+        if "formula" not in own and ("_update" in own or "_decayed" in own):
+            cls.formula = ""
 
     def __init__(
         self, model: Layer, lr: float, *, groups: Mapping[Any, Mapping[str, float]] | None = None
@@ -140,25 +150,19 @@ class Optimizer(Configured, StreamsOfParts):
             self._look_at_parameters()
         if self._tied:
             updates = self._added_up(updates)
+        left = move_together(self, updates) if self.formula and updates else updates
         if self._options:
-            self._update_groups(updates)
+            self._update_groups(left)
         else:
-            for param, grad, key in updates:  # only after all of them fit: no half step
+            for param, grad, key in left:  # only after all of them fit: no half step
                 self._update(param, grad, self.state[key])
         if self.average is not None and updates:
             self.average.update()
 
     def _update_groups(self, updates: Iterable[Update]) -> None:
-        """While a parameter with options of its own moves, the optimiser has these options."""
         for param, grad, key in updates:
-            options: dict[str, float] = dict(self._options.get(key, {}))
-            options["lr"] = self.lr * options.pop(LR_FACTOR, 1.0)
-            before = {name: getattr(self, name) for name in options}
-            vars(self).update(options)
-            try:
+            with Options(self, self._options.get(key, {})):
                 self._update(param, grad, self.state[key])
-            finally:
-                vars(self).update(before)
 
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no _update(param, grad, state) yet")

@@ -12,6 +12,23 @@ Groups = dict[Any, dict[str, float]]  # {pattern, or several of them: {option: v
 LR_FACTOR = "lr_factor"
 
 
+class Options:
+    """While a parameter with options of its own moves, the optimiser has these options."""
+
+    def __init__(self, optimizer: Any, options: Mapping[str, float]):
+        own: dict[str, float] = dict(options)
+        own["lr"] = optimizer.lr * own.pop(LR_FACTOR, 1.0)
+        self.attributes = vars(optimizer)
+        self.own = own
+        self.before = {name: getattr(optimizer, name) for name in own}
+
+    def __enter__(self) -> None:
+        self.attributes.update(self.own)
+
+    def __exit__(self, *exception: object) -> None:
+        self.attributes.update(self.before)
+
+
 def checked_groups(groups: Any, known: Collection[str], owner: str) -> Groups:
     """A copy of the groups. Raises if they are none, or have options that are not known.
 

@@ -25,6 +25,8 @@ class RMSprop(Optimizer):
     array_names = ("v", "m", "b")
     not_negative_names = ("v",)
     group_options = ("weight_decay",)
+    formula = "rmsprop"
+    columns = ("v", "m", "b")
 
     def __init__(
         self,
@@ -59,10 +61,19 @@ class RMSprop(Optimizer):
         more = {"m": self.centered, "b": self.momentum > 0}
         self.state_names = ("v", *(name for name, used in more.items() if used))
 
+    def _begin(self, param: Array) -> dict[str, Any]:
+        return {name: array_module(param).zeros_like(param) for name in self.state_names}
+
+    def _numbers(self, t: int) -> tuple[int, tuple[float, ...]]:
+        names = self.state_names
+        flags = (self.centered and "m" in names) + 2 * (self.momentum > 0 and "b" in names)
+        alpha = self.alpha
+        return flags, (self.lr, alpha, 1 - alpha, self.eps, self.weight_decay, self.momentum)
+
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
         xp = array_module(param)
         if not state:
-            state.update({name: xp.zeros_like(param) for name in self.state_names})
+            state.update(self._begin(param))
         if self.weight_decay:
             grad = grad + self.weight_decay * param
         v = state["v"]

@@ -27,6 +27,8 @@ class SGD(Optimizer):
     state_names = ("velocity",)
     array_names = ("velocity", "step")
     group_options = ("weight_decay",)
+    formula = "sgd"
+    columns = ("velocity", "step")
 
     def __init__(
         self,
@@ -61,13 +63,21 @@ class SGD(Optimizer):
             raise ValueError("nesterov=True needs momentum > 0: else there is no velocity")
         self.nesterov = bool(nesterov)
 
+    def _begin(self, param: Array) -> dict[str, Any]:
+        names = self.state_names if self.momentum else ()
+        return {name: array_module(param).zeros_like(param) for name in names}
+
+    def _numbers(self, t: int) -> tuple[int, tuple[float, ...]]:
+        flags = bool(self.momentum) + 2 * self.nesterov + 4 * (self.velocity == "steps")
+        return flags, (self.lr, self.weight_decay, self.momentum)
+
     def _update(self, param: Array, grad: Array, state: dict[str, Any]) -> None:
         if self.weight_decay:
             grad = grad + self.weight_decay * param
         if self.momentum:
             (kept,) = self.state_names
             if not state:
-                state[kept] = array_module(param).zeros_like(param)
+                state.update(self._begin(param))
             velocity = state[kept]
             velocity *= self.momentum
             if self.velocity == "steps":

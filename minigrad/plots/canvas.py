@@ -19,6 +19,13 @@ def one_axes(ax: Any, figsize: tuple[float, float]) -> tuple[Any, Any]:
             f"ax must be one axes of matplotlib, got {type(ax).__name__}; make it with "
             "fig, ax = plt.subplots()"
         )
+    # Axes that the caller has made have the letters of the caller's settings: else they would be
+    # small beside those that are drawn here.
+    sizes = plt.rcParams
+    ax.title.set_size(sizes["axes.titlesize"])
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_size(sizes["axes.labelsize"])
+    ax.tick_params(labelsize=sizes["font.size"])
     return ax.figure, ax
 
 

@@ -177,18 +177,22 @@ def class_bars(
     title: str,
     ylabel: str = "recall",
     xlabel: str = "digit",
+    names: Sequence[str] | None = None,
     *,
     ax: Any = None,
 ) -> Any:
     """Bars {label: a value for each class}, grouped by class. Returns the figure.
 
     A class whose value is zero is marked.
-    ax  the axes to draw in; None: those of a new figure
+    names  of the classes; None: their numbers
+    ax     the axes to draw in; None: those of a new figure
     """
     heights = {k: finite(repr(k), v, "(classes,)", 1) for k, v in some("series", series).items()}
     classes = len(next(iter(heights.values())))
     for label, values in heights.items():
         same_number(repr(label), values, classes, "classes")
+    if names is not None:
+        same_number("names", names, classes, "classes")
     fig, axes = one_axes(ax, (10, 5))
     width = 0.8 / len(heights)
     for i, (label, values) in enumerate(heights.items()):
@@ -198,7 +202,9 @@ def class_bars(
             if value == 0:
                 axes.annotate("never", (place, 0.02), rotation=90, ha="center", va="bottom")
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.05))
-    axes.set_xticks(range(classes))
+    axes.set_xticks(range(classes), names)
+    if names is not None and classes * max(map(len, names)) > 60:  # they would overlap
+        axes.tick_params(axis="x", rotation=90)
     legend_below(fig, axes, given=ax is not None, ncols=len(heights))
     return fig
 

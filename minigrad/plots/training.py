@@ -78,7 +78,7 @@ def _panel(
         shade, style, marker = LOOKS[name]
         mark = {"marker": marker, "markersize": 6} if len(x) <= MOST_MARKERS else {}
         ax.plot(x, scale * y, style, color=shade, label=name, **mark)
-    words = kind.replace("_", " ")
+    words = "R²" if kind == "r2" else kind.replace("_", " ")
     if kind == "loss" and "loss" in history.settings:
         words = f"loss: {str(history.settings['loss']).partition('(')[0]}"
     ax.set(xlabel="epoch", ylabel=f"{words} (%)" if scale == 100 else words)

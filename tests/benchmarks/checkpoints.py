@@ -1,5 +1,6 @@
 """What checkpoints cost: the time and the size of one, and their share of a run of LeNet.
 
+    python -m tests.benchmarks --checkpoints
     python tests/benchmarks/checkpoints.py [--folder FOLDER] [--examples 20000] [--rounds 15]
 
 One save of LeNet with Adam's moments, in milliseconds, with and without the time that the disk
@@ -10,6 +11,7 @@ the usual checkpoints (after each epoch, and each minute), and the time of savin
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -86,16 +88,16 @@ def share(folder, examples):
     )
 
 
-def main():
+def main(argv=()):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", help="where to write; default: a temporary folder")
     parser.add_argument("--examples", type=int, default=20000)
     parser.add_argument("--rounds", type=int, default=15)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         one_save(Path(folder), options.rounds)
         share(Path(folder), options.examples)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
+
 from minigrad.backend import Array, array_module
 from minigrad.checks import check_state, count, not_negative, positive_int
 from minigrad.kernels.parts import WORTH_A_THREAD
@@ -38,7 +40,8 @@ class ForwardRule(Rule):
         self.derivatives = []
         size = sum(p.nbytes for p in params.values())
         # minigrad's own threads share the work. BLAS's threads would compete for the same cores.
-        alone = model.uses_threads or size >= 2 * WORTH_A_THREAD
+        on_host = type(x) is np.ndarray
+        alone = on_host and (model.uses_threads or size >= 2 * WORTH_A_THREAD)
         with one_blas_thread() if alone else nullcontext():
             return self._estimate(model, loss, x, target)
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, array_module, device_generator, to_device, to_host
+from minigrad.backend import Array, array_module, to_device, to_host
 from minigrad.checks import positive_int
-from minigrad.kernels.draws import device_normals, device_signs, draw_normals, draw_signs
+from minigrad.kernels.device import update
+from minigrad.kernels.device.draws import draw as draw_on_device
+from minigrad.kernels.draws import draw_normals, draw_signs
 from minigrad.kernels.memory import in_memory_order, keep_memory
-from minigrad.kernels.parts import WORTH_A_THREAD
-from minigrad.kernels.updates import add_scaled
+from minigrad.kernels.parts import WORTH_A_THREAD, share
+from minigrad.kernels.updates import add_scaled, add_scaled_to_all, scale_all
 from minigrad.rules.renamed import old_name
-from minigrad.threads import each
 
 DISTRIBUTIONS = ("normal", "rademacher", "sphere", "orthonormal")
 BLOCK = 2**18  # numbers drawn from one stream: few enough tasks that threads seldom wait
@@ -33,7 +34,8 @@ class DirectionSampler:
 
     Each parameter of each direction has random streams of its own, one for every 2^18 numbers. So
     any part can be drawn again alone, and the number of threads does not matter. On the host the
-    numbers are the same in float32 and in float64, up to rounding. A GPU draws other numbers.
+    numbers are the same in float32 and in float64, up to rounding. A GPU draws other numbers: all
+    of them are functions of (seed, step, k, parameter, index), see kernels/device/draws.py.
     Source: Box, Muller 1958 for the normals; streams by NumPy's SeedSequence and SFC64.
     """
 
@@ -50,9 +52,7 @@ class DirectionSampler:
         self.fill_part(enumerate(arrays), step, k)
         if self.distribution == "sphere":
             n = sum(array.size for array in arrays)
-            scale = sqrt(n / sum(squared_norm(array) for array in arrays))
-            for array in arrays:
-                array *= scale
+            scale_all(arrays, sqrt(n / squared_norm_of_all(arrays)))
 
     def fill_part(self, numbered: Any, step: int, k: int) -> None:
         """Write some parameters of a direction only, given as (number of the parameter, array).
@@ -61,20 +61,22 @@ class DirectionSampler:
         """
         signs = self.distribution == "rademacher"
         draw = draw_signs if signs else draw_normals
-        draw_on_device = device_signs if signs else device_normals
         jobs: list[tuple[np.ndarray, np.ndarray]] = []
+        on_device: list[tuple[int, Array]] = []
         total = 0
         for i, array in numbered:
-            keys = np.random.SeedSequence(self.seed, spawn_key=(step, k, i))
             if array_module(array) is not np:
-                generator = device_generator(int(keys.generate_state(1)[0]), array_module(array))
-                draw_on_device(generator, array)
+                on_device.append((i, array))
                 continue
+            keys = np.random.SeedSequence(self.seed, spawn_key=(step, k, i))
             flat = in_memory_order(array)
             total += array.nbytes
             cuts = range(0, flat.size, BLOCK)
             words = keys.generate_state(3 * len(cuts), np.uint64).reshape(-1, 3)
             jobs += [(flat[a : a + BLOCK], word) for a, word in zip(cuts, words, strict=True)]
+
+        if on_device:
+            draw_on_device(on_device, self.seed, step, k, signs)
 
         def work(job: tuple[np.ndarray, np.ndarray]) -> None:
             draw(job[1], job[0])
@@ -84,7 +86,7 @@ class DirectionSampler:
                 work(job)
         else:
             keep_memory()
-            each(work, jobs)
+            share(work, jobs, like=jobs[0][0])
 
     def orthonormal(self, like: Sequence[Array], step: int, count: int) -> list[list[Array]]:
         """All `count` directions of a step, each a list of arrays like these."""
@@ -158,16 +160,14 @@ class StepDirections:
     def _turn(self, arrays: Iterable[Array], k: int) -> None:
         """Make v into -v where k is the second of a pair."""
         if self.antithetic and k % 2:
-            for array in arrays:
-                array *= -1
+            scale_all(list(arrays), -1)
 
     def mean_along(self, slope: Callable[[dict[Any, Array]], float]) -> dict[Any, Array]:
         """1/K Σ_k d_k v_k with d_k = slope(v_k). One direction is in memory at a time."""
         grads = self._zeros()
         for v in self:
             d = slope(v)
-            for name, grad in grads.items():
-                add_scaled(grad, d / self.count, v[name])
+            add_scaled_to_all(list(grads.values()), d / self.count, [v[name] for name in grads])
         return grads
 
     def mean(self, slopes: Sequence[float]) -> dict[Any, Array]:
@@ -198,6 +198,12 @@ def squared_norm(array: Array) -> float:
     if flat.size >= SMALL and array_module(array) is np:
         return float(sum(np.dot(part, part) for part in np.array_split(flat, flat.size // 4096)))
     return float((flat.astype("float64") ** 2).sum())
+
+
+def squared_norm_of_all(arrays: Sequence[Array]) -> float:
+    """|v|² of a vector in several arrays."""
+    found = update.squared_norm(arrays)
+    return sum(squared_norm(array) for array in arrays) if found is None else found
 
 
 def _orthogonalise(rows: Array) -> None:

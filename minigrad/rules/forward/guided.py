@@ -12,7 +12,7 @@ from minigrad.layers import Layer, holding
 from minigrad.losses import Loss
 from minigrad.rules.base import Rule
 from minigrad.rules.forward.base import ForwardRule
-from minigrad.rules.forward.directions import squared_norm
+from minigrad.rules.forward.directions import squared_norm_of_all
 from minigrad.rules.loading import check_names
 from minigrad.rules.needs import learning, missing
 from minigrad.rules.sharing import shared, summed
@@ -61,7 +61,7 @@ class GuidedForwardGradient(ForwardRule, Wrapper):
             tangent = _tangent(model, u, groups)
             output, output_dot = model.forward_jvp(x, None, tangent)
             value = loss.forward(output, target)
-        length = sqrt(sum(squared_norm(part) for part in u.values()))
+        length = sqrt(squared_norm_of_all(list(u.values())))
         if length > 0:  # else nothing is proposed, and the guide's zeros stay
             slope = self.clipped(loss.jvp(output_dot) / length)  # along a unit vector
             self._write(model, slope / length, tangent, groups)

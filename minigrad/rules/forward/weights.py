@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from functools import partial
 
 from minigrad.backend import Array
+from minigrad.kernels.updates import scale_all
 from minigrad.layers import Layer, holding
 from minigrad.losses import Loss
 from minigrad.rules.chain import chain, replaced
@@ -128,8 +129,7 @@ class WeightPerturbation(Perturbation):
         output, output_dot = model.forward_jvp(x, None, v)
         value = loss.forward(output, target)
         slope = self.clipped(loss.jvp(output_dot))
-        for array in v.values():
-            array *= slope
+        scale_all(list(v.values()), slope)
         return value, v
 
     def _one_by_one(

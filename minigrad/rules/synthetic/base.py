@@ -88,6 +88,13 @@ class BlockRule(Rule):
         self.decoupled.steps += 1
         return self._estimate(loss, x, target)
 
+    def repeated(self) -> None:
+        """Count a step that a CUDA graph has repeated: all blocks were updated in it."""
+        net = self.decoupled
+        net.steps += 1
+        for i in range(len(net.blocks)):
+            net.note(i)
+
     def _parts_inside(self) -> Iterator[tuple[str, RandomStreams]]:
         """The modules: their layers may draw, too. `state_dict` has the rule's own generator."""
         yield from super()._parts_inside()

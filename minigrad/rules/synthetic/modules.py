@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad.backend import Array, array_module
 from minigrad.checks import not_negative, positive_int
+from minigrad.kernels.device.labels import with_label
 from minigrad.layers import (
     BatchNorm1d,
     BatchNorm2d,
@@ -206,11 +207,13 @@ class GradientModule(Trained):
             raise TypeError(
                 f"{NEEDS_LABELS}, got {target.dtype} of shape {tuple(target.shape)}; {ADVICE}"
             )
+        if self.plane is None and (told := with_label(h, target, self.classes)) is not None:
+            return told
         onehot = (target[:, None] == xp.arange(self.classes)).astype(h.dtype)
         if self.plane is None:
-            return xp.concatenate([h, onehot], axis=1)
+            return _beside(h, onehot)
         plane = self.plane.forward(onehot).reshape(N, 1, *self.shape[1:])
-        return xp.concatenate([h, plane], axis=1)
+        return _beside(h, plane)
 
 
 class InputModule(Trained):
@@ -271,6 +274,19 @@ def _stack(
             layers.append(norm(n_in, dtype=layers[0].dtype))
         layers += [ReLU(), weights(n_in, n_out)]
     return layers
+
+
+def _beside(h: Array, more: Array) -> Array:
+    """h and more, joined along axis 1."""
+    xp = array_module(h, more)
+    if xp is np:
+        return np.concatenate([h, more], axis=1)
+    # CuPy's own may bring a list of addresses from the host. A CUDA graph cannot repeat that.
+    D = h.shape[1]
+    both = xp.empty((len(h), D + more.shape[1], *h.shape[2:]), h.dtype)
+    both[:, :D] = h
+    both[:, D:] = more
+    return both
 
 
 def _prefixed(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""The growth table: time and memory per example as batch, width and directions grow.
+
+What should be seen: time per example falls with the batch until a core is busy, then stays; it
+grows with the square of the width; K directions cost less than K steps. Memory per example is that
+of the activities, and does not grow with K.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from . import nets, ours, timing
+from .workloads import FORWARD, IMAGE, Workload
+
+BATCHES = (1, 4, 16, 64, 256, 1024, 6000)
+WIDTHS = (64, 256, 1024, 4096)
+DIRECTIONS = (1, 4, 16, 64)
+
+
+def series() -> dict[str, list[tuple[int, Workload]]]:
+    """{what grows: [(its value, the workload)]}"""
+    wide = [(w, Workload(f"width {w}", nets._perceptron(784, w, w, 10), 64)) for w in WIDTHS]
+    forward = Workload("forward gradient", nets.WIDE, 64, **FORWARD)
+    return {
+        "batch, 784-100-10": [(n, Workload(f"batch {n}", nets.SMALL, n)) for n in BATCHES],
+        "batch, LeNet": [(n, Workload(f"{n}", nets.LENET, n, shape=IMAGE)) for n in BATCHES],
+        "width, 784-w-w-10, batch 64": wide,
+        "K, forward gradient MLP, batch 64": [(k, forward.of(directions=k)) for k in DIRECTIONS],
+    }
+
+
+def run(options) -> list[dict]:
+    """Measure and print every series that `--only` names."""
+    rows = []
+    print(f"{'':36}{'':>7}{'µs/example':>12}{'PyTorch':>10}{'KiB/example':>13}{'GFLOP/s':>9}")
+    for name, points in series().items():
+        if options.only.lower() not in name.lower():
+            continue
+        for value, work in points[:2] if options.quick else points:
+            rows.append({"series": name, "value": value} | _point(work, options))
+            row = rows[-1]
+            torch = row.get("torch_us")
+            kib = "-" if row["kib"] is None else f"{row['kib']:.1f}"
+            print(
+                f"{name:36}{value:7}{row['us']:12.2f}{'-' if torch is None else f'{torch:.2f}':>10}"
+                f"{kib:>13}{row['gflops']:9.1f}",
+                flush=True,
+            )
+    return rows
+
+
+def _point(work, options) -> dict:
+    from .command import contestants
+
+    device = options.backend == "cupy"
+    steps = contestants(work, options, jax=False)
+    sync = None
+    if device:
+        from . import device as gpu
+
+        sync = gpu.sync
+    repeats = max(2, options.repeats // 2)
+    found = timing.measure(steps, repeats, options.seconds, sync)
+    best = timing.best_of(found, "PyTorch")
+    ms = timing.statistics.median(found["minigrad"]) * 1e3
+    row = {"batch": work.batch, "us": 1e3 * ms / work.batch, "gflops": work.flops / ms / 1e6}
+    if best:
+        row["torch_us"] = 1e6 * timing.statistics.median(found[best]) / work.batch
+    row["kib"] = None if device or options.no_memory else _traced(work) / work.batch / 1024
+    return row
+
+
+def _traced(work) -> int:
+    """Bytes that a step needs at most, beyond weights and batch: NumPy tells tracemalloc."""
+    step = ours.step(work)
+    step()  # the optimiser's state, scratch memory
+    tracemalloc.start()
+    try:
+        step()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
