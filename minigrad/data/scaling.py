@@ -42,6 +42,11 @@ def standardize(train: Dataset, *others: Dataset | Array) -> tuple[Any, ...]:
         x = _examples(part)
         if x.dtype.kind != "f":
             raise TypeError(f"standardize is for floating-point x, got {x.dtype}")
+        if x.ndim == train.x.ndim and x.ndim not in (2, 4):
+            raise ValueError(
+                f"standardize is for x (N, D), or (N, C, H, W), got {tuple(x.shape)}: which of "
+                "its axes are features is not known. Grey pictures are x[:, None]"
+            )
         if x.shape[1:] != train.x.shape[1:] or x.ndim == 0:
             row = x.shape == train.x.shape[1:]
             raise ValueError(
