@@ -238,8 +238,13 @@ def normalise_gradients_case(m, N):
     if not N:
         return []
     dy, x_hat, gamma, inv_std = m(N, 5), m(N, 5), m(5), m(5)
-    both = (normalise_gradients(dy, x_hat, each, inv_std) for each in (gamma, None))
-    return itertools.chain(*both)
+    return itertools.chain(
+        *(
+            normalise_gradients(dy, x_hat, each, inv_std, from_batch)
+            for each in (gamma, None)
+            for from_batch in (True, False)
+        )
+    )
 
 
 def normalise_tangent_case(m, N):
@@ -250,6 +255,7 @@ def normalise_tangent_case(m, N):
         normalise_tangent(x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot),
         normalise_tangent(x_dot, x_hat, None, inv_std, None, None),
         normalise_tangent(None, x_hat, gamma, inv_std, gamma_dot, None),
+        normalise_tangent(x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot, from_batch=False),
     ]
 
 

@@ -120,24 +120,29 @@ def project_plain(
 
 @kernel
 def normalise_gradients(
-    dy: Array, x_hat: Array, gamma: Tangent, inv_std: Array
+    dy: Array, x_hat: Array, gamma: Tangent, inv_std: Array, from_batch: bool = True
 ) -> tuple[Array, Array, Array]:
-    """(dx, dγ, dβ): dγ = Σ dy x̂, dβ = Σ dy, dx = γ/s P(dy)."""
-    if device.ready(*given(dy, x_hat, gamma, inv_std)):
+    """(dx, dγ, dβ): dγ = Σ dy x̂, dβ = Σ dy, dx = γ/s P(dy).
+
+    from_batch: whether μ and σ² are those of the rows. If they are constants, P v = v.
+    """
+    if from_batch and device.ready(*given(dy, x_hat, gamma, inv_std)):
         dx, dbeta, dgamma = projection.project(dy, x_hat, gamma, inv_std)
         return dx, dgamma, dbeta
     dgamma = (dy * x_hat).sum(axis=0)
     dbeta = dy.sum(axis=0)
     scale = inv_std if gamma is None else gamma * inv_std
-    return project(dy, x_hat, scale, (dbeta, dgamma)), dgamma, dbeta
+    dx = project(dy, x_hat, scale, (dbeta, dgamma)) if from_batch else dy * scale
+    return dx, dgamma, dbeta
 
 
 @normalise_gradients.plain
 def normalise_gradients_plain(
-    dy: Array, x_hat: Array, gamma: Tangent, inv_std: Array
+    dy: Array, x_hat: Array, gamma: Tangent, inv_std: Array, from_batch: bool = True
 ) -> tuple[Array, Array, Array]:
     scale = inv_std if gamma is None else gamma * inv_std
-    return project_plain(dy, x_hat, scale), (dy * x_hat).sum(axis=0), dy.sum(axis=0)
+    dx = project_plain(dy, x_hat, scale) if from_batch else dy * scale
+    return dx, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
 
 
 @kernel
@@ -148,13 +153,18 @@ def normalise_tangent(
     inv_std: Array,
     gamma_dot: Tangent,
     beta_dot: Tangent,
+    from_batch: bool = True,
 ) -> Array:
-    """y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot. What is None does not move."""
-    if device.ready(*given(x_hat, x_dot, gamma, inv_std, gamma_dot, beta_dot)):
+    """y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot. What is None does not move.
+
+    from_batch: whether μ and σ² are those of the rows. If they are constants, P v = v.
+    """
+    if from_batch and device.ready(*given(x_hat, x_dot, gamma, inv_std, gamma_dot, beta_dot)):
         return projection.tangent(x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot)
     y_dot: Any = 0
     if x_dot is not None:
-        y_dot = project(x_dot, x_hat, inv_std if gamma is None else gamma * inv_std)
+        scale = inv_std if gamma is None else gamma * inv_std
+        y_dot = project(x_dot, x_hat, scale) if from_batch else x_dot * scale
     if gamma_dot is not None:
         y_dot = y_dot + gamma_dot * x_hat + (0 if beta_dot is None else beta_dot)
     return y_dot
@@ -168,10 +178,12 @@ def normalise_tangent_plain(
     inv_std: Array,
     gamma_dot: Tangent,
     beta_dot: Tangent,
+    from_batch: bool = True,
 ) -> Array:
     y_dot: Any = 0
     if x_dot is not None:
-        y_dot = project_plain(x_dot, x_hat, inv_std if gamma is None else gamma * inv_std)
+        scale = inv_std if gamma is None else gamma * inv_std
+        y_dot = project_plain(x_dot, x_hat, scale) if from_batch else x_dot * scale
     if gamma_dot is not None:
         y_dot = y_dot + gamma_dot * x_hat + (0 if beta_dot is None else beta_dot)
     return y_dot

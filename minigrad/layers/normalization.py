@@ -107,41 +107,23 @@ class BatchNorm1d(Layer):
     def backward(self, dy: Array) -> Array:
         x_hat, inv_std, from_batch, shape = self.recall()
         self.check_upstream(dy, shape)
-        dy = self._rows(dy)
-        # dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = γ/s P(dy)
         gamma = self.params.get("gamma")
-        if from_batch:
-            dx, dgamma, dbeta = normalise_gradients(dy, x_hat, gamma, inv_std)
-        else:
-            dx = self._scaled(dy)
-            dgamma = (dy * x_hat).sum(axis=0)
-            dbeta = dy.sum(axis=0)
+        # dγ = Σ_n dy x̂,  dβ = Σ_n dy
+        # dx = γ/s P(dy)
+        dx, dgamma, dbeta = normalise_gradients(self._rows(dy), x_hat, gamma, inv_std, from_batch)
         sums = {"gamma": dgamma, "beta": dbeta}
         self.grads |= {name: sums[name] for name in self.params}
         return self._images(dx)
 
     def jvp(self, x_dot: Tangent, params_dot: Mapping[str, Array] | None = None) -> Array:
         x_hat, inv_std, from_batch, _ = self.recall()
-        v = None if x_dot is None else self._rows(x_dot)
+        rows_dot = None if x_dot is None else self._rows(x_dot)
+        gamma = self.params.get("gamma")
         moving = params_dot or {}
-        gamma_dot = moving.get("gamma")
-        beta_dot = moving.get("beta")
-        y_dot: Any = 0
+        moves = moving.get("gamma"), moving.get("beta")
         # y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot
-        if from_batch:
-            gamma = self.params.get("gamma")
-            y_dot = normalise_tangent(v, x_hat, gamma, inv_std, gamma_dot, beta_dot)
-        else:
-            if v is not None:
-                y_dot = self._scaled(v)
-            if gamma_dot is not None:
-                y_dot = y_dot + gamma_dot * x_hat + (0 if beta_dot is None else beta_dot)
+        y_dot = normalise_tangent(rows_dot, x_hat, gamma, inv_std, *moves, from_batch)
         return self._images(y_dot)
-
-    def _scaled(self, v: Array) -> Array:
-        """γ/s v. In evaluation μ and σ² are constants, and P v = v."""
-        inv_std = self.recall()[1]
-        return v * (self.params["gamma"] * inv_std if "gamma" in self.params else inv_std)
 
     def _move_running(self, mean: Array, var: Array, N: int) -> None:
         """running = (1 - momentum) running + momentum new. The new variance is unbiased."""
