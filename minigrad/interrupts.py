@@ -27,8 +27,14 @@ class Handler:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        """Put the old handler back. One more Ctrl-C in this moment must not lose the results."""
+        back = self._before is None
+        while not back:
+            with suppress(KeyboardInterrupt):  # from the old handler, which is in its place then
+                signal.signal(signal.SIGINT, self._before)
+                back = True
+            with suppress(KeyboardInterrupt):
+                back = back or signal.getsignal(signal.SIGINT) is self._before
 
     def _pressed(self, number: int, frame: Any) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no _pressed(number, frame) yet")

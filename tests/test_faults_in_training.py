@@ -321,6 +321,25 @@ def test_ctrl_c_that_waits_is_heard_at_the_end_of_the_block():
         signal.signal(signal.SIGINT, before)
 
 
+def test_ctrl_c_while_the_old_handler_is_put_back_loses_nothing(monkeypatch):
+    """signal.signal is a function in Python: a signal may come before it has returned."""
+    training = make()
+    real = signal.signal
+
+    def late(number, handler):
+        before = real(number, handler)
+        if handler is signal.default_int_handler:
+            monkeypatch.setattr(signal, "signal", real)
+            raise KeyboardInterrupt
+        return before
+
+    monkeypatch.setattr(signal, "signal", late)
+    training.fit()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert training.history.stopped is None
+    assert differences(training.state(), make().fit().state()) == []
+
+
 def test_fit_works_in_a_thread():
     training = make()
     thread = threading.Thread(target=training.fit)

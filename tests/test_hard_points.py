@@ -164,6 +164,7 @@ def loss_reports():
                 yield f"{loss}, batch of {n}, seed {seed}", report
 
 
+@pytest.mark.slow
 def test_none_is_called_wrong_and_few_are_undecided():
     counts = Counter()
     cried = {}

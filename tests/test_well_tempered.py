@@ -528,6 +528,7 @@ def noisy_mnist(real_mnist):
 
 
 @pytest.mark.on_host
+@pytest.mark.slow
 def test_the_seeds_printed_losses(noisy_mnist):
     """2.2810 2.2514 2.2190, from the weights that PyTorch draws for seed 1101."""
     train, test = noisy_mnist
