@@ -96,10 +96,16 @@ ALONE = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """With xdist, tests that count threads and processes, or interrupt them, run one by one."""
+    """With xdist, tests that count threads and processes, or interrupt them, run one by one.
+
+    The longest test is the first: at the end one core would work on it, and the others wait.
+    """
     for item in items:
         if item.path.stem in ALONE:
             item.add_marker(pytest.mark.xdist_group("threads and processes"))
+    items.sort(
+        key=lambda item: getattr(item, "originalname", "") != "test_the_seeds_printed_losses"
+    )
 
 
 @pytest.fixture(autouse=True)
