@@ -17,7 +17,7 @@ from conftest import ROOT
 
 import minigrad as mg
 from minigrad import asynchronous, search
-from minigrad.search import parcel, record
+from minigrad.search import cluster, parcel, record
 
 joblib = pytest.importorskip("joblib")
 pytestmark = pytest.mark.on_host
@@ -373,6 +373,39 @@ def test_a_worker_of_a_cluster_that_dies_is_a_failure_of_its_run(out):
     assert [row["status"] for row in results.rows] == ["done", "failed", "failed", "done", "done"]
     assert results.rows[1]["error"].startswith("WorkerDied: each of the workers")
     assert len(lines(out)) == 5
+
+
+def test_a_run_that_waited_for_a_worker_that_died_is_tried_again(monkeypatch):
+    """Dask gives up all runs of a worker that has died, not only the one that killed it."""
+    distributed = pytest.importorskip("distributed", reason='needs pip install "minigrad[cluster]"')
+    from distributed.scheduler import KilledWorker
+
+    class Future:
+        def __init__(self, dies, row):
+            self.dies, self.row = dies, row
+
+        def result(self):
+            if self.dies:
+                raise KilledWorker("run", None, 4)
+            return self.row
+
+    asked = []  # the seeds, as they come
+
+    class Client:
+        def submit(self, work, run, settings, seed, *more, pure):
+            asked.append(seed)
+            innocent = seed == 2 and asked.count(2) > 1
+            return Future(seed in (1, 2) and not innocent, f"row of {seed}")
+
+        def cancel(self, futures):
+            assert futures == []
+
+    monkeypatch.setattr(distributed, "as_completed", list)
+    monkeypatch.setattr(cluster, "died", lambda task, *more: f"died: {task['seed']}")
+    todo = [{"settings": {}, "seed": seed} for seed in range(4)]
+    rows = list(cluster.carried_out(Client(), None, todo, 1))
+    assert rows == ["row of 0", "row of 3", "died: 1", "row of 2"]
+    assert asked == [0, 1, 2, 3, 1, 2]
 
 
 # Large arrays go to the processes in a file that they share.
