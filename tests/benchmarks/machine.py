@@ -34,7 +34,7 @@ def blas() -> str:
     """NumPy's BLAS and the kernels that it took for this processor."""
     try:
         from threadpoolctl import threadpool_info
-    except ImportError:  # on a machine that is lent for its GPU
+    except ImportError:  # where minigrad is not installed
         return "BLAS unknown"
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     names = {f"{p['internal_api']} {p.get('architecture', '')}".strip() for p in pools}
