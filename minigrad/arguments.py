@@ -229,3 +229,8 @@ def _said(value: Any) -> str:
     if value is None or isinstance(value, str | int | float):
         return repr(value)
     return type(value).__name__
+
+
+def diverged(value: float, step: int, epoch: int, why: str = "a smaller lr may help") -> str:
+    """The text of `history.stopped` for a loss that is not finite."""
+    return f"diverged: the loss was {value} at step {step}, epoch {epoch}; {why}"

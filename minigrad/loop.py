@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arguments import in_words, why_not_finite
+from minigrad.arguments import diverged, in_words, why_not_finite
+from minigrad.backend import Array
 from minigrad.checkpoint.run import RunFile
 from minigrad.data import Dataset
 from minigrad.early_stopping import EarlyStopping
@@ -116,7 +117,7 @@ class Loop:
             raise error
         return history
 
-    def _also(self, error: BaseException | None, act: Callable[[], None]) -> BaseException | None:
+    def _also(self, error: BaseException | None, act: Callable[[], object]) -> BaseException | None:
         """Do what is left to do at the end. Returns the first error, which says most."""
         try:
             act()
@@ -151,9 +152,11 @@ class Loop:
         at = self.position
         while at.epoch <= self.last and not at.finished:
             if at.phase == STEPS:
+                self._started = time.perf_counter()
                 self._steps()
                 if self.history.stopped is not None:
                     return
+                self._stop_clock()
                 self._end_epoch()
             due = (at.epoch - at.first) % self.evaluate_every == 0 or at.epoch == self.last
             if at.phase == ENDED:
@@ -176,38 +179,61 @@ class Loop:
     def _steps(self) -> None:
         """The steps of one epoch. `history.stopped` is set if the loss is not finite."""
         at = self.position
-        ctrl_c = self.ctrl_c
-        losses = self.history.step_loss
-        per_step = self.schedule is not None and self.schedule.per == "step"
-        self._started = time.perf_counter()
         if at.batch == 0:
             at.data = {} if self.file is None else self.feeding.drawn()
         for x, y in self.feeding.epoch(at.epoch, at.batch, at.data):
-            ctrl_c.ending = False
-            ctrl_c.holding = True
-            self.whole = False
-            value = self.rule.estimate(self.model, self.loss, x, y)
-            losses.append(value)
-            if not math.isfinite(value):
-                first = at.batch == 0 and at.epoch == at.first + 1
-                why = why_not_finite(self.model, x, first)
-                self.history.stopped = diverged(value, self.step + 1, at.epoch, why)
+            if not self._step(x, y):
                 return
-            ctrl_c.updating = True  # the parameters move all, or none
-            self.optimizer.step()
-            if per_step:
-                move(self.schedule, self.rule)
-            self.step += 1
-            at.batch += 1
-            self.whole = True
-            ctrl_c.updating = False
-            if self.step_callback is not None:  # it belongs to the step: Ctrl-C waits for it, too
-                self.step_callback(self.step, value)
-            ctrl_c.release()
-            self.bar.update(value)
-            if self.file is not None and self.file.every.after_step(self.step):
-                self._save()
-        self._stop_clock()
+
+    def _step(self, x: Array, y: Array) -> bool:
+        """One step. False: the loss is not finite, and `history.stopped` says so."""
+        ctrl_c = self.ctrl_c
+        ctrl_c.ending = False
+        ctrl_c.holding = True
+        self.whole = False
+        if not self._estimate(x, y):
+            return False
+        ctrl_c.updating = True  # the parameters move all, or none
+        self._move()
+        if self.schedule is not None and self.schedule.per == "step":
+            move(self.schedule, self.rule)
+        self.step += 1
+        self.position.batch += 1
+        self.whole = True
+        ctrl_c.updating = False
+        if not self._call_back():  # it belongs to the step: Ctrl-C waits for it, too
+            return False
+        ctrl_c.release()
+        if self.history.step_loss:
+            self.bar.update(self.history.step_loss[-1])
+        if self.file is not None and self.file.every.after_step(self.step):
+            self._save()
+        return True
+
+    def _estimate(self, x: Array, y: Array) -> bool:
+        """The gradients, and the loss for the history. False: the loss is not finite."""
+        return self._add(self.rule.estimate(self.model, self.loss, x, y), x)
+
+    def _add(self, value: float, x: Array) -> bool:
+        """Add the loss of this step to the history. False: it is not finite."""
+        self.history.step_loss.append(value)
+        if math.isfinite(value):
+            return True
+        at = self.position
+        first = at.batch == 0 and at.epoch == at.first + 1
+        why = why_not_finite(self.model, x, first)
+        self.history.stopped = diverged(value, self.step + 1, at.epoch, why)
+        return False
+
+    def _move(self) -> None:
+        """Move the parameters."""
+        self.optimizer.step()
+
+    def _call_back(self) -> bool:
+        """Tell the `step_callback` of a step. False: a loss is not finite after all."""
+        if self.step_callback is not None:
+            self.step_callback(self.step, self.history.step_loss[-1])
+        return True
 
     def _end_epoch(self) -> None:
         """After the last step of an epoch: rules that keep statistics, and the schedule."""
@@ -272,8 +298,3 @@ class Loop:
             return f"after the last step, {self.step}"
         place = f"in epoch {at.epoch}, after step {self.step}"
         return place if self.whole else f"{place}, within a step"
-
-
-def diverged(value: float, step: int, epoch: int, why: str = "a smaller lr may help") -> str:
-    """The text of `history.stopped` for a loss that is not finite."""
-    return f"diverged: the loss was {value} at step {step}, epoch {epoch}; {why}"

@@ -16,6 +16,7 @@ from minigrad.arguments import (
     check_parts,
     checked,
     checked_set,
+    diverged,
 )
 from minigrad.capture import CapturedLoop, check_suitable
 from minigrad.checkpoint.parts import Parts, warn_of_drawn
@@ -28,7 +29,7 @@ from minigrad.evaluation import evaluate, trial
 from minigrad.feeding import Feeding
 from minigrad.history import History
 from minigrad.layers import Layer
-from minigrad.loop import Loop, Position, diverged
+from minigrad.loop import Loop, Position
 from minigrad.losses import Loss
 from minigrad.metrics.named import chosen
 from minigrad.optim import Optimizer, Schedule

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.arguments import diverged
 from minigrad.asynchronous.place import Plan
 from minigrad.asynchronous.presses import Presses
 from minigrad.data import Dataset
 from minigrad.evaluation import extend, measure
 from minigrad.history import History
 from minigrad.layers import Layer
-from minigrad.loop import Position, diverged
+from minigrad.loop import Position
 from minigrad.losses import Loss
 from minigrad.metrics.named import Metric
 from minigrad.optim import Optimizer, Schedule

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.arguments import diverged
 from minigrad.asynchronous.place import Plan, connected
 from minigrad.asynchronous.presses import Presses
 from minigrad.asynchronous.saving import Saver
 from minigrad.asynchronous.snapshots import Snapshots
 from minigrad.asynchronous.spawning import no_interrupt, pickled, without_main
 from minigrad.asynchronous.worker import main
-from minigrad.loop import diverged
 from minigrad.progress import Bar
 from minigrad.rules.synthetic.blocks import Block
 

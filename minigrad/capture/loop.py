@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any
 
-from minigrad.arguments import why_not_finite
+from minigrad.arguments import diverged
 from minigrad.capture.step import LOOK, Captured
-from minigrad.loop import Loop, diverged
-from minigrad.rules.rates import move
+from minigrad.loop import Loop
 
 
 @dataclass
@@ -34,63 +32,32 @@ class CapturedLoop(Loop):
         return None
 
     def _steps(self) -> None:
-        """The steps of one epoch. `history.stopped` is set if a loss is not finite."""
-        at = self.position
-        self._started = time.perf_counter()
         self.captured.look_again()
-        if at.batch == 0:
-            at.data = {} if self.file is None else self.feeding.drawn()
         with self.captured.running():
-            for x, y in self.feeding.epoch(at.epoch, at.batch, at.data):
-                self._step(x, y)
-                if self.history.stopped is not None:
-                    return
-            self._fetch()
-        self._stop_clock()
+            super()._steps()
+            if self.history.stopped is None:
+                self._fetch()
 
-    def _step(self, x: Any, y: Any) -> None:
-        at = self.position
-        ctrl_c = self.ctrl_c
-        losses = self.history.step_loss
-        ctrl_c.ending = False
-        ctrl_c.holding = True
-        self.whole = False
-        ctrl_c.updating = self.captured.moves is not None
+    def _estimate(self, x: Any, y: Any) -> bool:
+        self.ctrl_c.updating = self.captured.moves is not None  # the graph moves them, too
         value = self.captured.estimate(x, y)
-        if value is not None:  # an ordinary step
-            self._fetch()
-            if self.history.stopped is not None:
-                return
-            losses.append(value)
-            if not math.isfinite(value):
-                first = at.batch == 0 and at.epoch == at.first + 1
-                why = why_not_finite(self.model, x, first)
-                self.history.stopped = diverged(value, self.step + 1, at.epoch, why)
-                return
-        ctrl_c.updating = True  # the parameters move all, or none; also within a graph
-        if not self.captured.moved:
-            self.optimizer.step()
-        if self.schedule is not None and self.schedule.per == "step":
-            move(self.schedule, self.rule)
-        self.step += 1
-        at.batch += 1
-        self.whole = True
-        ctrl_c.updating = False
-        if self.step_callback is not None or self.captured.pending == LOOK:
-            self._fetch()
-            if self.history.stopped is not None:
-                return
-        if self.step_callback is not None:  # it belongs to the step: Ctrl-C waits for it, too
-            self.step_callback(self.step, losses[-1])
-            self.captured.look_again()
-        ctrl_c.release()
-        if losses:
-            self.bar.update(losses[-1])
-        if self.file is not None and self.file.every.after_step(self.step):
-            self._save()
+        return value is None or (self._fetch() and self._add(value, x))  # a value: no graph has run
 
-    def _fetch(self) -> None:
-        """Bring the losses to the host. `history.stopped` is set if one is not finite."""
+    def _move(self) -> None:
+        if not self.captured.moved:
+            super()._move()
+
+    def _call_back(self) -> bool:
+        told = self.step_callback is not None
+        if (told or self.captured.pending == LOOK) and not self._fetch():
+            return False
+        super()._call_back()
+        if told:
+            self.captured.look_again()
+        return True
+
+    def _fetch(self) -> bool:
+        """Bring the losses to the host. False: one is not finite, and `history.stopped` says so."""
         values = self.captured.fetch()
         for i, value in enumerate(values):
             self.history.step_loss.append(value)
@@ -102,7 +69,8 @@ class CapturedLoop(Loop):
                         f". It was seen after step {self.step}, and the weights are those of then"
                     )
                 self.history.stopped = text
-                return
+                return False
+        return True
 
     def _attempt(self) -> BaseException | None:
         error = super()._attempt()
