@@ -5,7 +5,7 @@ x, x̂, y, v are (N, D), all others (D,). γ = gamma and β = beta may be None: 
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from minigrad.backend import Array, Tangent, array_module
@@ -131,7 +131,7 @@ def normalise_gradients(
         return dx, dgamma, dbeta
     dgamma = (dy * x_hat).sum(axis=0)
     dbeta = dy.sum(axis=0)
-    scale = inv_std if gamma is None else gamma * inv_std
+    scale = _scale(gamma, inv_std)
     dx = project(dy, x_hat, scale, (dbeta, dgamma)) if from_batch else dy * scale
     return dx, dgamma, dbeta
 
@@ -140,7 +140,7 @@ def normalise_gradients(
 def normalise_gradients_plain(
     dy: Array, x_hat: Array, gamma: Tangent, inv_std: Array, from_batch: bool = True
 ) -> tuple[Array, Array, Array]:
-    scale = inv_std if gamma is None else gamma * inv_std
+    scale = _scale(gamma, inv_std)
     dx = project_plain(dy, x_hat, scale) if from_batch else dy * scale
     return dx, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
 
@@ -161,13 +161,7 @@ def normalise_tangent(
     """
     if from_batch and device.ready(*given(x_hat, x_dot, gamma, inv_std, gamma_dot, beta_dot)):
         return projection.tangent(x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot)
-    y_dot: Any = 0
-    if x_dot is not None:
-        scale = inv_std if gamma is None else gamma * inv_std
-        y_dot = project(x_dot, x_hat, scale) if from_batch else x_dot * scale
-    if gamma_dot is not None:
-        y_dot = y_dot + gamma_dot * x_hat + (0 if beta_dot is None else beta_dot)
-    return y_dot
+    return _tangent(project, x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot, from_batch)
 
 
 @normalise_tangent.plain
@@ -180,13 +174,31 @@ def normalise_tangent_plain(
     beta_dot: Tangent,
     from_batch: bool = True,
 ) -> Array:
+    return _tangent(project_plain, x_dot, x_hat, gamma, inv_std, gamma_dot, beta_dot, from_batch)
+
+
+def _tangent(
+    project: Callable[[Array, Array, Array], Array],
+    x_dot: Tangent,
+    x_hat: Array,
+    gamma: Tangent,
+    inv_std: Array,
+    gamma_dot: Tangent,
+    beta_dot: Tangent,
+    from_batch: bool,
+) -> Array:
     y_dot: Any = 0
     if x_dot is not None:
-        scale = inv_std if gamma is None else gamma * inv_std
-        y_dot = project_plain(x_dot, x_hat, scale) if from_batch else x_dot * scale
+        scale = _scale(gamma, inv_std)
+        y_dot = project(x_dot, x_hat, scale) if from_batch else x_dot * scale
     if gamma_dot is not None:
         y_dot = y_dot + gamma_dot * x_hat + (0 if beta_dot is None else beta_dot)
     return y_dot
+
+
+def _scale(gamma: Tangent, inv_std: Array) -> Array:
+    """γ/s."""
+    return inv_std if gamma is None else gamma * inv_std
 
 
 @kernel
