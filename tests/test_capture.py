@@ -203,6 +203,18 @@ def smaller(model):
         array *= 0.5
 
 
+def calling(change, model, every_step):
+    """The option of `fit` that calls change(model) once: after step 5, or after the first epoch."""
+    calls = []
+
+    def callback(*_):
+        calls.append(1)
+        if len(calls) == (5 if every_step else 1):
+            change(model)
+
+    return {"step_callback" if every_step else "callback": callback}
+
+
 @pytest.mark.parametrize(
     ("change", "recordings"), [(assign, 2), (freeze, 2), (setting, 2), (load, 1), (smaller, 1)]
 )
@@ -210,15 +222,7 @@ def smaller(model):
 def test_what_the_step_depends_on_may_change(loops, change, recordings, every_step):
     def run(**options):
         model = net()
-        calls = []
-
-        def callback(*_):
-            calls.append(1)
-            if len(calls) == (5 if every_step else 1):
-                change(model)
-
-        options["step_callback" if every_step else "callback"] = callback
-        return train(model, **options)
+        return train(model, **options, **calling(change, model, every_step))
 
     same(run(capture=True), run())
     assert loops[0].captured.recordings == recordings

@@ -12,6 +12,7 @@ from test_capture import (
     Halved,
     Looks,
     assign,
+    calling,
     freeze,
     load,
     same,
@@ -237,15 +238,7 @@ def test_on_a_stream_of_the_users_own(cp):
 def test_what_the_step_depends_on_may_change(loops, change, every_step):
     def run(**options):
         model = normed()
-        calls = []
-
-        def callback(*_):
-            calls.append(1)
-            if len(calls) == (5 if every_step else 1):
-                change(model)
-
-        options["step_callback" if every_step else "callback"] = callback
-        return train(model=model, **options)
+        return train(model=model, **options, **calling(change, model, every_step))
 
     same(run(capture=True), run())
     assert loops[0].captured.recordings == (1 if change in (load, smaller) else 2)
