@@ -400,6 +400,12 @@ RULES = [
             mg.rules.SyntheticGradients(m, update_probability=0.5, seed=3), 2
         ),
     ),
+    RuleCase(
+        "MicroBatches",
+        lambda m: mg.rules.MicroBatches(mg.rules.Backprop(), 2),
+        batch_norm=False,
+        exact=True,
+    ),
 ]
 
 rule_cases = {"argvalues": RULES, "ids": lambda case: case.name.replace(" ", "-")}

@@ -60,6 +60,7 @@ RULES = {
     "Wrapper": lambda net: rules.Wrapper(rules.Backprop()),
     "ClippedGradients": lambda net: rules.ClippedGradients(rules.Backprop(), max_norm=1.0),
     "AccumulatedGradients": lambda net: rules.AccumulatedGradients(rules.Backprop(), 2),
+    "MicroBatches": lambda net: rules.MicroBatches(rules.Backprop(), 3),
 }
 PUBLIC = sorted(
     name

@@ -13,6 +13,7 @@ from minigrad.rules.forward import (
     GuidedForwardGradient,
     WeightPerturbation,
 )
+from minigrad.rules.micro_batches import MicroBatches
 from minigrad.rules.renamed import old_name
 from minigrad.rules.synthetic import (
     GradientModule,
@@ -36,6 +37,7 @@ __all__ = [
     "GradientModule",
     "GuidedForwardGradient",
     "InputModule",
+    "MicroBatches",
     "Module",
     "Rule",
     "StaleGradients",

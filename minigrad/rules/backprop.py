@@ -19,6 +19,7 @@ class Backprop(Rule):
     """
 
     cost = 3.0
+    averages_examples = True
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         value = loss.forward(model.forward(x, train=True), target)

@@ -26,7 +26,14 @@ class Rule(StreamsOfParts):
     """
 
     cost: float = math.nan  # the work of one step; 1 is that of one forward pass
+    averages_examples = False  # True: the estimate is the mean of what each example gives
     _old_arguments: tuple[str, ...] = ()  # old names of arguments, which the repr leaves out
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A class that changes `estimate` does not inherit that it averages: it says so again."""
+        super().__init_subclass__(**options)
+        if "estimate" in vars(cls) and "averages_examples" not in vars(cls):
+            cls.averages_examples = False
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
         """Fill the layers' `grads` for this batch. Returns the batch's mean loss."""
