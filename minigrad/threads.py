@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minigrad import backend
+from minigrad.blas import sleep_soon
 from minigrad.checks import positive_int
 
 if TYPE_CHECKING:  # imported when the first thread is needed
@@ -237,6 +238,7 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+sleep_soon()
 if LIMITS[0] in os.environ:
     try:
         set_threads(_limit(LIMITS[0]))

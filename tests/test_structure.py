@@ -17,6 +17,7 @@ PACKAGE = sorted((ROOT / "minigrad").rglob("*.py"))
 ROWS = [
     {
         "backend",
+        "blas",
         "checks",
         "files",
         "generators",

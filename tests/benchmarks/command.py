@@ -9,7 +9,7 @@ import traceback
 
 import minigrad as mg
 
-from . import checkpoints, growth, machine, memory, ours, sketches, table, timing
+from . import checkpoints, growth, load, machine, memory, ours, sketches, table, timing
 from .workloads import WORKLOADS
 
 BUSY = 0.25  # a load for each core above this before the run: other work is going on
@@ -20,7 +20,7 @@ def main(options) -> int:
     chosen = [work for work in WORKLOADS if options.only.lower() in work.name.lower()]
     if options.quick and not options.only:
         chosen = chosen[:2]
-    if not chosen and not options.growth:
+    if not chosen and not options.growth and not options.load:
         print(f"no workload has {options.only!r} in its name", file=sys.stderr)
         return 2
     if options.peak_of:
@@ -35,6 +35,11 @@ def main(options) -> int:
         found = growth.run(options)
         if options.json:
             table.write(options.json, head | {"growth": found}, [])
+        return 0
+    if options.load:
+        found = load.run(options)
+        if options.json:
+            table.write(options.json, head | {"load": found}, [])
         return 0
     device = options.backend == "cupy"
     print(table.head(device), flush=True)
@@ -142,7 +147,7 @@ def disagreement(steps, work) -> float:
 def _head(options) -> dict:
     """Print and return what a figure means nothing without."""
     device = options.backend == "cupy"
-    load = machine.load()
+    before = machine.load()
     size, repeats = (512, 3) if options.quick else (2048, 5)
     if device:
         from . import device as gpu
@@ -159,7 +164,7 @@ def _head(options) -> dict:
         "blas": machine.blas(),
         "threads": options.threads,
         "repeats": options.repeats,
-        "load_before": load,
+        "load_before": before,
         "peak_gflops": peak,
         "when": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
@@ -167,9 +172,9 @@ def _head(options) -> dict:
     print(f"minigrad {mg.__version__}, {named}")
     print(
         f"{where}, {options.threads} threads, {head['blas']}; peak of a product of large squares "
-        f"{peak:.0f} GFLOP/s; load before {'unknown' if load is None else f'{load:.2f}'}"
+        f"{peak:.0f} GFLOP/s; load before {'unknown' if before is None else f'{before:.2f}'}"
     )
-    if load is not None and load > BUSY * (os.cpu_count() or 1):
+    if before is not None and before > BUSY * (os.cpu_count() or 1):
         print("NOTE: other work was going on before this run; its figures are worth less.")
     print(
         f"milliseconds a step: median of {options.repeats} alternating blocks; the ratio is that "

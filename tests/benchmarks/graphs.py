@@ -45,7 +45,7 @@ def steps(work, state) -> dict:
             found["captured minigrad"] = Ours(work)
         except Exception as error:
             print(f"not captured: {type(error).__name__}: {error}"[:200], file=sys.stderr)
-    if work.rule == "backprop":
+    if work.rule in ("backprop", "parts"):
         from . import torch_peer
 
         found["graph PyTorch"] = torch_peer.graph(work, state)

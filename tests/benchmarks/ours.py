@@ -31,7 +31,10 @@ def rules(work, model):
         return mg.rules.ForwardGradient(work.directions)
     if work.rule == "cdni":
         return mg.rules.SyntheticGradients(model, lr=1e-3, conditioned=True)
-    return mg.rules.Backprop()
+    if work.rule == "tempered":
+        return mg.rules.WellTempered()
+    backprop = mg.rules.Backprop()
+    return mg.rules.MicroBatches(backprop) if work.rule == "parts" else backprop
 
 
 def step(work, model=None):

@@ -16,7 +16,7 @@ class Workload:
     name: str
     net: list
     batch: int
-    rule: str = "backprop"  # or "forward", "cdni"
+    rule: str = "backprop"  # or "forward", "cdni", "tempered"; "parts": MicroBatches
     optimizer: str = "SGD"  # or "Adam"
     lr: float = 0.01
     shape: tuple[int, ...] = (784,)
@@ -44,11 +44,13 @@ class Workload:
 IMAGE = (1, 28, 28)
 FORWARD = {"rule": "forward", "lr": 1e-6}  # the weights hardly move: all blocks do the same
 ADAM = {"optimizer": "Adam", "lr": 1e-3}
+PARTS = {"rule": "parts", "counts": False}  # the peers' step is that of the row without it
 
 WORKLOADS = [
     Workload("toy 3-2-1, one sample", nets.TOY, 1, shape=(3,), sketch="toy"),
     Workload("784-100-10, batch 10", nets.SMALL, 10, sketch="relu"),
     Workload("784-32-10, batch 60,000", nets.FULL, 60000, lr=0.1, sketch="sigmoid"),
+    Workload("784-32-10, batch 60,000, in parts", nets.FULL, 60000, **PARTS, lr=0.1),
     Workload("BN net, Adam, batch 256", nets.NORMED, 256, **ADAM),
     Workload("BN net, Adam, batch 16", nets.NORMED, 16, **ADAM),
     Workload("cDNI sweep, batch 256", nets.NORMED, 256, rule="cdni", **ADAM),
@@ -56,6 +58,7 @@ WORKLOADS = [
     Workload("forward gradient MLP, batch 64", nets.WIDE, 64, **FORWARD),
     Workload("LeNet, batch 64", nets.LENET, 64, shape=IMAGE),
     Workload("LeNet, batch 6000", nets.LENET, 6000, shape=IMAGE),
+    Workload("LeNet, batch 6000, in parts", nets.LENET, 6000, **PARTS, shape=IMAGE),
     Workload("ConvNet, batch 64", nets.CONVNET, 64, shape=IMAGE),
     Workload("forward gradient ConvNet, batch 64", nets.CONVNET, 64, shape=IMAGE, **FORWARD),
 ]
