@@ -24,14 +24,17 @@ STEPS = [
     Workload("lesson 05, LeNet, batch 1000", nets.LENET, 1000, **LESSON),
     *(work for work in WORKLOADS if work.name in NAMES),
 ]
-BUSY = "import os\nos.sched_setaffinity(0, {core})\nwhile True: pass"
+BUSY = "while True: pass"
+PINNED = "import os\nos.sched_setaffinity(0, {core})\n" + BUSY
 
 
 @contextmanager
 def busy_core() -> Iterator[None]:
     """Within it another process keeps one of our cores busy."""
-    core = {min(os.sched_getaffinity(0))}
-    other = subprocess.Popen([sys.executable, "-c", BUSY.format(core=core)])
+    code = BUSY
+    if hasattr(os, "sched_getaffinity"):  # not every system has it
+        code = PINNED.format(core={min(os.sched_getaffinity(0))})
+    other = subprocess.Popen([sys.executable, "-c", code])
     try:
         time.sleep(0.3)
         yield
