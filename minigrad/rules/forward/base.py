@@ -147,8 +147,11 @@ class Perturbation(ForwardRule):
 
 def above_zero(name: str, value: float | None) -> float | None:
     """None, or `value` as a float above 0; else a ValueError that names the argument."""
-    if value is None:
-        return None
+    return None if value is None else positive(name, value)
+
+
+def positive(name: str, value: float) -> float:
+    """`value` as a float above 0; else a ValueError that names the argument."""
     if not_negative(name, value) == 0:
         raise ValueError(f"{name} must be above 0, got {value!r}")
     return float(value)
