@@ -103,7 +103,7 @@ class ForwardForward(SeededRule):
             for layer in block:
                 h = layer.forward(h, train=False)
             scores.append(self._scores(h))
-        total = sum(scores[1:]) if len(scores) > 1 else scores[0]
+        total = sum(scores[2:], scores[1]) if len(scores) > 1 else scores[0]
         return total.reshape(self.classes, len(x)).T
 
     def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.checks import check_state, count, positive_int
+from minigrad.checks import positive_int
 from minigrad.layers import Layer
 from minigrad.rules.base import Rule
-from minigrad.rules.loading import check_names
+from minigrad.rules.loading import steps_of
 
 
 class SeededRule(Rule):
@@ -33,10 +33,4 @@ class SeededRule(Rule):
 
         KeyError: the state is another rule's. ValueError: it is of another seed.
         """
-        check_state(type(self).__name__, state)
-        check_names(type(self).__name__, state, ("seed", "steps"), ())
-        seed = count("seed", state["seed"])
-        steps = count("steps", state["steps"])
-        if seed != self.seed:
-            raise ValueError(f"the state is of seed {seed}, this rule of {self.seed}")
-        self.steps = steps
+        self.steps = steps_of(type(self).__name__, state, self.seed)
