@@ -1,9 +1,9 @@
-"""The loss, the accuracy and other metrics of a model on a data set, and the history of them."""
+"""The loss, the accuracy and other metrics of a model on a data set."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast, overload
 
@@ -13,11 +13,12 @@ from minigrad.arguments import a_parameter, check, check_ignored, in_words
 from minigrad.backend import Array, array_module, to_host
 from minigrad.checks import number
 from minigrad.data import Dataset
-from minigrad.history import KINDS, LISTS, SETS, History
+from minigrad.history import KINDS, SETS
 from minigrad.layers import Layer
 from minigrad.losses import BCELoss, BCEWithLogitsLoss, ElementLoss, Loss
 from minigrad.metrics.classes import accuracy, answers_right, is_binary, yes_or_no
 from minigrad.metrics.named import Metric, chosen, takes
+from minigrad.rules import Rule
 
 FEW = 1000  # examples for a trial before a training
 THRESHOLDS: dict[type, float] = {BCELoss: 0.5, BCEWithLogitsLoss: 0.0}  # above: the answer is yes
@@ -25,18 +26,34 @@ THRESHOLDS: dict[type, float] = {BCELoss: 0.5, BCEWithLogitsLoss: 0.0}  # above:
 
 @overload
 def evaluate(
-    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000, metrics: None = None
+    model: Layer,
+    loss: Loss,
+    dataset: Dataset,
+    batch_size: int = 1000,
+    metrics: None = None,
+    rule: Rule | None = None,
 ) -> tuple[float, float]: ...
 
 
 @overload
 def evaluate(
-    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000, *, metrics: Any
+    model: Layer,
+    loss: Loss,
+    dataset: Dataset,
+    batch_size: int = 1000,
+    *,
+    metrics: Any,
+    rule: Rule | None = None,
 ) -> dict[str, float]: ...
 
 
 def evaluate(
-    model: Layer, loss: Loss, dataset: Dataset, batch_size: int = 1000, metrics: Any = None
+    model: Layer,
+    loss: Loss,
+    dataset: Dataset,
+    batch_size: int = 1000,
+    metrics: Any = None,
+    rule: Rule | None = None,
 ) -> tuple[float, float] | dict[str, float]:
     """(loss, accuracy), means over all examples of the set, in evaluation mode.
 
@@ -53,13 +70,17 @@ def evaluate(
                 {"loss": ..., name: number}. Each is computed once, over the whole set: all outputs
                 are kept until then. Labels that do not count are left out of the accuracy and of
                 top_k; a function with an argument `ignore_index` gets that label
+    rule        the rule that trained the model. Its `outputs` are measured; they are the model's
+                own, but for ForwardForward. None: the model's own
     """
     check(Layer, "model", model, "mg.Sequential(*layers)")
     check(Loss, "loss", loss, "mg.CrossEntropyLoss()", ("forward", "backward"))
     check(Dataset, "dataset", dataset, "mg.data.Dataset(x, y)")
     check_ignored(loss, dataset=dataset)
     functions = chosen(metrics)
-    found = _evaluate(model, loss, dataset, batch_size, functions)
+    if rule is not None:
+        check(Rule, "rule", rule, "mg.rules.ForwardForward()", ("outputs",))
+    found = _evaluate(model, loss, dataset, batch_size, functions, rule=rule)
     if metrics is None:
         return found["loss"], found["accuracy"]
     return {name: found[name] for name in ("loss", *functions)}
@@ -72,6 +93,7 @@ def _evaluate(
     batch_size: int = 1000,
     functions: Mapping[str, Metric] | None = None,
     few: bool = False,
+    rule: Rule | None = None,
 ) -> dict[str, float]:
     """{"loss", "accuracy", "clean_accuracy" and the name of each function: its value}.
 
@@ -93,8 +115,9 @@ def _evaluate(
     outputs: Any = None  # all of them, if anything is asked
     targets = []  # as they came: a set may have a method `batches` of its own
     at = 0
+    answers = getattr(rule, "outputs", None)  # an object that only looks like a rule has none
     for x, y in dataset.batches(batch_size):
-        output = model.forward(x, train=False)
+        output = answers(model, x) if answers else model.forward(x, train=False)
         weight = size(y)
         if weight:  # else all labels of this batch are ignored
             total += loss.forward(output, y) * weight
@@ -220,17 +243,18 @@ def measure(
     validation: Dataset | None = None,
     functions: Mapping[str, Metric] | None = None,
     few: bool = False,
+    rule: Rule | None = None,
 ) -> dict[str, float]:
     """Evaluate all sets that are given: {"train_loss": ..., "train_accuracy": ..., ...}.
 
     Accuracies that have no meaning are left out. The metrics are "train_mae" and so on. few: only
-    the first examples of each set.
+    the first examples of each set. rule: it says how the model is used.
     """
     row: dict[str, float] = {}
     for name, dataset in zip(SETS, (train, test, validation), strict=True):
         if dataset is None:
             continue
-        values = _evaluate(model, loss, dataset, functions=functions, few=few)
+        values = _evaluate(model, loss, dataset, functions=functions, few=few, rule=rule)
         for kind, value in values.items():
             if kind not in KINDS[1:] or not math.isnan(value):
                 row[f"{name}_{kind}"] = value
@@ -244,38 +268,12 @@ def trial(
     test: Dataset | None,
     validation: Dataset | None,
     functions: Mapping[str, Metric],
+    rule: Rule | None = None,
 ) -> list[str]:
     """The names of what will be measured, found by measuring the first 1000 examples of each set.
 
     A metric that cannot be computed is an error here, before the first step.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        return list(measure(model, loss, train, test, validation, functions, few=True))
-
-
-def extend(
-    history: History,
-    epoch: int,
-    seconds: float,
-    row: Mapping[str, float],
-    metrics: Iterable[str] = (),
-) -> None:
-    """Add one entry to the lists of a history. `row` is from `measure`, with these metrics.
-
-    A run may go on with other sets than before, or with other metrics. NaN stands where something
-    was not measured: all lists that are not empty are equally long.
-    """
-    before = len(history.epoch)
-    history.epoch.append(epoch)
-    history.seconds += [0.0] * (before - len(history.seconds)) + [seconds]
-    names = [f"{name}_{metric}" for name in SETS for metric in metrics]
-    accuracies = any(getattr(history, name) or name in row for name in LISTS if "accuracy" in name)
-    for name in LISTS:
-        values = getattr(history, name)
-        loss = f"{name.partition('_')[0]}_loss"
-        wanted = accuracies and (getattr(history, loss) or loss in row)  # of each set, or of none
-        if values or name in row or wanted:
-            values += [math.nan] * (before - len(values)) + [row.get(name, math.nan)]
-    for name in dict.fromkeys([*history.metrics, *(name for name in names if name in row)]):
-        values = history.metrics.setdefault(name, [])
-        values += [math.nan] * (before - len(values)) + [row.get(name, math.nan)]
+        sets = train, test, validation
+        return list(measure(model, loss, *sets, functions, few=True, rule=rule))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -239,3 +239,31 @@ def strict(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
+
+
+def extend(
+    history: History,
+    epoch: int,
+    seconds: float,
+    row: Mapping[str, float],
+    metrics: Iterable[str] = (),
+) -> None:
+    """Add one entry to the lists of a history. `row` is from `measure`, with these metrics.
+
+    A run may go on with other sets than before, or with other metrics. NaN stands where something
+    was not measured: all lists that are not empty are equally long.
+    """
+    before = len(history.epoch)
+    history.epoch.append(epoch)
+    history.seconds += [0.0] * (before - len(history.seconds)) + [seconds]
+    names = [f"{name}_{metric}" for name in SETS for metric in metrics]
+    accuracies = any(getattr(history, name) or name in row for name in LISTS if "accuracy" in name)
+    for name in LISTS:
+        values = getattr(history, name)
+        loss = f"{name.partition('_')[0]}_loss"
+        wanted = accuracies and (getattr(history, loss) or loss in row)  # of each set, or of none
+        if values or name in row or wanted:
+            values += [math.nan] * (before - len(values)) + [row.get(name, math.nan)]
+    for name in dict.fromkeys([*history.metrics, *(name for name in names if name in row)]):
+        values = history.metrics.setdefault(name, [])
+        values += [math.nan] * (before - len(values)) + [row.get(name, math.nan)]

@@ -16,9 +16,9 @@ from minigrad.backend import Array
 from minigrad.checkpoint.run import RunFile
 from minigrad.data import Dataset
 from minigrad.early_stopping import EarlyStopping
-from minigrad.evaluation import extend, measure
+from minigrad.evaluation import measure
 from minigrad.feeding import Feeding
-from minigrad.history import History
+from minigrad.history import History, extend
 from minigrad.interrupts import CtrlC
 from minigrad.layers import Layer
 from minigrad.losses import Loss
@@ -252,7 +252,7 @@ class Loop:
         history = self.history
         at = self.position
         sets = self.feeding.train, self.test, self.validation
-        row = measure(self.model, self.loss, *sets, self.metrics)
+        row = measure(self.model, self.loss, *sets, self.metrics, rule=self.rule)
         self.ctrl_c.holding = True  # all lists grow, or none
         self.ctrl_c.updating = True
         if isinstance(self.schedule, ReduceLROnPlateau):

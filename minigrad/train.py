@@ -157,7 +157,7 @@ def fit(
     functions = chosen(metrics)
     check_early_stopping(early_stopping)
     if functions or early_stopping is not None:
-        names = trial(model, loss, train, test, validation, functions)
+        names = trial(model, loss, train, test, validation, functions, rule)
         if early_stopping is not None:
             early_stopping.begin(names)
     said = settings(loss, rule, optimizer, schedule, train, **feeding.settings())

@@ -288,6 +288,7 @@ class RuleCase:
     batch_norm   whether it takes a model with batch norm; else it refuses with a sentence
     drops_cache  whether it leaves no layer's cache behind: it never needs a whole backward pass
     exact        whether repr(rule), evaluated, makes the rule: no argument is an object
+    any_model    whether it needs nothing else of the model, the data and the loss
     """
 
     name: str
@@ -295,6 +296,7 @@ class RuleCase:
     batch_norm: bool = True
     drops_cache: bool = False
     exact: bool = False
+    any_model: bool = True
 
 
 RULES = [
@@ -361,6 +363,41 @@ RULES = [
         lambda m: mg.rules.GuidedForwardGradient(mg.rules.WeightPerturbation(2), clip=0.5),
         drops_cache=True,
         exact=True,
+    ),
+    RuleCase("SPSA", lambda m: mg.rules.SPSA(directions=2, seed=1), drops_cache=True, exact=True),
+    RuleCase(
+        "EvolutionStrategies",
+        lambda m: mg.rules.EvolutionStrategies(6, seed=1),
+        drops_cache=True,
+        exact=True,
+    ),
+    RuleCase(
+        "EvolutionStrategies plain",
+        lambda m: mg.rules.EvolutionStrategies(3, 0.01, None, False, "rademacher"),
+        drops_cache=True,
+        exact=True,
+    ),
+    RuleCase("PredictiveCoding", lambda m: mg.rules.PredictiveCoding(4, 0.5), exact=True),
+    RuleCase(
+        "PredictiveCoding fixed",
+        lambda m: mg.rules.PredictiveCoding(4, 1.0, fixed_predictions=True),
+        exact=True,
+    ),
+    RuleCase(
+        "ForwardForward",
+        lambda m: mg.rules.ForwardForward(3, seed=1),
+        batch_norm=False,
+        drops_cache=True,
+        exact=True,
+        any_model=False,
+    ),
+    RuleCase(
+        "ForwardForward hard",
+        lambda m: mg.rules.ForwardForward(3, negatives="hard"),
+        batch_norm=False,
+        drops_cache=True,
+        exact=True,
+        any_model=False,
     ),
     RuleCase("SyntheticGradients", lambda m: mg.rules.SyntheticGradients(m, lr=0.01)),
     RuleCase(

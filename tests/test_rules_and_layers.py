@@ -156,7 +156,8 @@ def test_every_rule_takes_a_teachers_layers_and_leaves_frozen_ones_alone(case, k
         optimizer.step()
     moved = {key for key, a in model.state_dict().items() if not np.array_equal(a, before[key])}
     assert {key for key in moved if key.startswith("5.")} == set()
-    assert {key for key in moved if key.startswith("7.")} == {"7.W", "7.b"}
+    last = "7." if case.any_model else "0."  # ForwardForward leaves the last layer out
+    assert {key for key in moved if key.startswith(last)} == {f"{last}W", f"{last}b"}
 
 
 def test_the_teachers_network_has_the_gradient_of_its_loss():
@@ -429,6 +430,9 @@ def test_well_tempered_within_the_step_on_a_tied_net():
 def test_every_rule_takes_a_tied_net(case):
     model, loss, *_ = tied()
     rule = case.make(model)
+    if not case.any_model:
+        assert "writes a label into the first 3 numbers of x" in rule.why_not(model, loss)
+        return
     for x, y in series(6):
         assert math.isfinite(rule.estimate(model, loss, x, y))
         rule.end_epoch()

@@ -120,6 +120,10 @@ REFUSED = {
     ("WeightPerturbation", "no parameters"): "there is no direction to move in",
     ("Backprop", "a jvp alone"): "JvpAlone has no backward of its own yet, which Backprop needs",
     ("WeightPerturbation", "no jvp"): "NoJvp has no jvp of its own yet, which WeightPerturb",
+    ("ForwardForward", "batch norm"): "BatchNorm1d makes each example's loss depend on",
+    ("ForwardForward", "text"): "Embedding takes whole numbers, and ForwardForward writes a label",
+    ("ForwardForward", "one layer"): "trains layers with an activation after them",
+    ("PredictiveCoding", "a jvp alone"): "JvpAlone has no backward of its own yet",
     ("WellTempered", "no derivatives"): "NoDerivatives has no backward of its own yet",
 }
 MORE = [

@@ -13,8 +13,8 @@ from minigrad.arguments import diverged
 from minigrad.asynchronous.place import Plan
 from minigrad.asynchronous.presses import Presses
 from minigrad.data import Dataset
-from minigrad.evaluation import extend, measure
-from minigrad.history import History
+from minigrad.evaluation import measure
+from minigrad.history import History, extend
 from minigrad.layers import Layer
 from minigrad.loop import Position
 from minigrad.losses import Loss
@@ -115,7 +115,7 @@ class Snapshots:
         """Evaluate the state after this step."""
         self._load(step)
         with np.errstate(over="ignore", invalid="ignore"):
-            row |= measure(self.model, self.loss, *self.sets, self.metrics)
+            row |= measure(self.model, self.loss, *self.sets, self.metrics, rule=self.rule)
 
     def _ended(self, step: int) -> float:
         """The time at which the last block had made this step."""

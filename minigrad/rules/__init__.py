@@ -7,13 +7,17 @@ from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
 from minigrad.rules.clipped import ClippedGradients
 from minigrad.rules.forward import (
+    SPSA,
     ActivityPerturbation,
     DirectionSampler,
+    EvolutionStrategies,
     ForwardGradient,
     GuidedForwardGradient,
     WeightPerturbation,
 )
+from minigrad.rules.forward_forward import ForwardForward
 from minigrad.rules.micro_batches import MicroBatches
+from minigrad.rules.predictive_coding import PredictiveCoding
 from minigrad.rules.renamed import old_name
 from minigrad.rules.synthetic import (
     GradientModule,
@@ -28,17 +32,21 @@ from minigrad.rules.well_tempered import WellTempered, null_fraction
 from minigrad.rules.wrapper import Wrapper
 
 __all__ = [
+    "SPSA",
     "AccumulatedGradients",
     "ActivityPerturbation",
     "Backprop",
     "ClippedGradients",
     "DirectionSampler",
+    "EvolutionStrategies",
+    "ForwardForward",
     "ForwardGradient",
     "GradientModule",
     "GuidedForwardGradient",
     "InputModule",
     "MicroBatches",
     "Module",
+    "PredictiveCoding",
     "Rule",
     "StaleGradients",
     "SyntheticGradients",

@@ -47,6 +47,14 @@ class Rule(StreamsOfParts):
         """
         return None
 
+    def outputs(self, model: Layer, x: Array) -> Array:
+        """What the model answers to x, in evaluation mode: `fit` and `evaluate` measure this.
+
+        Another rule may use the network in another way, as ForwardForward does. The first axis
+        counts examples.
+        """
+        return model.forward(x, train=False)
+
     def end_epoch(self) -> None:
         """`fit` calls this after each epoch. Rules that keep statistics use it."""
 

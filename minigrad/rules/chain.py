@@ -26,3 +26,18 @@ def replaced(layer: Layer, prefix: str, params: Mapping[str, Array]) -> Iterator
     finally:
         for (_, leaf), before in zip(leaves, own, strict=True):
             leaf.params = before
+
+
+def parts(model: Layer) -> tuple[list[Layer], list[list[Layer]]]:
+    """(the layers before all parameters, the parts): a network as layers that learn.
+
+    A part is a layer with parameters, and those without up to the next one with parameters.
+    """
+    first: list[Layer] = []
+    found: list[list[Layer]] = []
+    for _, layer in chain(model):
+        if layer.params:
+            found.append([layer])
+        else:
+            (found[-1] if found else first).append(layer)
+    return first, found

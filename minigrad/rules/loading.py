@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import backend
-from minigrad.checks import check_state
+from minigrad.checks import check_state, count
 from minigrad.generators import Known, restored
 
 
@@ -27,6 +27,16 @@ def check_settings(given: Any, own: str, how: str = "made") -> None:
     settings = str(given)
     if settings != own:
         raise ValueError(f"the state was {how} with {settings:.300}, not {own}")
+
+
+def steps_of(who: str, state: Any, seed: int) -> int:
+    """The steps of a state that has them and a seed alone. ValueError if it is of another seed."""
+    check_names(who, state, ("seed", "steps"), ())
+    given = count("seed", state["seed"])
+    steps = count("steps", state["steps"])
+    if given != seed:
+        raise ValueError(f"the state is of seed {given}, this rule of {seed}")
+    return steps
 
 
 def counts(name: str, values: Any, size: int | None = None) -> list[int]:

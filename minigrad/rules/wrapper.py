@@ -42,6 +42,9 @@ class Wrapper(Rule):
         """What the wrapped rule says. A wrapper that needs more asks `super()` first."""
         return self.rule.why_not(model, loss)
 
+    def outputs(self, model: Layer, x: Array) -> Array:
+        return self.rule.outputs(model, x)
+
     def end_epoch(self) -> None:
         self.rule.end_epoch()
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from minigrad.rules.forward.activities import ActivityPerturbation
+from minigrad.rules.forward.black_box import SPSA, EvolutionStrategies
 from minigrad.rules.forward.directions import DirectionSampler
 from minigrad.rules.forward.guided import GuidedForwardGradient
 from minigrad.rules.forward.shorthand import ForwardGradient
@@ -10,8 +11,10 @@ from minigrad.rules.forward.weights import WeightPerturbation
 from minigrad.rules.renamed import old_name
 
 __all__ = [
+    "SPSA",
     "ActivityPerturbation",
     "DirectionSampler",
+    "EvolutionStrategies",
     "ForwardGradient",
     "GuidedForwardGradient",
     "WeightPerturbation",

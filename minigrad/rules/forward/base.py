@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, array_module
-from minigrad.checks import check_state, count, not_negative, positive_int
+from minigrad.checks import check_state, not_negative, positive_int
 from minigrad.kernels.parts import WORTH_A_THREAD
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.base import Rule
 from minigrad.rules.forward.directions import DirectionSampler, StepDirections
-from minigrad.rules.loading import check_names
+from minigrad.rules.loading import steps_of
 from minigrad.rules.renamed import old_attribute
 from minigrad.threads import one_blas_thread
 
@@ -137,18 +137,16 @@ class Perturbation(ForwardRule):
         check_state(type(self).__name__, state)
         if any(str(name).startswith("guide/") for name in state):
             raise KeyError("the state has a guide's part, this rule has no guide")
-        check_names(type(self).__name__, state, ("seed", "steps"), ())
-        seed = count("seed", state["seed"])
-        steps = count("steps", state["steps"])
-        if seed != self.seed:
-            raise ValueError(f"the state is of seed {seed}, this rule of {self.seed}")
-        self.steps = steps
+        self.steps = steps_of(type(self).__name__, state, self.seed)
 
 
 def above_zero(name: str, value: float | None) -> float | None:
     """None, or `value` as a float above 0; else a ValueError that names the argument."""
-    if value is None:
-        return None
+    return None if value is None else positive(name, value)
+
+
+def positive(name: str, value: float) -> float:
+    """`value` as a float above 0; else a ValueError that names the argument."""
     if not_negative(name, value) == 0:
         raise ValueError(f"{name} must be above 0, got {value!r}")
     return float(value)

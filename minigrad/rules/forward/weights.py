@@ -177,18 +177,7 @@ class WeightPerturbation(Perturbation):
         values: list[float] = []
 
         def at(offset: float, share: Share) -> float:
-            """L(θ + offset v)."""
-            h = x
-            for prefix, layer in chain(model):
-                names = _names(layer, prefix, sample)
-                v = share(names) if offset else {}
-                moved = {name: params[name] + offset * v[name] for name in v}
-                del v
-                with replaced(layer, prefix, moved):
-                    h = layer.forward(h, train=True)
-                del moved  # before the next layer's is made
-                layer.drop_cache()
-            values.append(loss.forward(h, target))
+            values.append(loss_at(sample, model, loss, x, target, offset, share))
             return values[-1]
 
         def slope(share: Share) -> float:
@@ -204,6 +193,32 @@ class WeightPerturbation(Perturbation):
                     lambda v: slope(lambda names: {name: v[name] for name in names})
                 )
         return sum(values) / len(values) if here is None else here, grads
+
+
+def loss_at(
+    sample: StepDirections,
+    model: Layer,
+    loss: Loss,
+    x: Array,
+    target: Array,
+    offset: float,
+    share: Share,
+) -> float:
+    """L(θ + offset v). share: gives v for the names of some parameters.
+
+    θ stays as it is. No layer's cache is kept.
+    """
+    h = x
+    for prefix, layer in chain(model):
+        names = _names(layer, prefix, sample)
+        v = share(names) if offset else {}
+        moved = {name: sample.params[name] + offset * v[name] for name in v}
+        del v
+        with replaced(layer, prefix, moved):
+            h = layer.forward(h, train=True)
+        del moved  # before the next layer's is made
+        layer.drop_cache()
+    return loss.forward(h, target)
 
 
 def _names(layer: Layer, prefix: str, sample: StepDirections) -> list[str]:
