@@ -6,6 +6,12 @@ from minigrad.rules.accumulated import AccumulatedGradients
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
 from minigrad.rules.clipped import ClippedGradients
+from minigrad.rules.feedback import (
+    DirectFeedbackAlignment,
+    DirectRandomTargetProjection,
+    FeedbackAlignment,
+    SignSymmetric,
+)
 from minigrad.rules.forward import (
     ActivityPerturbation,
     DirectionSampler,
@@ -13,6 +19,7 @@ from minigrad.rules.forward import (
     GuidedForwardGradient,
     WeightPerturbation,
 )
+from minigrad.rules.local import LocalLosses
 from minigrad.rules.renamed import old_name
 from minigrad.rules.synthetic import (
     GradientModule,
@@ -31,13 +38,18 @@ __all__ = [
     "ActivityPerturbation",
     "Backprop",
     "ClippedGradients",
+    "DirectFeedbackAlignment",
+    "DirectRandomTargetProjection",
     "DirectionSampler",
+    "FeedbackAlignment",
     "ForwardGradient",
     "GradientModule",
     "GuidedForwardGradient",
     "InputModule",
+    "LocalLosses",
     "Module",
     "Rule",
+    "SignSymmetric",
     "StaleGradients",
     "SyntheticGradients",
     "TopLayerOnly",
