@@ -20,7 +20,7 @@ from minigrad.rules.synthetic.blocks import input_shape_of, shapes, split
 from minigrad.rules.synthetic.modules import Make, Trained
 
 KINDS = ("pred", "sim", "predsim")
-EPS = 1e-8  # added to lengths, so that a row of equal numbers is no division by 0
+SMALLEST = 1e-8  # a row of numbers that is shorter has no direction
 LABELS = "LocalLosses needs integer labels (N,)"
 
 
@@ -182,8 +182,8 @@ class SimilarityLoss(Loss):
     r"""L = 1/N² Σ_mn (S(z)_mn - S(t)_mn)², S the cosines between the examples: S = X Xᵀ.
 
     Shapes: z (N, D) or images (N, C, H, W), t (N, M) one-hot labels.
-    X_n = c_n/|c_n|, c_n = z_n - mean of z_n. Images with more than 3 channels: z_n is the standard
-    deviation of each channel over its pixels.
+    X_n = c_n/|c_n|, c_n = z_n - mean of z_n; 0 for a row of equal numbers. Images with more than 3
+    channels: z_n is the standard deviation of each channel over its pixels.
     Backward:  dX = 4/N² (S(z) - S(t)) X,  dc_n = (dX_n - <dX_n, X_n> X_n)/|c_n|,
                dz_n = dc_n - mean of dc_n
     Source: Nøkland, Eidnes 2019, §2.2.
@@ -191,19 +191,19 @@ class SimilarityLoss(Loss):
 
     def forward(self, z: Array, t: Array) -> float:
         rows, spread = _features(z)
-        X, length = _directions(rows)
+        X, per_length = _directions(rows)
         T = _directions(t)[0]
         error = matmul(X, X.T) - matmul(T, T.T)
-        self.cache = z.shape, X, length, error, spread
+        self.cache = z.shape, X, per_length, error, spread
         # L = 1/N² Σ (S(z) - S(t))²
         return float((error**2).sum()) / len(z) ** 2
 
     def backward(self) -> Array:
-        shape, X, length, error, spread = self.recall()
+        shape, X, per_length, error, spread = self.recall()
         # dX = 4/N² (S(z) - S(t)) X
         dX = (4 / len(X) ** 2) * matmul(error, X)
         # dc = (dX - <dX, X> X)/|c|
-        dc = (dX - (dX * X).sum(axis=1, keepdims=True) * X) / length
+        dc = (dX - (dX * X).sum(axis=1, keepdims=True) * X) * per_length
         # dz = dc - mean dc
         dz = dc - dc.mean(axis=1, keepdims=True)
         if spread is None:
@@ -220,11 +220,17 @@ def _features(z: Array) -> tuple[Array, Array | None]:
     away = pixels - pixels.mean(axis=2, keepdims=True)
     last = away.shape[2] - 1
     s = array_module(z).sqrt((away**2).sum(axis=2) / last)
-    return s, away / (last * (s + EPS)[:, :, None])
+    return s, away * (_inverse(s) / last)[:, :, None]
 
 
 def _directions(z: Array) -> tuple[Array, Array]:
-    """(X, |c| (N, 1)): each row without its mean, and in length 1."""
+    """(X, 1/|c| (N, 1)): each row without its mean, and in length 1."""
     c = z - z.mean(axis=1, keepdims=True)
-    length = array_module(z).sqrt((c**2).sum(axis=1, keepdims=True)) + EPS
-    return c / length, length
+    per_length = _inverse(array_module(z).sqrt((c**2).sum(axis=1, keepdims=True)))
+    return c * per_length, per_length
+
+
+def _inverse(lengths: Array) -> Array:
+    """1/length; 0 where there is none, so that such a row has the gradient 0."""
+    xp = array_module(lengths)
+    return xp.where(lengths > SMALLEST, 1 / xp.maximum(lengths, SMALLEST), 0).astype(lengths.dtype)
