@@ -359,23 +359,42 @@ def test_a_wrong_state_changes_nothing(make):
     rule, model, parts = make(**kind), mlp(), batch()
     rule.estimate(model, *parts)
     state = rule.state_dict()
-    key = next(iter(state))
-    wrong = {
-        "KeyError": state | {"feedback/9.W": state[key]},
-        "float32": {key: state[key].astype("float32")},
-        "NaN": {key: state[key] * np.nan},
-    }
-    if isinstance(rule, FeedbackAlignment | SignSymmetric):
-        wrong["shape"] = {key: state[key].T}
-    for case in wrong.values():
+    key = next(key for key in state if key.startswith("feedback/"))
+    for wrong in (
+        {"feedback/9.W": state[key]},
+        {key: state[key].astype("float32")},
+        {key: state[key] * np.nan},
+        {key: state[key].T},
+        {key: state[key][:, :-1]},
+        {"shapes": "3.W: (6, 5)"},
+    ):
         with pytest.raises((KeyError, ValueError)):
-            rule.load_state_dict(model, case)
+            rule.load_state_dict(model, state | wrong)
         assert all(np.array_equal(a, state[k]) for k, a in rule.state_dict().items())
-    rule.load_state_dict(model, {})
+    new = make(**kind)
+    rule.load_state_dict(model, new.state_dict())
     assert rule.feedback == {}
     if make is SignSymmetric:
         with pytest.raises(KeyError, match="keeps no sizes"):
             SignSymmetric().load_state_dict(model, state)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_rule
+def test_convolutions_go_on_bit_for_bit(make, dtype):
+    """A matrix that is loaded lies in memory as the one that was drawn."""
+    kind = {"kind": "fixed"} if make is SignSymmetric else {}
+    model = mg.models.lenet(dtype=dtype, seed=0)
+    loss, x, y = batch((1, 28, 28))
+    first, second = make(**kind, seed=1), make(**kind, seed=2)
+    first.estimate(model, loss, x.astype(dtype), y)
+    second.load_state_dict(model, first.state_dict())
+    grads = []
+    for rule in (first, second):
+        rule.estimate(model, loss, x.astype(dtype), y)
+        grads.append(host(model.grads))
+    assert all(np.array_equal(grad, grads[1][key]) for key, grad in grads[0].items())
+    assert any(grad.any() for grad in grads[0].values())
 
 
 # ------------------------------------------------------------------ they learn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minigrad.backend import Array
+from minigrad.backend import Array, array_module
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.chain import replaced
@@ -56,6 +56,9 @@ class OtherWeights(RandomFeedback):
         for name, W in sent_through(model).items():
             if name in found:
                 fitting_array(f"feedback/{name}", found[name], W.shape, W.dtype)
+                B = array_module(W).empty_like(W)  # in memory as W, for the same sums bit for bit
+                B[...] = found[name]
+                found[name] = B
         return found
 
 

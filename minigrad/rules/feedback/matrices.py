@@ -12,7 +12,7 @@ from minigrad.backend import Array, array_module
 from minigrad.checks import positive, positive_int
 from minigrad.layers import Layer
 from minigrad.rules.base import Rule
-from minigrad.rules.loading import check_finite, check_names
+from minigrad.rules.loading import check_finite, check_names, check_settings
 
 
 class RandomFeedback(Rule):
@@ -74,8 +74,9 @@ class RandomFeedback(Rule):
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all B, on the host."""
-        return {f"feedback/{k}": backend.to_host(B).copy() for k, B in self.feedback.items()}
+        """Copies of all B, on the host, and their shapes: so one that is missing is noticed."""
+        arrays = {name: backend.to_host(B).copy() for name, B in self.feedback.items()}
+        return {"shapes": _shapes(arrays)} | {f"feedback/{k}": B for k, B in arrays.items()}
 
     def load_state_dict(self, model: Layer, state: Mapping[str, Any]) -> None:
         self.feedback = self._loaded(model, state)
@@ -85,13 +86,17 @@ class RandomFeedback(Rule):
     ) -> dict[str, Array]:
         """The matrices of a state, if all of them are right. `more`: other names it must have."""
         names = {f"feedback/{name}": name for name in self.names(model)}
-        check_names(type(self).__name__, state, list(more), names)
-        found = {}
+        check_names(type(self).__name__, state, ["shapes", *more], names)
+        given = {name: backend.to_host(state[key]) for key, name in names.items() if key in state}
+        check_settings(state["shapes"], _shapes(given), "saved")
         like = next(iter(model.params.values()), None)
-        for key in (key for key in state if key in names):
-            array = backend.to_host(state[key])
+        for name, array in given.items():
             if array.dtype != model.dtype:
-                raise ValueError(f"{key}: expected {model.dtype}, got {array.dtype}")
-            check_finite(key, array)
-            found[names[key]] = backend.to_device(array.copy(), like)
-        return found
+                raise ValueError(f"feedback/{name}: expected {model.dtype}, got {array.dtype}")
+            check_finite(f"feedback/{name}", array)
+        return {name: backend.to_device(array.copy(), like) for name, array in given.items()}
+
+
+def _shapes(arrays: Mapping[str, np.ndarray]) -> str:
+    """The names and shapes, as text."""
+    return ", ".join(f"{name}: {arrays[name].shape}" for name in sorted(arrays))

@@ -37,11 +37,11 @@ class SignSymmetric(OtherWeights):
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
         super().__init__(scale, seed)
         self.kind = kind
-        self.steps = 0  # estimates so far: each has sizes of its own if they are batchwise
+        self.steps = 0  # estimates so far
 
     def _feedback(self, weights: Weights, fan_in: Mapping[str, int]) -> Weights:
         self.check_feedback(weights if self.kind == "fixed" else ())
-        self.steps += self.kind == "batchwise"
+        self.steps += 1
         return {
             name: self._size(name, i, W, fan_in[name]) * array_module(W).sign(W)
             for i, (name, W) in enumerate(weights.items())
@@ -56,13 +56,12 @@ class SignSymmetric(OtherWeights):
         return abs(self.drawn((self.steps, number), W, fan_in, W.shape))
 
     def state_dict(self) -> dict[str, Any]:
-        """The fixed sizes, on the host, or the number of steps."""
-        return super().state_dict() | ({"steps": self.steps} if self.kind == "batchwise" else {})
+        """The fixed sizes, on the host, and the number of steps."""
+        return super().state_dict() | {"steps": self.steps}
 
     def load_state_dict(self, model: Any, state: Mapping[str, Any]) -> None:
-        more = ["steps"] if self.kind == "batchwise" else []
-        found = self._loaded(model, state, more)
+        found = self._loaded(model, state, ["steps"])
         if found and self.kind != "fixed":
             raise KeyError(f"SignSymmetric({self.kind!r}) keeps no sizes, and this state has some")
-        self.steps = count("steps", state["steps"]) if more else 0
+        self.steps = count("steps", state["steps"])
         self.feedback = found
