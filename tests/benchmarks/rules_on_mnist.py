@@ -93,7 +93,7 @@ def table(runs: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     top = argparse.ArgumentParser(prog="python -m tests.benchmarks.rules_on_mnist")
     top.add_argument("--rules", default="backprop,fa,dfa,drtp", help=",".join(RULES))
     top.add_argument("--model", choices=MODELS, default="mlp", help="mlp: 784-500-500-10, tanh")
@@ -102,7 +102,7 @@ def main() -> None:
     top.add_argument("--lr", type=float, help="for all rules")
     top.add_argument("--search", help="learning rates to try: 1e-4,3e-4,1e-3")
     top.add_argument("--json", type=Path, help="write runs there; those that are there are kept")
-    options = top.parse_args()
+    options = top.parse_args(argv)
     data = train, _ = mg.data.load("mnist")
     if options.search:
         data = train.split(10_000, seed=0)
