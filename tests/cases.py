@@ -371,11 +371,9 @@ RULES = [
         lambda m: mg.rules.DirectRandomTargetProjection(),
         exact=True,
     ),
-    RuleCase("SignSymmetric", lambda m: mg.rules.SignSymmetric(), exact=True),
-    RuleCase("SignSymmetric batchwise", lambda m: mg.rules.SignSymmetric("batchwise"), exact=True),
+    RuleCase("SignSymmetric", lambda m: mg.rules.SignSymmetric("batchwise"), exact=True),
     RuleCase("SignSymmetric fixed", lambda m: mg.rules.SignSymmetric("fixed"), exact=True),
     RuleCase("LocalLosses", lambda m: mg.rules.LocalLosses(m)),
-    RuleCase("LocalLosses pred", lambda m: mg.rules.LocalLosses(m, "pred", lr=0.01)),
     RuleCase("SyntheticGradients", lambda m: mg.rules.SyntheticGradients(m, lr=0.01)),
     RuleCase(
         "SyntheticGradients half",
