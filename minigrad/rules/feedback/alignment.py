@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minigrad.backend import Array, array_module
+from minigrad.backend import Array
 from minigrad.layers import Layer
 from minigrad.losses import Loss
 from minigrad.rules.chain import replaced
-from minigrad.rules.feedback.matrices import RandomFeedback
+from minigrad.rules.feedback.matrices import RandomFeedback, laid
 from minigrad.rules.feedback.weights import fans_in, sent_through
 from minigrad.rules.loading import fitting_array
 from minigrad.rules.needs import no_backward
@@ -56,9 +56,7 @@ class OtherWeights(RandomFeedback):
         for name, W in sent_through(model).items():
             if name in found:
                 fitting_array(f"feedback/{name}", found[name], W.shape, W.dtype)
-                B = array_module(W).empty_like(W)  # in memory as W, for the same sums bit for bit
-                B[...] = found[name]
-                found[name] = B
+                found[name] = laid(found[name], W)
         return found
 
 

@@ -19,7 +19,8 @@ class RandomFeedback(Rule):
     """The base of rules with fixed random matrices.
 
     feedback  {name: B}, drawn in the first estimate. An array that is put there before is used
-              instead: rule.feedback["2.W"] = B
+              instead: rule.feedback["2.W"] = B. (It is copied if it has another dtype or lies in
+              memory in another order, so that a resumed run has the same sums bit for bit.)
     """
 
     def __init__(self, scale: float = 1.0, seed: int = 0):
@@ -35,30 +36,28 @@ class RandomFeedback(Rule):
         If there is none it is drawn: B ~ U(-a, a), a = scale/√fan_in. Each key has numbers of its
         own.
         """
-        shape = tuple(like.shape) if shape is None else shape
+        wanted = tuple(like.shape) if shape is None else shape
         B = self.feedback.get(name)
         if B is None:
             B = self.feedback[name] = self.drawn((key,), like, fan_in, shape)
-        if tuple(B.shape) != shape:
+        if tuple(B.shape) != wanted:
             raise ValueError(
-                f"{type(self).__name__}: feedback[{name!r}] must have shape {shape}, "
+                f"{type(self).__name__}: feedback[{name!r}] must have shape {wanted}, "
                 f"this one has {tuple(B.shape)}. If it is of another model, make a new rule"
             )
-        if B.dtype != like.dtype or array_module(B) is not array_module(like):
-            B = self.feedback[name] = backend.to_device(B.astype(like.dtype), like)
+        by_row = B.strides[-1:] == (like.dtype.itemsize,)
+        in_order = B.strides == like.strides if shape is None else by_row
+        if not in_order or B.dtype != like.dtype or array_module(B) is not array_module(like):
+            B = self.feedback[name] = laid(B, like, shape)
         return B
 
     def drawn(
-        self, key: tuple[int, ...], like: Array, fan_in: int, shape: tuple[int, ...]
+        self, key: tuple[int, ...], like: Array, fan_in: int, shape: tuple[int, ...] | None = None
     ) -> Array:
-        """U(-a, a), a = scale/√fan_in. In the shape of `like` it lies in memory as `like` does."""
+        """U(-a, a), a = scale/√fan_in, in the shape of `like` or in another."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
         bound = self.scale / np.sqrt(fan_in)
-        values = rng.uniform(-bound, bound, shape).astype(like.dtype)
-        xp = array_module(like)
-        B = xp.empty_like(like) if shape == like.shape else xp.empty(shape, like.dtype)
-        B[...] = backend.to_device(values, like)
-        return B
+        return laid(rng.uniform(-bound, bound, shape or like.shape), like, shape)
 
     def check_feedback(self, names: Iterable[str]) -> None:
         """ValueError if `feedback` has a name that the model has not."""
@@ -95,6 +94,17 @@ class RandomFeedback(Rule):
                 raise ValueError(f"feedback/{name}: expected {model.dtype}, got {array.dtype}")
             check_finite(f"feedback/{name}", array)
         return {name: backend.to_device(array.copy(), like) for name, array in given.items()}
+
+
+def laid(values: Array, like: Array, shape: tuple[int, ...] | None = None) -> Array:
+    """The numbers in the dtype of `like`, where it is, and in memory as it lies.
+
+    With a shape of their own they lie row by row.
+    """
+    xp = array_module(like)
+    B = xp.empty_like(like) if shape is None else xp.empty(shape, like.dtype)
+    B[...] = backend.to_device(values.astype(like.dtype), like)
+    return B
 
 
 def _shapes(arrays: Mapping[str, np.ndarray]) -> str:

@@ -53,7 +53,7 @@ class SignSymmetric(OtherWeights):
             return W.dtype.type(self.scale / sqrt(3 * fan_in))
         if self.kind == "fixed":
             return abs(self.kept(name, number, W, fan_in))
-        return abs(self.drawn((self.steps, number), W, fan_in, W.shape))
+        return abs(self.drawn((self.steps, number), W, fan_in))
 
     def state_dict(self) -> dict[str, Any]:
         """The fixed sizes, on the host, and the number of steps."""
