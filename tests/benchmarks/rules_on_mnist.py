@@ -2,14 +2,16 @@
 
     python -m tests.benchmarks.rules_on_mnist --rules backprop,fa,dfa --epochs 15 --seeds 3
 
-Every run: Adam with lr 1e-3 unless --lr says otherwise, batches of 64, lr falls along half a cosine to
-0, cross-entropy. Seed s is that of the weights, of the rule and of the batches. The error is that of
-the last epoch on all 10,000 test images. `--search` prints validation errors of a few learning rates
-instead (50,000 images to learn from, 10,000 to choose by). MNIST itself is found as `mg.data.load` says.
+Every run: Adam with lr 1e-3 unless --lr says otherwise, batches of 64, lr falls along half a
+cosine to 0, cross-entropy. Seed s is that of the weights, of the rule and of the batches. The error
+is that of the last epoch on all 10,000 test images. `--search` prints validation errors of a few
+learning rates instead (50,000 images to learn from, 10,000 to choose by). MNIST itself is found as
+`mg.data.load` says.
 
-Found with 784-500-500-10, 10 epochs, lr 1e-3, seeds 0 and 1, mean ± standard deviation in %: backprop
-1.84 ± 0.07, FA 1.90 ± 0.06, DFA 2.06 ± 0.10, DRTP 5.45 ± 0.01; seed 0 alone: uSF 1.91, pred 1.83. No
-learning rate was searched for. The published figures are of longer runs with other losses.
+Found with 784-500-500-10, 10 epochs, seeds 0 and 1, mean ± standard deviation in %:
+backprop 1.84 ± 0.07, FA 1.90 ± 0.06, DFA 2.06 ± 0.10, DRTP 5.45 ± 0.01;
+seed 0 alone: uSF 1.91, pred 1.83.
+The learning rate was not searched for. The published figures are of longer runs, with other losses.
 """
 
 from __future__ import annotations
