@@ -399,6 +399,18 @@ RULES = [
         exact=True,
         any_model=False,
     ),
+    RuleCase("FeedbackAlignment", lambda m: mg.rules.FeedbackAlignment(seed=1), exact=True),
+    RuleCase(
+        "DirectFeedbackAlignment", lambda m: mg.rules.DirectFeedbackAlignment(2.0), exact=True
+    ),
+    RuleCase(
+        "DirectRandomTargetProjection",
+        lambda m: mg.rules.DirectRandomTargetProjection(),
+        exact=True,
+    ),
+    RuleCase("SignSymmetric", lambda m: mg.rules.SignSymmetric("batchwise"), exact=True),
+    RuleCase("SignSymmetric fixed", lambda m: mg.rules.SignSymmetric("fixed"), exact=True),
+    RuleCase("LocalLosses", lambda m: mg.rules.LocalLosses(m)),
     RuleCase("SyntheticGradients", lambda m: mg.rules.SyntheticGradients(m, lr=0.01)),
     RuleCase(
         "SyntheticGradients half",

@@ -123,10 +123,11 @@ def test_its_gradient_in_a_net_is_that_of_differences(rng):
 
 
 PLAIN = mg.models.mlp((4, 6, 5, 3), seed=0)
+WITH_MODULES = ("SyntheticGradients", "LocalLosses")
 RULES = [
     case
     for case in rule_cases["argvalues"]
-    if "SyntheticGradients" not in repr(case.make(PLAIN))  # they have a test of their own
+    if not any(told in repr(case.make(PLAIN)) for told in WITH_MODULES)  # they have their own test
     and case.any_model
 ]
 
@@ -137,9 +138,10 @@ def test_every_rule_trains_it(case, dtype):
     trained(words(), case.make, dtype, 8)
 
 
-def test_synthetic_gradients_train_it():
+@pytest.mark.parametrize("rule", WITH_MODULES)
+def test_rules_with_modules_train_it(rule):
     """They must be told the shape of an example. Their x is of floats."""
-    trained(words(), lambda m: mg.rules.SyntheticGradients(m, input_shape=(4,)), "float64", 20)
+    trained(words(), lambda m: getattr(mg.rules, rule)(m, input_shape=(4,)), "float64", 20)
 
 
 def trained(model, make, dtype, steps):

@@ -391,6 +391,7 @@ MEANINGLESS = {
     r"(rule/)*(module|input)/\d+/(net|optimizer)/.*\.(W|b|gamma|beta|m|running_mean) with -5": (
         "these may be negative"
     ),
+    r"feedback/.* with -5": "feedback may be negative",
     r"kept/.* with -5": "a gradient may be negative",
     r"total/.* with -5": "a gradient may be negative",
     r"seed removed": "that of GuidedForwardGradient is always 0: it says nothing",

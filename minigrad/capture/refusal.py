@@ -12,7 +12,8 @@ from minigrad.capture.watch import Seen
 from minigrad.kernels.recording import LookedAtError
 from minigrad.layers import Dropout, Layer
 from minigrad.losses import Loss
-from minigrad.rules import Backprop, Rule, SyntheticGradients, Wrapper
+from minigrad.rules import Backprop, LocalLosses, Rule, SyntheticGradients, Wrapper
+from minigrad.rules.feedback.matrices import RandomFeedback
 from minigrad.rules.synthetic.modules import Trained
 
 
@@ -43,6 +44,8 @@ def check_suitable(model: Layer, rule: Rule) -> None:
                 "own modules: Python draws which blocks are updated, or calls other modules. Leave "
                 "capture out"
             )
+    elif isinstance(inside, RandomFeedback | LocalLosses) and _is_from_here(inside):
+        raise ValueError(f"capture=True does not record {type(inside).__name__}. Leave capture out")
     elif not isinstance(inside, Backprop):
         raise ValueError(
             "capture=True records rules.Backprop(), SyntheticGradients, and rules of your own "

@@ -37,6 +37,7 @@ class Conv2d(Layer):
     """
 
     uses_threads = True
+    sends_through = "W"  # backward uses W for dx alone
 
     def __init__(
         self,

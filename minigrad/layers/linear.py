@@ -35,6 +35,7 @@ class Linear(Layer):
     """
 
     unit_axis: Mapping[str, int] = {"W": 1}
+    sends_through = "W"  # backward uses W for dx alone
 
     def __init__(
         self,

@@ -6,6 +6,12 @@ from minigrad.rules.accumulated import AccumulatedGradients
 from minigrad.rules.backprop import Backprop
 from minigrad.rules.base import Rule
 from minigrad.rules.clipped import ClippedGradients
+from minigrad.rules.feedback import (
+    DirectFeedbackAlignment,
+    DirectRandomTargetProjection,
+    FeedbackAlignment,
+    SignSymmetric,
+)
 from minigrad.rules.forward import (
     SPSA,
     ActivityPerturbation,
@@ -16,6 +22,7 @@ from minigrad.rules.forward import (
     WeightPerturbation,
 )
 from minigrad.rules.forward_forward import ForwardForward
+from minigrad.rules.local import LocalLosses
 from minigrad.rules.micro_batches import MicroBatches
 from minigrad.rules.predictive_coding import PredictiveCoding
 from minigrad.rules.renamed import old_name
@@ -37,17 +44,22 @@ __all__ = [
     "ActivityPerturbation",
     "Backprop",
     "ClippedGradients",
+    "DirectFeedbackAlignment",
+    "DirectRandomTargetProjection",
     "DirectionSampler",
     "EvolutionStrategies",
+    "FeedbackAlignment",
     "ForwardForward",
     "ForwardGradient",
     "GradientModule",
     "GuidedForwardGradient",
     "InputModule",
+    "LocalLosses",
     "MicroBatches",
     "Module",
     "PredictiveCoding",
     "Rule",
+    "SignSymmetric",
     "StaleGradients",
     "SyntheticGradients",
     "TopLayerOnly",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minigrad.layers import Layer
@@ -42,6 +42,14 @@ def no_backward(rule: Any, model: Layer, loss: Loss | None) -> str | None:
         missing(rule, layers[:1], "backward", "backward_params")
         or missing(rule, layers[1:], "backward")
         or missing(rule, [loss], "backward")
+    )
+
+
+def no_backward_of_blocks(rule: Any, blocks: Sequence[Layer], loss: Loss | None) -> str | None:
+    """The same where each block by itself gets a gradient at its output, the top one the loss's."""
+    reasons = (no_backward(rule, block, None) for block in blocks[:-1])
+    return next((reason for reason in reasons if reason), None) or no_backward(
+        rule, blocks[-1], loss
     )
 
 

@@ -28,8 +28,9 @@ class _Family(type):
     """isinstance(rule, SyntheticGradients) holds for the two baselines, too."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        family = BlockRule if cls is SyntheticGradients else cls
-        return family in type(instance).__mro__
+        family = {SyntheticGradients, StaleGradients, TopLayerOnly}
+        kinds = family if cls is SyntheticGradients else {cls}
+        return not kinds.isdisjoint(type(instance).__mro__)
 
 
 class SyntheticGradients(BlockRule, metaclass=_Family):
