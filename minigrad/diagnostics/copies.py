@@ -54,13 +54,17 @@ def copied(*parts: Any) -> Any:
     return found
 
 
+def check_model(model: Any) -> None:
+    """TypeError unless this is a model."""
+    if not isinstance(model, Layer):
+        raise TypeError(f"model must be a minigrad.Layer, got a {type(model).__name__}")
+
+
 def check_parts(model: Any, loss: Any, rule: Any = None) -> None:
     """TypeError unless these are a model, a loss and a rule."""
-    for name, part, kind in (("model", model, Layer), ("loss", loss, Loss)):
-        if not isinstance(part, kind):
-            raise TypeError(
-                f"{name} must be a minigrad.{kind.__name__}, got a {type(part).__name__}"
-            )
+    check_model(model)
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be a minigrad.Loss, got a {type(loss).__name__}")
     if rule is not None and not isinstance(rule, Rule):
         raise TypeError(f"rule must be a rule, as mg.rules.Backprop(), got a {type(rule).__name__}")
 

@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array
-from minigrad.checks import positive_int
-from minigrad.diagnostics.copies import as_before, check_parts, copied, moving
 from minigrad.diagnostics.measures import SHOWN, Comparison, Measures
-from minigrad.layers import Layer, holding
+from minigrad.diagnostics.replicates import replicated
+from minigrad.layers import Layer
 from minigrad.losses import Loss
-from minigrad.rules import Backprop, Rule
-from minigrad.rules.needs import check_trainable
-from minigrad.rules.sharing import shared, summed
+from minigrad.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -84,66 +81,20 @@ def quality(
     Returns a `Quality`. ValueError: the rule cannot train this model, or backprop cannot.
     Source: bias² and variance of an estimate, Geman, Bienenstock, Doursat 1992.
     """
-    check_parts(model, loss, rule)
-    positive_int("replicates", replicates)
-    positive_int("seed", seed, least=0)
-    names = {prefix: list(leaf.params) for prefix, leaf in moving(model)}
-    backprop = Backprop()
-    check_trainable(rule, model, loss)
-    check_trainable(backprop, model, loss)
-    with as_before(rule, model, loss):
-        start = copied(rule, model, loss)
-        _, true_model, true_loss = copied(*start)
-        with holding(true_model, like=model):
-            value = backprop.estimate(true_model, true_loss, x, target)
-            comparisons = {
-                prefix: Comparison({name: g.astype("float64") for name, g in grads.items()})
-                for prefix, grads in _by_layer(true_model, names).items()
-                if grads
-            }
-            if not comparisons:
-                raise ValueError(
-                    "backprop leaves no gradient in any layer: nothing to compare with"
-                )
-            for state in np.random.SeedSequence(seed).generate_state(replicates):
-                _estimate(start, int(state), true_model, x, target, names, comparisons)
+    with replicated(rule, model, loss, x, target, replicates, seed) as found:
+        comparisons = {
+            prefix: Comparison({name: g.astype("float64") for name, g in grads.items()})
+            for prefix, grads in found.true.items()
+        }
+        for estimate in found.estimates:
+            for prefix, comparison in comparisons.items():
+                comparison.add(estimate[prefix])
     sums = {prefix: comparison.sums() for prefix, comparison in comparisons.items()}
     return Quality(
-        {prefix.removesuffix("."): found.measures() for prefix, found in sums.items()},
+        {prefix.removesuffix("."): one.measures() for prefix, one in sums.items()},
         reduce(add, sums.values()).measures(),
         repr(rule),
-        value,
+        found.loss,
         replicates,
         seed,
     )
-
-
-def _estimate(
-    start: Any,
-    seed: int,
-    held: Layer,
-    x: Array,
-    target: Array,
-    names: dict[str, list[str]],
-    comparisons: dict[str, Comparison],
-) -> None:
-    """One more estimate, by new copies with the masks of `held`."""
-    rule, model, loss = copied(*start)
-    rule.reseed(seed)
-    with holding(model, like=held):
-        rule.estimate(model, loss, x, target)
-    found = _by_layer(model, names)
-    for prefix, comparison in comparisons.items():
-        comparison.add(found[prefix])
-
-
-def _by_layer(model: Layer, names: dict[str, list[str]]) -> dict[str, dict[str, Array]]:
-    """{prefix: {name: gradient}}; a shared array's is the sum, under its first name."""
-    grads = {
-        prefix + name: grad for prefix, leaf in model.leaves() for name, grad in leaf.grads.items()
-    }
-    total = summed(grads, shared(model))
-    return {
-        prefix: {name: total[prefix + name] for name in own if prefix + name in total}
-        for prefix, own in names.items()
-    }
