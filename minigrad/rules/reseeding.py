@@ -23,14 +23,18 @@ def reseed_parts(owner: Any, seed: int) -> None:
     modules = getattr(owner, "_holds_layers", False)
     for value in list(vars(owner).values()):
         for item in _inside(value):
-            new = int(seeds.spawn(1)[0].generate_state(1)[0])
-            if is_known(item):
-                set_to(item, _seeded(item, new))
-            elif isinstance(item, type) or (isinstance(item, Layer) and not modules):
+            own = callable(getattr(item, "reseed", None)) and not isinstance(item, type)
+            known = is_known(item)
+            if isinstance(item, Layer) and not modules:
                 continue
-            elif callable(getattr(item, "reseed", None)):
+            if not (own or known or isinstance(item, RandomStreams)):
+                continue
+            new = int(seeds.spawn(1)[0].generate_state(1)[0])
+            if known:
+                set_to(item, _seeded(item, new))
+            elif own:
                 item.reseed(new)
-            elif isinstance(item, RandomStreams):
+            else:
                 reseed_parts(item, new)
 
 
