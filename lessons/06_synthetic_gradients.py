@@ -41,6 +41,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import plots
 from minigrad.backend import to_device, to_host
+from minigrad.diagnostics import cosine
 from minigrad.kernels.parts import pieces
 from minigrad.lesson import start
 from minigrad.rules import Backprop, GradientModule, SyntheticGradients, split
@@ -55,10 +56,6 @@ full = lesson.mnist and not lesson.quick
 def off(found, expected):
     """The largest difference, relative to the largest number expected."""
     return abs(found - expected).max() / abs(expected).max()
-
-
-def cosine(a, b):
-    return float((a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()))
 
 
 # %% [markdown]

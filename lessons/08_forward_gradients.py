@@ -34,6 +34,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import plots
 from minigrad.backend import to_device, to_host
+from minigrad.diagnostics import cosine, quality, stability
 from minigrad.functions import Beale, Height, Ravine, Rosenbrock, at, descend
 from minigrad.lesson import start
 from minigrad.rules import Backprop, ForwardGradient, SyntheticGradients
@@ -235,9 +236,8 @@ directions = 320 if lesson.quick else 1600
 def errors(distribution, K, n):
     """Squared errors of estimates in n dimensions, relative to |∇L|²."""
     bowl = at(Ravine(np.linspace(1, 3, n)))  # from (1, ..., 1): the gradient is (1, ..., 3)
-    true = draws(Backprop(), bowl, 1)[0]
-    g = draws(ForwardGradient(K, distribution, seed=lesson.seed), bowl, directions // K)
-    return ((g - true) ** 2).sum(axis=1) / (true**2).sum()
+    rule, R = ForwardGradient(K, distribution), directions // K
+    return quality(rule, bowl, Height(), None, None, R, lesson.seed).total.each["error"]
 
 
 sizes, measured, worst = (4, 16, 64) if lesson.quick else (4, 16, 64, 256), {}, 0.0
@@ -297,15 +297,13 @@ def gradient(net):
     return flat(net.grads)
 
 
-theta, true = flat(net.params), gradient(net)
+theta = flat(net.params)
 n = theta.size
 print(f"\n{'cosine with the gradient':28}measured  calculated")
 for K in (1, 4, 16):
-    squares = []
-    for seed in range(48 // K if lesson.quick else 192 // K):
-        ForwardGradient(K, seed=1000 * lesson.seed + seed).estimate(net, loss, x, y)
-        g = flat(net.grads)
-        squares.append((g @ true) ** 2 / (g @ g) / (true @ true))
+    R = 48 // K if lesson.quick else 192 // K
+    found = quality(ForwardGradient(K), net, loss, x, y, R, lesson.seed)
+    squares = found.total.each["cosine"] ** 2
     found, theory = np.sqrt(np.mean(squares)), np.sqrt(K / (K + n + 1))
     print(f"n = {n:,}, K = {K:2}           {found:8.4f}  {theory:8.4f}")
     # cos² is a mean of K squared normals over n: its relative variance is 2/K for one g
@@ -370,27 +368,12 @@ lesson.save(figure, "stability")
 # right to the bottom of that one.
 #
 # Now the network, on its 64 images. tr H = E[vᵀ H v] for Rademacher v; λ by repeated multiplication
-# with H; and H v is the difference of two gradients.
+# with H; and H v is the difference of two gradients, at θ + εv and at θ - εv.
 
 # %%
 
-
-def times_hessian(v):
-    """H v, by a central difference of gradients."""
-    distance, sides = 1e-6 * np.linalg.norm(theta) / np.linalg.norm(v), []
-    for sign in (1, -1):
-        put(net, theta + sign * distance * v)
-        sides.append(gradient(net))
-    return (sides[0] - sides[1]) / (2 * distance)
-
-
-v = rng.standard_normal(n)
-for _ in range(30):
-    Hv = times_hessian(v)
-    steepest, v = np.linalg.norm(Hv), Hv / np.linalg.norm(Hv)
-signs = rng.choice([-1.0, 1.0], (40, n))
-trace = float(np.mean([v @ times_hessian(v) for v in signs]))
-rank = trace / steepest
+found = stability(net, loss, x, y, samples=40, steps=30, seed=lesson.seed)
+trace, steepest, rank = found.trace, found.largest, found.rank
 print(f"\nthe network: n = {n:,}, λ = {steepest:.2f}, tr H = {trace:.1f} or {rank:.1f} λ")
 lesson.record("trace and largest eigenvalue", [trace, steepest])
 lesson.expect("effective rank tr H/λ of the network", rank, at_most=n / 100)
@@ -612,8 +595,7 @@ for name, rule in rules.items():
         values.append(rule.estimate(net, loss, x, y))
         if not values[-1] < 10:
             break
-        g = flat(net.grads)
-        cosines[name].append(g @ true / np.sqrt((g @ g) * (true @ true)))
+        cosines[name].append(cosine(flat(net.grads), true))
         optimizer.step()
     mean, least = np.mean(cosines[name]), min(cosines[name])
     print(f"{name:38}{values[-1]:10.3f}{mean:14.3f}{least:10.3f}")

@@ -35,6 +35,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import plots, threads
 from minigrad.backend import array_module, to_device, to_host
+from minigrad.diagnostics import norm, quality
 from minigrad.lesson import start
 from minigrad.optim import Schedule
 from minigrad.rules import Backprop, DirectionSampler, ForwardGradient
@@ -129,25 +130,13 @@ for name, (rule, dW_hat) in by_hand.items():
 # %%
 
 
-def product(a, b):
-    return sum(float((a[name] * b[name]).sum()) for name in a)
+def measured(rule, x, y, times):
+    """(variance / |∇L|², cosine with ∇L), means over some estimates at the fresh weights.
 
-
-def grads(rule, net, x, y):
-    rule.estimate(net, loss, x, y)
-    return {name: g.copy() for name, g in net.grads.items()}
-
-
-def quality(rule, net, x, y, times):
-    """(variance / |∇L|², cosine with ∇L), means over some estimates at the same weights."""
-    g = grads(Backprop(), net, x, y)
-    size, spread, cosine = product(g, g), [], []
-    for _ in range(times):
-        g_hat = grads(rule, net, x, y)
-        along, length = product(g, g_hat), product(g_hat, g_hat)
-        spread.append((length - 2 * along + size) / size)
-        cosine.append(along / sqrt(size * length))
-    return np.mean(spread), np.mean(cosine)
+    `error` is E|dW_hat - ∇L|²/|∇L|²: without bias that is the variance.
+    """
+    found = quality(rule, net, loss, x, y, times, lesson.seed).total
+    return found.error, found.cosine
 
 
 n = sum(a.size for a in net.params.values())
@@ -164,7 +153,7 @@ print(f"\nn = {n:,} weights, {len(x)} images")
 print(f"{'noise on':26}{'variance':>12}{'formula':>12}{'cosine':>10}{'formula':>10}")
 spread = {}
 for label, (rule, R, variance, by_formula) in ESTIMATES.items():
-    spread[label], cosine = quality(rule, net, x, y, R)
+    spread[label], cosine = measured(rule, x, y, R)
     print(f"{label:26}{spread[label]:12,.0f}{variance:>12}{cosine:10.5f}{by_formula:>10}")
 lesson.record("variance / |∇L|²", spread)
 ratio = spread["weights, K = 1"] / (n + 1)
@@ -185,7 +174,7 @@ lines = {"forward gradient, noise on weights": [], "noise on activities": []}
 for N in sizes:
     some = train.take(N).placed(x)
     for label, options in zip(lines, ({}, ACTIVITIES | {"layerwise": True}), strict=True):
-        lines[label].append(quality(forward(**options), net, some.x, some.y, 16)[0])
+        lines[label].append(measured(forward(**options), some.x, some.y, 16)[0])
 figure = plots.curves(
     {label: (sizes, values) for label, values in lines.items()},
     "Only noise on activities is averaged over the batch",
@@ -423,7 +412,7 @@ for label, (its_loss, clip) in CLIPS.items():
     series[label] = smooth(np.nan_to_num(history.step_loss, nan=100).clip(max=100), 0.9)
     d = slopes_of[label] = abs(np.nan_to_num(d))
     with np.errstate(over="ignore"):  # in float32, of a network that is lost
-        size = sqrt(product(net.params, net.params))
+        size = norm(net.params)
     print(f"{label:34}{history.step_loss[-1]:10.4g}{size:10.4g}{d.max():13.4g}", end="")
     print(f"{100 * (d > 1).mean():7.1f} %{100 * (d == 0).mean():7.1f} %")
     lesson.record(f"clipping, {label}", {"loss": history.step_loss, "d": d})

@@ -45,7 +45,7 @@ ROWS = [
         "progress",
         "train",
     },
-    {"search", "functions"},
+    {"search", "functions", "diagnostics"},
     {"asynchronous"},
     {"lesson", "exercises", "plots"},
     {"cli"},
