@@ -15,7 +15,7 @@ from minigrad.backend import Array
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.parts import parts
 from minigrad.kernels.recording import dot
-from minigrad.kernels.windows import Pair, col2im, im2col, matrix, output_size
+from minigrad.kernels.windows import Pair, add_to_pixels, col2im, im2col, matrix, output_size
 from minigrad.kernels.winograd import Winograd, pays
 
 
@@ -53,7 +53,7 @@ class Columns:
     def finish(self, products: Array, b: Array | None, y: Array, name: str) -> None:
         """y += b."""
         if b is not None:
-            products += b
+            add_to_pixels(y, b)
 
     def upstream(self, dys: Array) -> Array:
         """dy (N·OH·OW, O)."""

@@ -48,7 +48,8 @@ def kernel_gradients(
         db = xp.zeros(O, dy.dtype)
         for part in group:
             cols = by.columns(rows[part])
-            total += dot(cols.swapaxes(-1, -2), by.upstream(dys[part]), out=product)
+            cols = cols.T if cols.ndim == 2 else cols.swapaxes(1, 2)
+            total += dot(cols, by.upstream(dys[part]), out=product)
             dy_part = dys[part].reshape(-1, O)
             db += dot(xp.ones(len(dy_part), dy.dtype), dy_part)
         return by.kernels(total), db

@@ -26,13 +26,14 @@ Source: Winograd 1980; Lavin, Gray 2016, §4; Barabasz et al. 2020 (which points
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
 from minigrad.backend import Array, array_module
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.recording import dot
-from minigrad.kernels.windows import Pair, output_size, windows
+from minigrad.kernels.windows import Pair, add_to_pixels, output_size, windows
 
 POINTS = (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2)
 SIDE = len(POINTS) + 1  # of a tile of x
@@ -78,7 +79,7 @@ def sandwich(left: Array, right: Array, d: Array, name: str = "") -> Array:
     a, c = len(left), len(right)
     b, e, *rest = d.shape
     half = np.matmul(left, d.reshape(b, -1), out=scratch("half", (a, d.size // b), d))
-    shape = (a, c, int(np.prod(rest)))
+    shape = (a, c, prod(rest))
     out = scratch(name, shape, d) if name else np.empty(shape, d.dtype)
     return np.matmul(right, half.reshape(a, e, -1), out=out).reshape(a, c, *rest)
 
@@ -94,8 +95,8 @@ class Winograd:
         self.tiles = -(-self.out[0] // self.m[0]), -(-self.out[1] // self.m[1])
 
     def numbers(self, C: int, O: int) -> int:
-        """The numbers that an image needs in the cache."""
-        return SIDE**2 * self.tiles[0] * self.tiles[1] * (C + O)
+        """The numbers that an image needs in the cache, half of them: larger parts are faster."""
+        return SIDE**2 * self.tiles[0] * self.tiles[1] * (C + O) // 2
 
     def shape(self, C: int, O: int) -> tuple[int, ...]:
         """The shape of the products of dW."""
@@ -123,7 +124,7 @@ class Winograd:
         Y = sandwich(A_T, A2_T, P.reshape(SIDE, SIDE, *P.shape[1:]), name)
         self._put_together(Y, y)
         if b is not None:
-            y += b
+            add_to_pixels(y, b)
 
     def upstream(self, dys: Array) -> Array:
         """D = A dy Aᵀ of all tiles, (36, N·TH·TW, O), from dy (N, OH, OW, O)."""
