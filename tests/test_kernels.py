@@ -110,8 +110,8 @@ CONVOLUTIONS = [  # channels in, out, kernel, stride, padding, image
     (1, 3, (3, 2), (1, 1), (0, 0), (6, 7)),
     (3, 2, (2, 3), (2, 1), (1, 2), (5, 4)),
     (9, 2, (3, 3), (2, 3), (0, 1), (6, 5)),
-    (22, 5, (3, 3), (1, 1), (0, 0), (8, 7)),  # Winograd, two rows at once
-    (22, 3, (3, 3), (1, 1), (1, 1), (8, 7)),  # and four
+    (22, 16, (3, 3), (1, 1), (0, 0), (10, 10)),  # Winograd, where the tiles fit
+    (16, 17, (2, 5), (1, 1), (1, 1), (9, 8)),  # and where they reach behind the image
 ]
 POOLS = [  # window, stride, padding, ceil_mode, image
     ((2, 2), (2, 2), (0, 0), False, (6, 8)),
@@ -319,8 +319,8 @@ CASES = {
     "windows.col2im": col2im_case,
     "convolution.convolve": convolutions(convolve_case),
     "convolution.convolve_jvp": convolutions(convolve_jvp_case),
-    "convolution.kernel_gradients": convolutions(kernel_gradients_case),
-    "convolution.image_gradient": convolutions(image_gradient_case),
+    "gradients_of_convolution.kernel_gradients": convolutions(kernel_gradients_case),
+    "gradients_of_convolution.image_gradient": convolutions(image_gradient_case),
     "convolution.convolve_with_tangent": convolutions(convolve_with_tangent_case),
     "pooling.max_pool": pools(max_pool_y),
     "pooling.to_winners": pools(

@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.backend import Array, array_module
 from minigrad.kernels import device
 from minigrad.kernels.device import activations
-from minigrad.kernels.parts import WORTH_A_THREAD, by_batch, over_batch
+from minigrad.kernels.parts import WORTH_A_THREAD, over_batch
 from minigrad.kernels.switch import kernel
 
 # ln(largest finite float), rounded down: exp of it is finite
@@ -50,7 +50,15 @@ def masked(v: Array, on: Array) -> Array:
     """
     if array_module(v, on) is not np and device.ready(v) and on.dtype == bool:
         return activations.masked(v, on)
-    return by_batch(masked_bits, v, on)
+    if array_module(v, on) is not np or v.nbytes < WORTH_A_THREAD or on.dtype != bool:
+        return masked_bits(v, on)
+    result = np.empty_like(v)
+
+    def work(part: slice) -> None:
+        np.multiply(bits(v[part]), on[part], out=bits(result[part]))
+
+    over_batch(work, v)
+    return result
 
 
 @masked.plain

@@ -43,13 +43,20 @@ def pool_axis(
     """y = max over windows along one axis. winner = the first k with this maximum."""
     xp = array_module(x)
     n = y.shape[axis]
+    start = 0
     if padding:
         y[...] = -np.inf
         winner[...] = first_inside(xp, axis, n, stride, padding)
-    else:
+    elif nan or size == 1 or stride * (n - 1) + 1 >= x.shape[axis]:
+        start = 1
         y[...] = _candidate(x, axis, 0, stride, n)
         winner[...] = 0
-    for k in range(0 if padding else 1, size):
+    else:  # the first two of every window at once
+        start = 2
+        first, second = (_candidate(x, axis, k, stride, n) for k in (0, 1))
+        xp.greater(second, first, out=winner.view(bool))
+        xp.maximum(first, second, out=y)
+    for k in range(start, size):
         windows, pixels = reach(x.shape[axis], k, stride, padding, n)
         candidate = along(x, axis, pixels)
         best = along(y, axis, windows)
@@ -89,9 +96,13 @@ def axis_to_winners(
     n = dy.shape[axis]
     H = dx.shape[axis]
     if stride == size and size * n == H and padding == 0:  # each element is in one window
-        for k in range(size):
-            place = _candidate(dx, axis, k, stride, n)
-            xp.multiply(bits(dy), winner == k, out=bits(place))
+        places = [bits(_candidate(dx, axis, k, stride, n)) for k in range(size)]
+        if size == 2:  # what the second does not get, the first gets: bits - bits, or bits - 0
+            xp.multiply(bits(dy), winner, out=places[1])
+            xp.subtract(bits(dy), places[1], out=places[0])
+            return
+        for k, place in enumerate(places):
+            xp.multiply(bits(dy), winner == k, out=place)
         return
     dx[...] = 0
     for k in range(size):

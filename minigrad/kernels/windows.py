@@ -103,12 +103,11 @@ def windows(rows: Array, kernel: Pair, stride: Pair) -> Array:
     """All windows of rows (N, H, W, C) as a view (N, OH, OW, KH, KW, C)."""
     N, H, W, C = rows.shape
     sn, sh, sw, sc = rows.strides
-    OH, OW = output_size((H, W), kernel, stride)
-    return array_module(rows).lib.stride_tricks.as_strided(
-        rows,
-        shape=(N, OH, OW, *kernel, C),
-        strides=(sn, sh * stride[0], sw * stride[1], sh, sw, sc),
-    )
+    shape = (N, *output_size((H, W), kernel, stride), *kernel, C)
+    strides = (sn, sh * stride[0], sw * stride[1], sh, sw, sc)
+    if type(rows) is np.ndarray and rows.flags.c_contiguous:
+        return np.ndarray(shape, rows.dtype, rows, strides=strides)  # as_strided takes 5 µs more
+    return array_module(rows).lib.stride_tricks.as_strided(rows, shape=shape, strides=strides)
 
 
 def pixel(rows: Array, k: int, l: int, stride: Pair, size: Pair) -> Array:
@@ -133,6 +132,16 @@ def all_cols(rows: Array, kernel_size: Pair, stride: Pair) -> Array:
     view = windows(rows, kernel_size, stride)
     N, OH, OW, KH, KW, C = view.shape
     return view.reshape(N * OH * OW, KH * KW * C)
+
+
+def add_to_pixels(y: Array, b: Array) -> None:
+    """y += b, in place, for y (N, OH, OW, O) without gaps and b (O,).
+
+    b is repeated for a whole row of pixels. NumPy is slow where its innermost loop is short.
+    """
+    N, OH, OW, O = y.shape
+    rows = y.reshape(N * OH, OW * O)
+    rows += array_module(y, b).concatenate([b] * OW)
 
 
 def images(y: Array, rows: Array, kernel_size: Pair, stride: Pair) -> Array:
