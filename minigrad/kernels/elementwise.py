@@ -131,6 +131,8 @@ def row_max(x: Array) -> Array:
     """max_c x[n, c], (N, 1). NumPy is slow along a short axis, so x is transposed first."""
     if type(x) is not np.ndarray and device.ready(x):
         return x.max(axis=1, keepdims=True)
+    if type(x) is np.ndarray:
+        return np.maximum.reduce(np.ascontiguousarray(x.T), axis=0)[:, None]
     return array_module(x).ascontiguousarray(x.T).max(axis=0)[:, None]
 
 

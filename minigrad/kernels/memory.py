@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from functools import lru_cache
@@ -26,7 +27,7 @@ def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
     if xp is not np:
         return xp.empty(shape, like.dtype)
     kept = _kept.__dict__
-    size = int(np.prod(shape)) * like.itemsize
+    size = math.prod(shape) * like.itemsize
     buffer = kept.get(name)
     if size > 4 * CACHE:
         return np.empty(shape, like.dtype)

@@ -18,13 +18,14 @@ from operator import is_
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from minigrad.backend import Array
 from minigrad.kernels.device import ready, update
 from minigrad.kernels.device.table import ROWS, Table, alike
 from minigrad.kernels.memory import laid_like
 from minigrad.optim.groups import Options
-
-Update = tuple[Array, Array, str]  # parameter, gradient, name
+from minigrad.optim.on_host import Update, move_on_host
 
 
 class Seat:
@@ -151,6 +152,8 @@ _KNOWN: WeakKeyDictionary[Any, Plans] = WeakKeyDictionary()
 
 def move_together(optimizer: Any, updates: list[Update]) -> list[Update]:
     """Move what can move together. Returns the other updates, for `_update`."""
+    if type(updates[0][0]) is np.ndarray:
+        return move_on_host(optimizer, updates)
     if not ready(updates[0][0]) or "_update" in vars(optimizer):
         return updates
     known = _KNOWN.get(optimizer)
