@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array
-from minigrad.kernels.memory import scratch
+from minigrad.kernels.memory import level, scratch
 
 PIECE = 2**16  # numbers. 2**15 and less were slower: each operation has its own cost, too
 
@@ -120,7 +120,7 @@ def rmsprop(
         np.add(m, a, out=m)
         np.multiply(m, m, out=a)
         np.subtract(v, a, out=a)
-        np.maximum(a, 0, out=a)
+        np.maximum(a, level(0, a), out=a)
         np.sqrt(a, out=a)
     else:
         np.sqrt(v, out=a)
