@@ -8,6 +8,7 @@ optimiser has four attributes for it:
     _begin(param)     the state of a parameter before its first step
     _numbers(t)       (flags, numbers) of the kernel in a parameter's step t
 
+On the host `on_host` does the same, for the same optimisers.
 A class or an object that has an `_update` of its own has no formula. What is known of the last step
 is kept beside the optimisers, not in them: copies and files of an optimiser have no addresses.
 """
