@@ -6,7 +6,7 @@ A call runs the fast form. After `kernels.use("plain")` it runs the plain form: 
     products, convolution, pooling, averages, normalization       used by the layers
     elementwise, rectifiers, erf                                  activations
     losses, rows                                                  used by the losses, and Embedding
-    updates, draws                                                optimisers' steps, random numbers
+    updates, steps, draws                                         optimisers' steps, random numbers
     windows, winograd                                             used by the convolution
     parts, memory                                                 how work fits cache and threads
     device                                                        CUDA source, for GPUs

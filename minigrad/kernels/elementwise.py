@@ -9,6 +9,7 @@ import numpy as np
 from minigrad.backend import Array, array_module
 from minigrad.kernels import device
 from minigrad.kernels.device import activations
+from minigrad.kernels.memory import level
 from minigrad.kernels.parts import WORTH_A_THREAD, over_batch
 from minigrad.kernels.switch import kernel
 
@@ -25,13 +26,13 @@ def relu(x: Array) -> tuple[Array, Array]:
     if xp is not np and device.ready(x):
         return activations.relu(x)
     if xp is not np or x.nbytes < WORTH_A_THREAD:
-        return xp.maximum(x, 0), x > 0
+        return xp.maximum(x, level(0, x)), x > 0
     y = np.empty_like(x)
     on = np.empty_like(x, dtype=bool)
 
     def work(part: slice) -> None:
         np.greater(x[part], 0, out=on[part])
-        np.maximum(x[part], 0, out=y[part])
+        np.maximum(x[part], level(0, x[part]), out=y[part])
 
     over_batch(work, x)
     return y, on
@@ -77,7 +78,7 @@ def relu_with_tangent(x: Array, x_dot: Array) -> tuple[Array, Array]:
 
     def work(part: slice) -> None:
         xp.multiply(bits(x_dot[part]), x[part] > 0, out=bits(y_dot[part]))
-        xp.maximum(x[part], 0, out=y[part])
+        xp.maximum(x[part], level(0, x[part]), out=y[part])
 
     over_batch(work, x)
     return y, y_dot
@@ -96,7 +97,7 @@ def sigmoid(x: Array) -> Array:
     if xp is not np and device.ready(x):
         return activations.sigmoid(x, LARGEST_EXPONENT[x.dtype])
     y = xp.negative(x)
-    xp.minimum(y, LARGEST_EXPONENT[y.dtype], out=y)
+    xp.minimum(y, level(LARGEST_EXPONENT[y.dtype], y), out=y)
     xp.exp(y, out=y)
     y += 1
     return xp.reciprocal(y, out=y)
@@ -139,6 +140,8 @@ def row_max(x: Array) -> Array:
     """max_c x[n, c], (N, 1). NumPy is slow along a short axis, so x is transposed first."""
     if type(x) is not np.ndarray and device.ready(x):
         return x.max(axis=1, keepdims=True)
+    if type(x) is np.ndarray:
+        return np.maximum.reduce(np.ascontiguousarray(x.T), axis=0)[:, None]
     return array_module(x).ascontiguousarray(x.T).max(axis=0)[:, None]
 
 

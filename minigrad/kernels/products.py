@@ -24,9 +24,9 @@ def matmul(a: Array, b: Array) -> Array:
 
     Within `one_blas_thread`, minigrad's threads share a large product.
     """
-    if not local.passes:
-        return dot(a, b)
-    return in_pieces((a, b))[0]
+    if local.passes:
+        return in_pieces((a, b))[0]
+    return np.matmul(a, b) if type(a) is np.ndarray else dot(a, b)
 
 
 @matmul.plain
@@ -38,7 +38,11 @@ def matmul_plain(a: Array, b: Array) -> Array:
 def affine(x: Array, W: Array, b: Tangent) -> Array:
     """y = x W + b. b is a row (M,), or None."""
     y = matmul(x, W)
-    if b is not None:
+    if b is None:
+        return y
+    if type(y) is np.ndarray:
+        y += b
+    else:
         add_row(y, b)
     return y
 
@@ -54,7 +58,9 @@ def sum_rows(x: Array, axes: int = 1) -> Array:
     if type(x) is not np.ndarray and device.ready(x):
         kept = x.shape[x.ndim - axes :]
         return sums.column_sums(x.reshape(-1, math.prod(kept))).reshape(kept)
-    return x.sum(axis=0 if x.ndim == axes + 1 else tuple(range(x.ndim - axes)))
+    if x.ndim == axes + 1:
+        return np.add.reduce(x, axis=0) if type(x) is np.ndarray else x.sum(axis=0)
+    return x.sum(axis=tuple(range(x.ndim - axes)))
 
 
 @sum_rows.plain
@@ -112,7 +118,7 @@ def affine_with_tangent(
 
     One product gives x W and x_dot W: [x; x_dot] W. Then b, x W_dot and b_dot are added.
     """
-    if device.ready(*given(x, x_dot, W, W_dot, b, b_dot)):
+    if type(x) is not np.ndarray and device.ready(*given(x, x_dot, W, W_dot, b, b_dot)):
         return _affine_with_tangent_on_device(x, x_dot, W, W_dot, b, b_dot)
     both = x if x_dot is None else array_module(x, x_dot).concatenate((x, x_dot))
     products = [(both, W)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from minigrad.backend import Array, array_module
@@ -37,15 +39,30 @@ def rows_by_number_plain(rows: Array, number: Array, count: int) -> Array:
     return dot(one_hot.T.astype(rows.dtype), rows)
 
 
+def arange(rows: Array) -> Array:
+    """0 ... N - 1 for (N, ...), where the rows are. On the host it is not to be changed."""
+    return _arange(len(rows)) if type(rows) is np.ndarray else array_module(rows).arange(len(rows))
+
+
+@lru_cache(maxsize=8)
+def _arange(N: int) -> Array:
+    found = np.arange(N)
+    found.flags.writeable = False
+    return found
+
+
 def pick(rows: Array, target: Array) -> Array:
     """rows[n, target_n] (N,). It is NaN where target_n is not a class.
 
     A wrong label thus makes the loss NaN. The loss is copied to the host anyway. To check the
     labels themselves would need another copy. (CuPy accepts indices that are out of range.)
     """
-    xp = array_module(rows)
-    if device.ready(rows):
-        return losses.pick(rows, target)
     N, C = rows.shape
+    if type(rows) is np.ndarray:
+        if not N or (np.minimum.reduce(target) >= 0 and np.maximum.reduce(target) < C):
+            return rows[_arange(N), target]  # all of them are classes
+    elif device.ready(rows):
+        return losses.pick(rows, target)
+    xp = array_module(rows)
     inside = target % C
     return xp.where(inside == target, rows[xp.arange(N), inside], np.nan)

@@ -16,8 +16,10 @@ from minigrad.kernels.switch import kernel
 @kernel
 def add_scaled(y: Array, a: float, x: Array) -> None:
     """y += a x. A large y is changed part by part, so that a x stays in the cache."""
-    large = array_module(y, x) is np and y.nbytes >= 2 * WORTH_A_THREAD
-    if not large or y.strides != x.strides or not is_dense(y):
+    if y.nbytes < 2 * WORTH_A_THREAD or array_module(y, x) is not np:
+        y += a * x
+        return
+    if y.strides != x.strides or not is_dense(y):
         y += a * x
         return
     a = y.dtype.type(a)

@@ -270,19 +270,18 @@ class Layer(RandomStreams):
 
     def check_upstream(self, dy: Array, shape: tuple[int, ...]) -> None:
         """Raise unless dy has y's shape, and the dtype and the device of the parameters."""
-        params = list(self.params.values())[:1]
-        backend.array_module(dy, *params)
+        param = next(iter(self.params.values()), dy)
+        backend.array_module(dy, param)
         if dy.shape != shape:
             raise ValueError(
                 f"{type(self).__name__}.backward expected dy of y's shape {tuple(shape)}, got "
                 f"{tuple(dy.shape)}"
             )
-        for param in params:
-            if dy.dtype != param.dtype:
-                raise TypeError(
-                    f"{type(self).__name__}.backward expected dy in {param.dtype}, got {dy.dtype}; "
-                    "gradients need the dtype of the parameters"
-                )
+        if dy.dtype is not param.dtype and dy.dtype != param.dtype:
+            raise TypeError(
+                f"{type(self).__name__}.backward expected dy in {param.dtype}, got {dy.dtype}; "
+                "gradients need the dtype of the parameters"
+            )
 
     def check_tangent(self, x_dot: Array, shape: tuple[int, ...]) -> None:
         """Raise unless x_dot has x's shape."""

@@ -130,6 +130,8 @@ class Linear(Layer):
         """Raise unless x has shape (N, D) or (N, ..., D)."""
         array_module(x, self.params["W"])
         D = self.in_features
+        if x.ndim == 2 and x.shape[1] == D and x.dtype is self.dtype:
+            return  # as in nearly every step
         self.check_input(
             x,
             f"(N, {D})" + (f" or (N, ..., {D})" if x.ndim > 2 else ""),

@@ -134,7 +134,8 @@ class BatchNorm1d(Layer):
         array_module(x, *self.params.values())
         D = self.num_features
         fits = x.ndim in self.ndim and x.shape[1] == D
-        self.check_input(x, self.shape.format(num_features=D), fits)
+        if not fits or x.dtype is not self.dtype:
+            self.check_input(x, self.shape.format(num_features=D), fits)
 
     def _check_number(self, N: int) -> None:
         """Raise unless each feature has at least two values."""

@@ -126,6 +126,8 @@ def total(terms: Array) -> float:
     While a step is recorded as a CUDA graph, the number stays on the GPU, and one can calculate
     with it.
     """
+    if type(terms) is np.ndarray:
+        return number(np.add.reduce(terms, axis=None, dtype=np.float64))
     if device.ready(terms):
         return number(sums.total(terms))
     return number(terms.sum(dtype=np.float64))

@@ -8,6 +8,7 @@ optimiser has four attributes for it:
     _begin(param)     the state of a parameter before its first step
     _numbers(t)       (flags, numbers) of the kernel in a parameter's step t
 
+On the host `on_host` does the same, for the same optimisers.
 A class or an object that has an `_update` of its own has no formula. What is known of the last step
 is kept beside the optimisers, not in them: copies and files of an optimiser have no addresses.
 """
@@ -18,13 +19,14 @@ from operator import is_
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from minigrad.backend import Array
 from minigrad.kernels.device import ready, update
 from minigrad.kernels.device.table import ROWS, Table, alike
 from minigrad.kernels.memory import laid_like
 from minigrad.optim.groups import Options
-
-Update = tuple[Array, Array, str]  # parameter, gradient, name
+from minigrad.optim.on_host import Update, move_on_host
 
 
 class Seat:
@@ -151,6 +153,8 @@ _KNOWN: WeakKeyDictionary[Any, Plans] = WeakKeyDictionary()
 
 def move_together(optimizer: Any, updates: list[Update]) -> list[Update]:
     """Move what can move together. Returns the other updates, for `_update`."""
+    if type(updates[0][0]) is np.ndarray:
+        return move_on_host(optimizer, updates)
     if not ready(updates[0][0]) or "_update" in vars(optimizer):
         return updates
     known = _KNOWN.get(optimizer)
