@@ -47,6 +47,7 @@ ROWS = [
     {"search", "functions"},
     {"asynchronous"},
     {"lesson", "exercises", "plots"},
+    {"compare"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -1,0 +1,1 @@
+"""Every learning rule side by side: a command, a report, and results.json."""
