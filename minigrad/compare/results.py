@@ -18,7 +18,7 @@ Numbers that are not known, or not finite, are None. Accuracies are shares, from
 
 ABOUT is "protocol", "accuracy", "cost", "quality" or "trouble" (left out, diverged, failed).
 
-    RULE = {"name", "title" ("direct feedback alignment"), "repr", "about" (a line of its docstring),
+    RULE = {"name", "title" ("direct feedback alignment"), "repr", "about" (its docstring's line),
             "cost": forward-equivalents of a step,
             "cost_from": "rule" (it says so itself) or "assumed" (it does not: that of backprop),
             "status": "done", "left out" (it cannot train this model), "diverged" or "failed": that
