@@ -44,7 +44,7 @@ ROWS = [
         "progress",
         "train",
     },
-    {"search", "functions"},
+    {"search", "functions", "diagnostics"},
     {"asynchronous"},
     {"lesson", "exercises", "plots"},
     {"compare"},
