@@ -32,9 +32,7 @@ def assembled(plan: Plan, subjects: Sequence[Any], rows: Iterable[dict[str, Any]
     """The results. subjects: the rules as `comparison.Subject`, in order. rows: of all runs."""
     rows = list(rows)
     rules = [_rule(plan, subject, rows) for subject in subjects]
-    names = [rule["name"] for rule in rules]
-    reference = "backprop" if "backprop" in names else names[0]
-    compared_ones = {
+    ended = {
         rule["name"]: {run["seed"]: run["test_accuracy"] for run in rule["runs"]}
         for rule in rules
         if rule["status"] == "done"
@@ -46,10 +44,11 @@ def assembled(plan: Plan, subjects: Sequence[Any], rows: Iterable[dict[str, Any]
         "versions": first.get("versions", {}),
         "backend": first.get("backend"),
         "threads": first.get("threads"),
-        "reference": reference,
+        "reference": plan.reference,
         "rules": rules,
         "pairs": compared(
-            compared_ones,
+            ended,
+            plan.reference,
             {rule["name"]: rule["title"] for rule in rules},
             plan.settings["test"],
             plan.confidence,

@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=int, default=None, help="(default 64; with --quick 32)")
     add("--optimizer", default="adam", choices=[*OPTIMIZERS], help="(default adam)")
     add("--rates", default=None, metavar="LR,LR", help="learning rates to try (default: six)")
+    add("--reference", metavar="NAME", help="compare the others with this rule (default backprop)")
     add("--out", default="comparison", metavar="FOLDER", help="(default comparison)")
     add("--resume", action="store_true", help="go on with the comparison in that folder")
     add("--quick", action="store_true", help="the digits and a small network: under a minute")
@@ -79,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
                 batch_size=arguments.batch_size,
                 optimizer=arguments.optimizer,
                 rates=None if arguments.rates is None else arguments.rates.split(","),
+                reference=arguments.reference,
                 out=arguments.out,
                 resume=arguments.resume,
                 quick=arguments.quick,

@@ -33,6 +33,7 @@ def compare(
     batch_size: int | None = None,
     optimizer: str = "adam",
     rates: Sequence[float] | None = None,
+    reference: str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     quick: bool = False,
@@ -52,6 +53,7 @@ def compare(
     batch_size  None: 64, with quick 32
     optimizer   "adam", or "sgd" (with momentum 0.9)
     rates       learning rates to try. None: six, on a logarithmic grid
+    reference   the rule with which the others are compared. None: backprop, else the first one
     out         a folder for runs.jsonl, results.json and report.html. None: nothing is kept
     resume      go on with the comparison in that folder; begin if there is none. The results are
                 those of an unbroken one
@@ -65,7 +67,9 @@ def compare(
     trains with each seed, its estimate is compared with the true gradient on the way, and the test
     set is used once, at the end. See `minigrad.compare.results` for what is returned.
     """
-    plan = planned(rules, model, data, epochs, seeds, batch_size, optimizer, rates, quick)
+    plan = planned(
+        rules, model, data, epochs, seeds, batch_size, optimizer, rates, reference, quick
+    )
     check_flag("resume", resume)
     positive_int("threads_per_run", threads_per_run)
     subjects = examined(plan)

@@ -39,6 +39,7 @@ def planned(
     batch_size: int | None,
     optimizer: str,
     rates: Sequence[float] | None,
+    reference: str | None,
     quick: bool,
 ) -> Plan:
     """The plan of a comparison. ValueError or TypeError for an argument that makes no sense."""
@@ -54,8 +55,15 @@ def planned(
     if not (isinstance(model, str) or callable(model)):
         raise TypeError(f"model must be a name or a function of the seed, got {model!r:.60}")
     counted = range(positive_int("seeds", seeds)) if isinstance(seeds, int) else seeds
+    named = named_rules(rules)
+    if reference is None:
+        reference = "backprop" if "backprop" in named else next(iter(named))
+    elif reference not in named:
+        raise ValueError(
+            f"the reference must be one of the rules, {', '.join(named)}; got {reference!r:.60}"
+        )
     plan = Plan(
-        rules=named_rules(rules),
+        rules=named,
         model=absolute(model) if is_own(model) else model,
         data=data,
         epochs=positive_int("epochs", (20 if quick else 3) if epochs is None else epochs),
@@ -65,6 +73,7 @@ def planned(
         seeds=tuple(checked_seeds(counted)),
         optimizer=optimizer,
         rates=_rates(OPTIMIZERS[optimizer][1] if rates is None else rates),
+        reference=reference,
         probe=100 if quick else 500,
         replicates=4 if quick else 8,
         hidden=64 if quick else 256,
@@ -88,6 +97,7 @@ def planned(
         seeds=list(plan.seeds),
         search_seed=plan.search_seed,
         optimizer=optimizer,
+        reference=reference,
         loss=type(plan.loss()).__name__,
         rates=list(plan.rates),
         budget=plan.budget(),

@@ -44,6 +44,7 @@ class Plan:
     seeds: tuple[int, ...]
     optimizer: str
     rates: tuple[float, ...]
+    reference: str
     probe: int
     replicates: int
     hidden: int = 256

@@ -11,9 +11,10 @@ Numbers that are not known, or not finite, are None. Accuracies are shares, from
                                points (steps at which a run is measured), probe (examples of the
                                batch for the quality), replicates, confidence, quick
      "versions": {"minigrad", "numpy", "python"}, "backend", "threads": of the rows
-     "rules": [RULE, ...]      in the order asked for; the first one, or backprop, is `reference`
-     "reference": name
-     "pairs": [PAIR, ...]      all pairs of rules that trained with two seeds or more
+     "rules": [RULE, ...]      in the order asked for
+     "reference": name         of the rule with which all others are compared
+     "pairs": [PAIR, ...]      the reference with each other rule, if both are "done" and there are
+                               two seeds or more
      "sentences": [{"about": ABOUT, "rules": [names], "text": str}, ...]}
 
 ABOUT is "protocol", "accuracy", "cost", "quality" or "trouble" (left out, diverged, failed).
@@ -45,9 +46,10 @@ ABOUT is "protocol", "accuracy", "cost", "quality" or "trouble" (left out, diver
                 "efficiency"}: see minigrad.diagnostics. In RULE["quality"] a mean over the seeds
     INTERVAL = {"mean", "low", "high", "half", "sd", "n"}: Student's t; None in all but mean and n
                 for one seed
-    PAIR = {"a", "b", "n", "difference" (accuracy of a - that of b, paired by seed), "low", "high",
-            "half" (its 95 % interval), "t", "p", "p_holm" (corrected for the number of pairs),
-            "different": whether p_holm < 1 - confidence, "sentence"}
+    PAIR = {"a" (the reference), "b", "n" (seeds), "difference" (accuracy of a - that of b, the
+            mean of differences by seed), "low", "high", "half" (its 95 % interval), "t", "p",
+            "p_holm" (corrected for the number of pairs), "different": whether p_holm < 1 -
+            confidence, "sentence"}
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ def _protocol(results: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
             [],
             f"Intervals are {100 * s['confidence']:g} % intervals by Student's t. Differences are "
             f"paired by seed, and corrected by Holm for {_count(n, 'comparison')}: if no rule "
-            "differed, a difference would be named in at most "
+            f"differed from {_rule(results, results['reference'])['title']}, a difference would be "
+            "named in at most "
             f"{100 * (1 - s['confidence']):.0f} % of such reports.",
         )
 
@@ -92,21 +93,23 @@ _DID = {"diverged": "diverged", "failed": "failed"}
 
 
 def _accuracy(results: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
-    """Each rule against the reference; then whether the others can be told apart."""
-    reference = results["reference"]
+    """Each rule against the reference."""
     pairs = results["pairs"]
-    with_it = [pair for pair in pairs if reference in (pair["a"], pair["b"])]
-    for pair in with_it:
-        yield [pair["a"], pair["b"]], pair["sentence"]
-    rest = [pair for pair in pairs if pair not in with_it]
-    told = sum(pair["different"] for pair in rest)
-    if rest:
-        yield [], f"Of the {_count(len(rest), 'pair')} of other rules {told} can be told apart."
-    if any(not pair["different"] and pair["p"] < 1 - _confidence(results) for pair in pairs):
+    reference = _rule(results, results["reference"])
+    if not pairs and len(results["settings"]["seeds"]) > 1 and reference["status"] != "done":
         yield (
-            [],
-            "What is not told apart need not be equal: more seeds find smaller differences.",
+            [reference["name"]],
+            f"The rules were to be compared with {reference['title']}, which did not end well: "
+            "choose another one with --reference.",
         )
+    for pair in pairs:
+        yield [pair["a"], pair["b"]], pair["sentence"]
+    if any(not pair["different"] and pair["p"] < 1 - _confidence(results) for pair in pairs):
+        yield [], "What is not told apart need not be equal: more seeds find smaller differences."
+
+
+def _rule(results: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(rule for rule in results["rules"] if rule["name"] == name)
 
 
 def _confidence(results: dict[str, Any]) -> float:
@@ -115,8 +118,7 @@ def _confidence(results: dict[str, Any]) -> float:
 
 def _cost(results: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
     """What each rule needs for the highest of TARGETS that the reference reaches."""
-    by_name = {rule["name"]: rule for rule in results["rules"]}
-    reference = by_name[results["reference"]]
+    reference = _rule(results, results["reference"])
     target = next((t for t in TARGETS if _needed(reference, t) is not None), None)
     if target is None:
         return
@@ -157,15 +159,15 @@ def _quality(results: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
     for rule in results["rules"]:
         if rule["status"] != "done":
             continue
-        title, name = _capital(rule["title"]), [rule["name"]]
+        name = [rule["name"]]
         bias2, variance, angle = (_over(rule, m) for m in ("bias2", "variance", "angle"))
         if bias2 is None or variance is None:
-            yield name, f"The quality of {rule['title']}'s estimate could not be measured."
+            yield name, f"The quality of the estimate by {rule['title']} could not be measured."
             continue
         biased = _low(rule, bias2, variance, results["settings"]) > BIAS
         noisy = variance > NOISE
         words = {
-            (False, False): "is the gradient, up to little",
+            (False, False): "is the gradient, or close to it",
             (True, False): "is biased, with little noise",
             (False, True): "is noisy, and no bias can be seen in it",
             (True, True): "is biased and noisy",
@@ -173,7 +175,7 @@ def _quality(results: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
         numbers = f"bias² {_short(max(bias2, 0))}, variance {_short(variance)} of |g|²"
         if angle is not None:
             numbers += f", {angle:.0f} degrees from the gradient"
-        yield name, f"{title}'s estimate {words}: {numbers}."
+        yield name, f"The estimate by {rule['title']} {words}: {numbers}."
 
 
 def _over(rule: dict[str, Any], measure: str) -> float | None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import backend
+from minigrad import backend, diagnostics
 from minigrad.arguments import a_parameter
 from minigrad.backend import Array
-from minigrad.compare.protocol import Plan
+from minigrad.compare.protocol import OPTIMIZERS, Plan
 from minigrad.data import Dataset
 from minigrad.evaluation import evaluate
 from minigrad.history import History
@@ -41,8 +41,6 @@ def carry_out(
     "quality|k|layer|1.|cosine", for the k-th of the points, and the test set's at its end. What is
     not finite is left out. The loss on the validation set is NaN if the run diverged.
     """
-    from minigrad.compare.protocol import OPTIMIZERS
-
     train, validation, test = plan.sets()
     model = plan.network(seed)
     like = a_parameter(model)
@@ -137,10 +135,6 @@ class Watch:
 
     def _quality(self) -> dict[str, float]:
         """How good the rule's estimate is now, of the loss's gradient on the probe batch."""
-        try:
-            from minigrad import diagnostics
-        except ImportError:
-            return {}
         model, rule, loss = self.parts
         x, y = self.probe.x, self.probe.y
         try:

@@ -17,7 +17,14 @@ from minigrad.optim import Adam
 from minigrad.rules.synthetic.base import BlockRule
 from minigrad.rules.synthetic.baselines import StaleGradients, TopLayerOnly
 from minigrad.rules.synthetic.blocks import Block, input_shape_of, shapes, split
-from minigrad.rules.synthetic.modules import GradientModule, InputModule, Make, Module, sizes_of
+from minigrad.rules.synthetic.modules import (
+    GradientModule,
+    InputModule,
+    Make,
+    Module,
+    Trained,
+    sizes_of,
+)
 from minigrad.rules.synthetic.sweeps import SWEEPS, warm_up
 
 RANDOM = ("sequential", "unlocked")  # modes in which a block can be left out of a step
@@ -41,7 +48,7 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
         uses the loss's gradient ∂L/∂h_L.
     Once h_i is known, block i needs nothing from above. (It may step at once or after the sweep:
     h_i is computed before W_i moves.)
-    Cost: that of backprop, and the modules' own products. `cost` leaves these out.
+    Cost: that of backprop, and that of backprop in each module. A network counts by its weights.
     Source: Jaderberg et al. 2016 (DNI), §2 and appendix A; Czarnecki et al. 2017.
     Taught in: 06_synthetic_gradients, 07_decoupled_interfaces.
     """
@@ -163,7 +170,9 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
         self.decoupled.probability = float(update_probability)
         self.decoupled.mixture = float(mixture)
         passes = {"bp-lambda": 3.0, "locked": 5.0}  # locked: dx and dW twice
-        self.cost = passes.get(mode, 1 + 2 * self.update_probability)
+        nets = [part.net for part in (*modules, *inputs) if isinstance(part, Trained)]
+        of_modules, own = _weights(*nets), _weights(model)
+        self.cost = passes.get(mode, 1 + 2 * self.update_probability) + 3 * of_modules / own
 
     def _interfaces(
         self, blocks: list[Block], input_shape: tuple[int, ...]
@@ -220,6 +229,10 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
             "hidden": self.hidden,
             "scaled": self.scaled,
         }
+
+
+def _weights(*nets: Layer) -> int:
+    return sum(p.size for net in nets for p in net.params.values())
 
 
 def _check_probability(update_probability: float, mode: str) -> None:
