@@ -98,12 +98,12 @@ def effort(history: History, against: str = "epochs", cost: float | None = None)
         return list(history.epoch)
     if against == "seconds":
         return list(np.cumsum(history.seconds))
-    if against == "forward-equivalents":
-        if cost is None or isinstance(cost, bool) or not 0 < cost < np.inf:
-            raise ValueError(
-                "forward-equivalents are steps times the cost of one: give cost=rule.cost, a "
-                f"number above 0; got {cost!r:.60}"
-            )
+    known = cost is not None and not isinstance(cost, bool) and 0 < cost < np.inf
+    if against == "forward-equivalents" and not known:
+        raise ValueError(
+            "forward-equivalents are steps times the cost of one: give cost=rule.cost, a number "
+            f"above 0; got {cost!r:.60}"
+        )
     N, batch_size = (history.settings.get(name) for name in ("examples", "batch_size"))
     if not isinstance(N, int) or not isinstance(batch_size, int):
         raise ValueError(
