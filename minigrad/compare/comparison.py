@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from minigrad.arguments import check_flag
 from minigrad.checks import positive_int
-from minigrad.compare import work
-from minigrad.compare.assembly import assembled, chosen, trials
-from minigrad.compare.planning import Subject, asked, examined, planned
-from minigrad.compare.protocol import Plan
 from minigrad.compare.results import save
-from minigrad.compare.training import TRAINING, TRIAL
+from minigrad.compare.rules import RULES
 from minigrad.data import Dataset
 
-DEFAULT = ("backprop", "cdni", "dfa", "forward", "activities", "local", "ff")
+DEFAULT = tuple(
+    name
+    for name in ("backprop", "cdni", "dfa", "forward", "activities", "local", "ff")
+    if name in RULES
+)
 RESULTS, REPORT = "results.json", "report.html"
 
 
@@ -67,12 +67,15 @@ def compare(
     trains with each seed, its estimate is compared with the true gradient on the way, and the test
     set is used once, at the end. See `minigrad.compare.results` for what is returned.
     """
-    plan = planned(
+    # Search and processes are imported here: the command that lists the lessons needs neither.
+    from minigrad.compare import planning, running, work
+
+    plan = planning.planned(
         rules, model, data, epochs, seeds, batch_size, optimizer, rates, reference, quick
     )
     check_flag("resume", resume)
     positive_int("threads_per_run", threads_per_run)
-    subjects = examined(plan)
+    subjects = planning.examined(plan)
     options: dict[str, Any] = {
         "n_jobs": n_jobs,
         "executor": executor,
@@ -81,61 +84,21 @@ def compare(
     }
     if out is None:
         with tempfile.TemporaryDirectory(prefix="minigrad-compare-") as temporary:
-            return _results(plan, subjects, Path(temporary), options)
+            return running.carried_out(plan, subjects, Path(temporary), options)
     folder = Path(out)
-    work.begin(folder, asked(plan), resume)
-    results = _results(plan, subjects, folder, options)
+    work.begin(folder, planning.asked(plan), resume)
+    results = running.carried_out(plan, subjects, folder, options)
     save(results, folder / RESULTS)
     write_report(results, folder / REPORT)
     return results
 
 
-def _results(
-    plan: Plan, subjects: list[Subject], folder: Path, options: dict[str, Any]
-) -> dict[str, Any]:
-    """All runs, and what has come of them."""
-    able = [subject for subject in subjects if not subject.why_not]
-    costs = {subject.name: subject.cost for subject in able}
-    steps = plan.steps_of_training()
-    search = [
-        _task(subject.name, TRIAL, lr, plan.steps_of_trial(subject.cost), plan.search_seed)
-        for subject in able
-        for lr in plan.rates
-    ]
-    total = sum(costs[t["settings"]["rule"]] * t["settings"]["steps"] for t in search)
-    total += steps * len(plan.seeds) * sum(costs.values())
-    busy = work.Work(plan, folder, total, **options)
-    try:
-        rows = busy.do(search, costs)
-        best = {s.name: chosen(trials(rows, s.name, s.cost)) for s in able}
-        rows += busy.do(
-            [
-                _task(name, TRAINING, lr, steps, seed)
-                for name, lr in best.items()
-                if lr is not None
-                for seed in plan.seeds
-            ],
-            costs,
-        )
-    finally:
-        busy.close()
-    return assembled(plan, subjects, rows)
-
-
-def _task(rule: str, kind: str, lr: float, steps: int, seed: int) -> dict[str, Any]:
-    return {
-        "settings": {"rule": rule, "kind": kind, "lr": lr, "steps": steps},
-        "seed": seed,
-        "tag": "",
-    }
-
-
 def write_report(results: dict[str, Any], path: str | Path) -> bool:
-    """Write the report. False, with a warning, if this minigrad cannot."""
+    """Write the report. False, and a sentence on standard error, if this minigrad cannot."""
     try:
         report = importlib.import_module("minigrad.compare.report")
     except ImportError as error:
-        warnings.warn(f"no report was written: {error}", stacklevel=3)
+        print(f"no report was written: {error}", file=sys.stderr)
         return False
     report.write(results, path)
     return True
