@@ -9,7 +9,7 @@ MEASURES = {
 }
 
 
-def quality(step, cost, cosine, bias2, variance, layers=("1.", "3.")):
+def quality(step, cost, cosine, bias2, variance, layers=("1", "3")):
     of = {
         "cosine": cosine,
         "angle": float(np.degrees(np.arccos(cosine))),
@@ -98,7 +98,8 @@ def example():
             "model": "mlp", "parameters": 269322, "data": "digits",
             "source": "the embedded digits, train", "train": 1237, "validation": 200, "test": 360,
             "epochs": 10, "batch_size": 64, "steps": 200, "seeds": [0, 1, 2], "search_seed": 3,
-            "optimizer": "adam", "loss": "CrossEntropyLoss", "rates": [0.0001, 0.001, 0.01],
+            "optimizer": "adam", "reference": "backprop",
+            "loss": "CrossEntropyLoss", "rates": [0.0001, 0.001, 0.01],
             "budget": 900.0, "points": [0, 50, 100, 200], "probe": 200, "replicates": 8,
             "confidence": 0.95, "quick": True,
         },

@@ -6,8 +6,8 @@ Numbers that are not known, or not finite, are None. Accuracies are shares, from
      "settings": {...},        what was asked for, see `protocol.Plan.settings`:
                                model, parameters (how many), data, source (whose data), train,
                                validation, test (how many examples), epochs, batch_size, steps (of a
-                               run), seeds [0, 1, 2], search_seed, optimizer, loss, rates (those
-                               tried), budget (forward-equivalents a rule has for its search),
+                               run), seeds [0, 1, 2], search_seed, optimizer, reference, loss, rates
+                               (those tried), budget (forward-equivalents of a search of rates),
                                points (steps at which a run is measured), probe (examples of the
                                batch for the quality), replicates, confidence, quick
      "versions": {"minigrad", "numpy", "python"}, "backend", "threads": of the rows

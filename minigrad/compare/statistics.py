@@ -10,6 +10,7 @@ Abramowitz, Stegun 1964, 26.7.3 and 26.7.4, for A(t|ν).
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ def p_value(t: Any, nu: int) -> Any:
     return np.clip(1 - within(np.abs(t), nu), 0, 1)
 
 
+@lru_cache(maxsize=100)
 def quantile(confidence: float, nu: int) -> float:
     """t with P(|T| <= t) = confidence, by halving an interval of θ = arctan(t/√ν)."""
     low, high = 0.0, math.pi / 2

@@ -38,7 +38,7 @@ def carry_out(
     """A run's measurements, as numbers by name. Of a trial: the validation set's at its end.
 
     Of a training also "curve|k|validation_loss", "quality|k|total|cosine" and
-    "quality|k|layer|1.|cosine", for the k-th of the points, and the test set's at its end. What is
+    "quality|k|layer|1|cosine", for the k-th of the points, and the test set's at its end. What is
     not finite is left out. The loss on the validation set is NaN if the run diverged.
     """
     train, validation, test = plan.sets()

@@ -48,7 +48,8 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
         uses the loss's gradient ∂L/∂h_L.
     Once h_i is known, block i needs nothing from above. (It may step at once or after the sweep:
     h_i is computed before W_i moves.)
-    Cost: that of backprop, and that of backprop in each module. A network counts by its weights.
+    Cost: that of backprop, and that of backprop in each module, but for the dx of its first layer.
+    A layer counts by its weights.
     Source: Jaderberg et al. 2016 (DNI), §2 and appendix A; Czarnecki et al. 2017.
     Taught in: 06_synthetic_gradients, 07_decoupled_interfaces.
     """
@@ -171,8 +172,9 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
         self.decoupled.mixture = float(mixture)
         passes = {"bp-lambda": 3.0, "locked": 5.0}  # locked: dx and dW twice
         nets = [part.net for part in (*modules, *inputs) if isinstance(part, Trained)]
-        of_modules, own = _weights(*nets), _weights(model)
-        self.cost = passes.get(mode, 1 + 2 * self.update_probability) + 3 * of_modules / own
+        of_modules = sum(3 * sum(_weights(net)) - _weights(net)[0] for net in nets)
+        own = sum(_weights(model))
+        self.cost = passes.get(mode, 1 + 2 * self.update_probability) + of_modules / own
 
     def _interfaces(
         self, blocks: list[Block], input_shape: tuple[int, ...]
@@ -231,8 +233,9 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
         }
 
 
-def _weights(*nets: Layer) -> int:
-    return sum(p.size for net in nets for p in net.params.values())
+def _weights(net: Layer) -> list[int]:
+    """How many numbers each layer with parameters has."""
+    return [sum(p.size for p in leaf.params.values()) for _, leaf in net.leaves() if leaf.params]
 
 
 def _check_probability(update_probability: float, mode: str) -> None:
