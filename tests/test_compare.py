@@ -130,9 +130,9 @@ def test_every_rule_sees_the_same_weights_batches_and_budget(monkeypatch):
             self.log.append(np.array(x))
             return super().estimate(model, loss, x, target)
 
-    def evaluate(model, loss, dataset):
+    def evaluate(model, loss, dataset, **options):
         tested.append(len(dataset))
-        return mg.evaluate(model, loss, dataset)
+        return mg.evaluate(model, loss, dataset, **options)
 
     monkeypatch.setattr(training, "evaluate", evaluate)
     makes = {

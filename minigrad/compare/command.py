@@ -65,7 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare, and print what was found; 0 at the end, 2 for wrong usage, 130 after Ctrl-C."""
+    """Compare, and print what was found.
+
+    0 at the end, 1 if a rule failed with an error, 2 for wrong usage, 130 after Ctrl-C.
+    """
     options: dict[str, Any] = {"n_jobs": arguments.processes}
     try:
         with _cluster(arguments.cluster) as executor:
@@ -101,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         name for name in (REPORT, RESULTS) if os.path.exists(os.path.join(arguments.out, name))
     ]
     print(f"\n{arguments.out}: {', '.join(files)}")
-    return 0
+    return int(any(rule["status"] == "failed" for rule in results["rules"]))
 
 
 def said(results: dict[str, Any]) -> str:

@@ -25,6 +25,12 @@ def _there(needs: str, title: str, make: Callable[[Any, Layer, int], Rule]) -> E
     return None if kind is None else Entry(title, lambda model, seed: make(kind, model, seed))
 
 
+def _classes(model: Layer) -> int:
+    """The number of outputs: the size of the last layer that says it."""
+    sizes = [getattr(leaf, "out_features", None) for _, leaf in model.leaves()]
+    return next((size for size in reversed(sizes) if size is not None), 10)
+
+
 _ALL: dict[str, Entry | None] = {
     "backprop": Entry("backprop", lambda model, seed: rules.Backprop()),
     "well-tempered": Entry(
@@ -53,7 +59,11 @@ _ALL: dict[str, Entry | None] = {
     ),
     "sign": _there("SignSymmetric", "sign-symmetric feedback", lambda kind, model, seed: kind()),
     "local": _there("LocalLosses", "local losses", lambda kind, model, seed: kind(model)),
-    "ff": _there("ForwardForward", "forward-forward", lambda kind, model, seed: kind(seed=seed)),
+    "ff": _there(
+        "ForwardForward",
+        "forward-forward",
+        lambda kind, model, seed: kind(classes=_classes(model), seed=seed),
+    ),
     "pc": _there("PredictiveCoding", "predictive coding", lambda kind, model, seed: kind()),
     "forward": Entry("forward gradient", lambda model, seed: WeightPerturbation(seed=seed)),
     "activities": Entry(
