@@ -203,15 +203,19 @@ def test_interrupted_and_resumed_it_has_the_same_results(after, tmp_path, monkey
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_killed_and_resumed_by_the_command(tmp_path):
     command = [sys.executable, "-m", "minigrad", "compare", "--rules", "backprop,forward"]
-    command += ["--quick", "--epochs", "2", "--seeds", "2", "--processes", "2", "--out"]
-    subprocess.run([*command, tmp_path / "whole"], check=True, capture_output=True)
-    process = subprocess.Popen([*command, tmp_path / "parts"], stderr=subprocess.DEVNULL)
+    command += ["--quick", "--epochs", "2", "--seeds", "2", "--out"]
+    subprocess.run(
+        [*command, tmp_path / "whole", "--processes", "2"], check=True, capture_output=True
+    )
+    parts = [*command, tmp_path / "parts", "--processes", "2"]
+    process = subprocess.Popen(parts, stderr=subprocess.DEVNULL)
     runs = tmp_path / "parts/runs.jsonl"
     while not runs.exists() or runs.read_bytes().count(b"\n") < 2:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    subprocess.run([*command, tmp_path / "parts", "--resume"], check=True, capture_output=True)
+    again = [*command, tmp_path / "parts", "--resume", "--processes", "1"]
+    subprocess.run(again, check=True, capture_output=True)
     whole, parts = (
         mg.compare.load(tmp_path / name / "results.json") for name in ("whole", "parts")
     )

@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
                 quick=arguments.quick,
                 **options,
             )
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"minigrad compare: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -99,6 +99,16 @@ def _words(row: dict[str, Any]) -> str:
     return f"{settings['rule']} lr {settings['lr']:g}: {found}"
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged: choose another folder, or delete this one")
+    return found
+
+
 def begin(folder: Path, asked: dict[str, Any], resume: bool) -> None:
     """The folder is of this comparison from here on.
 
@@ -113,7 +123,7 @@ def begin(folder: Path, asked: dict[str, Any], resume: bool) -> None:
             "begins a new one"
         )
     if path.exists():
-        before = json.loads(path.read_bytes())
+        before = _read(path)
         changed = sorted(k for k in before.keys() | asked.keys() if before.get(k) != asked.get(k))
         if changed:
             said = "; ".join(
