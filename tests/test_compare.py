@@ -154,6 +154,28 @@ def test_every_rule_sees_the_same_weights_batches_and_budget(monkeypatch):
 
 
 @on_host
+def test_it_trains_as_fit_does():
+    nets = small(0), small(0)
+    loss = mg.CrossEntropyLoss()
+    adams = [mg.Adam(net, 0.01) for net in nets]
+    rule = mg.rules.WellTempered(window="epoch")
+    fitted = mg.rules.WellTempered(window="epoch")
+    mg.fit(
+        nets[0], loss, fitted, adams[0], SETS[0], epochs=2, batch_size=16, seed=3, progress=False
+    )
+
+    class Watch:
+        steps, seed = 0, 3
+
+        def step(self, value):
+            self.steps += 1
+
+    assert training.trained(nets[1], rule, loss, adams[1], SETS[0], 16, 10, Watch())
+    for name, array in nets[0].params.items():
+        np.testing.assert_array_equal(array, nets[1].params[name])
+
+
+@on_host
 def test_the_search_gives_each_rule_the_same_work():
     results = comparison(["backprop", "differences", "top-layer"], epochs=30, seeds=1)
     for rule in results["rules"]:

@@ -18,11 +18,11 @@ from minigrad.backend import Array
 from minigrad.compare.protocol import OPTIMIZERS, Plan
 from minigrad.data import Dataset
 from minigrad.evaluation import evaluate
-from minigrad.history import History
+from minigrad.feeding import Feeding
 from minigrad.layers import Layer
 from minigrad.losses import Loss
+from minigrad.optim import Optimizer
 from minigrad.rules import Rule
-from minigrad.train import fit
 
 MEASURED = (0, 0.04, 0.1, 0.2, 0.4, 0.7, 1)  # parts of a training after which it is measured
 TRIAL, TRAINING = "search", "training"
@@ -57,19 +57,9 @@ def carry_out(
     else:
         found = {}
     watch.begin()
-    per_epoch = math.ceil(len(train) / plan.batch_size)
-    history = History()
-    options: dict[str, Any] = {"batch_size": plan.batch_size, "seed": seed, "progress": False}
-    options |= {"step_callback": watch.step, "evaluate_every": steps}
-    whole, rest = divmod(steps, per_epoch)
-    if whole:
-        fit(model, loss, teacher, optimizer, train, epochs=whole, history=history, **options)
-    if rest and not history.stopped:
-        order = np.random.default_rng([seed, whole]).permutation(len(train))
-        part = train.take(np.sort(order[: rest * plan.batch_size]))
-        fit(model, loss, teacher, optimizer, part, epochs=1, history=history, **options)
+    ended = trained(model, teacher, loss, optimizer, train, plan.batch_size, steps, watch)
     found |= {"steps": watch.steps, "seconds": watch.seconds}
-    if history.stopped:
+    if not ended:
         return _finite(found | watch.found) | {"validation_loss": math.nan}
     value, accuracy = evaluated(teacher, model, loss, validation)
     found |= {"validation_loss": value, "validation_accuracy": accuracy}
@@ -77,6 +67,37 @@ def carry_out(
         found["test_loss"], found["test_accuracy"] = evaluated(teacher, model, loss, test)
     lost = {} if math.isfinite(value) else {"validation_loss": math.nan}
     return _finite(found | watch.found) | lost
+
+
+def trained(
+    model: Layer,
+    rule: Rule,
+    loss: Loss,
+    optimizer: Optimizer,
+    train: Dataset,
+    batch_size: int,
+    steps: int,
+    watch: Watch,
+) -> bool:
+    """As many steps as asked for, on the batches of `fit`. False: the loss is not finite any more.
+
+    `fit` itself would end with an epoch, and would evaluate the whole training set.
+    """
+    feeding = Feeding(train, batch_size, True, watch.seed)
+    epoch = 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        while watch.steps < steps:
+            epoch += 1
+            for x, y in feeding.epoch(epoch, 0, {}):
+                value = rule.estimate(model, loss, x, y)
+                if not math.isfinite(value):
+                    return False
+                optimizer.step()
+                watch.step(value)
+                if watch.steps == steps:
+                    return True
+            rule.end_epoch()
+    return True
 
 
 class Watch:
@@ -110,7 +131,7 @@ class Watch:
             self._measure()
         self._since = time.perf_counter()
 
-    def step(self, step: int, loss: float) -> None:
+    def step(self, loss: float) -> None:
         """A step was made. The time that measuring takes does not count."""
         self.seconds += time.perf_counter() - self._since
         self.steps += 1
