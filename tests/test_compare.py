@@ -15,6 +15,7 @@ import minigrad as mg
 from minigrad.cli import main
 from minigrad.compare import protocol, rules, training, work
 from minigrad.compare.pairs import compared
+from minigrad.compare.sentences import sentences
 from minigrad.kernels import products
 
 on_host = pytest.mark.on_host
@@ -451,3 +452,42 @@ def test_a_history_is_drawn_against_what_it_took():
     history.settings = {}
     with pytest.raises(ValueError, match="does not say how many steps"):
         mg.plots.history(history, against="steps")
+
+
+@on_host
+def test_sentences_follow_from_the_numbers():
+    """The made-up results of the example: what is said of them, and what when they change."""
+    results = example()
+
+    def said(about):
+        return [s["text"] for s in sentences(results) if s["about"] == about]
+
+    assert "3 seeds" in said("protocol")[0]
+    assert said("trouble") == [
+        "Noise on activities is left out: Convolution has no jvp of its own yet: write it, or take "
+        "another rule."
+    ]
+    assert said("accuracy")[0].startswith("direct feedback alignment falls behind backprop by 2.0")
+    assert said("cost") == [
+        "Backprop reaches 90 % on the validation set after 600 forward-equivalents.",
+        "Direct feedback alignment reaches 90 % on the validation set after 600 "
+        "forward-equivalents, as many as backprop.",
+        "Forward gradient does not reach 90 % on the validation set within 600 "
+        "forward-equivalents.",
+    ]
+    exact, biased, noisy = said("quality")
+    assert "The estimate by backprop is the gradient, or close to it" in exact
+    assert "by direct feedback alignment is biased, with little noise: bias² 0.65" in biased
+    assert "by forward gradient is noisy, and no bias can be seen in it" in noisy
+    for run in results["rules"][2]["runs"]:
+        for point in run["quality"]:
+            point["total"]["bias2"] = 30 + run["seed"]
+    assert "forward gradient is biased and noisy" in said("quality")[2]
+    results["rules"][0]["lr_at_edge"] = "highest"
+    assert "Backprop did best with the highest learning rate that was tried" in said("trouble")[0]
+    results["rules"][0].update(status="diverged", why="1 of its 3 runs diverged")
+    results["pairs"] = []
+    assert said("accuracy") == [
+        "The rules were to be compared with backprop, which did not end well: choose another one "
+        "with --reference."
+    ]

@@ -13,7 +13,7 @@ Make = Callable[[Layer, int], Rule]
 
 
 class Entry(NamedTuple):
-    """A rule by its name: what it is in words, and make(model, seed)."""
+    """A rule by its name: what it is in words (in the singular), and make(model, seed)."""
 
     title: str
     make: Make
@@ -37,11 +37,11 @@ _ALL: dict[str, Entry | None] = {
         "well-tempered backprop", lambda model, seed: rules.WellTempered(decay=0.9)
     ),
     "cdni": Entry(
-        "synthetic gradients with labels",
+        "DNI with labels",
         lambda model, seed: SyntheticGradients(model, seed=seed),
     ),
     "dni": Entry(
-        "synthetic gradients without labels",
+        "DNI without labels",
         lambda model, seed: SyntheticGradients(model, conditioned=False, seed=seed),
     ),
     "fa": _there(
@@ -58,7 +58,9 @@ _ALL: dict[str, Entry | None] = {
         lambda kind, model, seed: kind(seed=seed),
     ),
     "sign": _there("SignSymmetric", "sign-symmetric feedback", lambda kind, model, seed: kind()),
-    "local": _there("LocalLosses", "local losses", lambda kind, model, seed: kind(model)),
+    "local": _there(
+        "LocalLosses", "learning by local losses", lambda kind, model, seed: kind(model)
+    ),
     "ff": _there(
         "ForwardForward",
         "forward-forward",
@@ -74,12 +76,12 @@ _ALL: dict[str, Entry | None] = {
         lambda model, seed: rules.GuidedForwardGradient(SyntheticGradients(model, seed=seed)),
     ),
     "differences": Entry(
-        "finite differences",
+        "a finite difference",
         lambda model, seed: WeightPerturbation(method="finite-difference", seed=seed),
     ),
     "spsa": _there("SPSA", "SPSA", lambda kind, model, seed: kind(seed=seed)),
     "es": _there(
-        "EvolutionStrategies", "evolution strategies", lambda kind, model, seed: kind(seed=seed)
+        "EvolutionStrategies", "an evolution strategy", lambda kind, model, seed: kind(seed=seed)
     ),
     "top-layer": Entry("the top layer alone", lambda model, seed: rules.TopLayerOnly(model)),
 }

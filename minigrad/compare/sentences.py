@@ -117,15 +117,15 @@ def _confidence(results: dict[str, Any]) -> float:
 
 
 def _cost(results: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
-    """What each rule needs for the highest of TARGETS that the reference reaches."""
-    reference = _rule(results, results["reference"])
-    target = next((t for t in TARGETS if _needed(reference, t) is not None), None)
+    """What each rule needs for the highest of TARGETS that half of the rules reach."""
+    done = [rule for rule in results["rules"] if rule["status"] == "done"]
+    reached = {t: sum(_needed(rule, t) is not None for rule in done) for t in TARGETS}
+    target = next((t for t in TARGETS if done and reached[t] >= len(done) / 2), None)
     if target is None:
         return
+    reference = _rule(results, results["reference"])
     base = _needed(reference, target)
-    for rule in results["rules"]:
-        if rule["status"] != "done":
-            continue
+    for rule in done:
         title, need = _capital(rule["title"]), _needed(rule, target)
         if need is None:
             yield (
@@ -137,7 +137,9 @@ def _cost(results: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
         text = f"{title} reaches {100 * target:g} % on the validation set after {need:,.0f} "
         text += "forward-equivalents"
         if rule is not reference and base:
-            text += f", {need / base:.1f} times those of {reference['title']}"
+            ratio = f"{need / base:.2g}"
+            many = "as many as" if ratio == "1" else f"{ratio} times those of"
+            text += f", {many} {reference['title']}"
         yield [rule["name"]], f"{text}."
 
 
@@ -164,8 +166,8 @@ def _quality(results: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
         if bias2 is None or variance is None:
             yield name, f"The quality of the estimate by {rule['title']} could not be measured."
             continue
-        biased = _low(rule, bias2, variance, results["settings"]) > BIAS
         noisy = variance > NOISE
+        biased = (_low(rule, bias2, variance, results["settings"]) if noisy else bias2) > BIAS
         words = {
             (False, False): "is the gradient, or close to it",
             (True, False): "is biased, with little noise",
@@ -186,7 +188,7 @@ def _over(rule: dict[str, Any], measure: str) -> float | None:
 
 
 def _low(rule: dict[str, Any], bias2: float, variance: float, settings: dict[str, Any]) -> float:
-    """The lower end of the interval of bias², by the seeds.
+    """The lower end of the interval of a noisy rule's bias², by the seeds.
 
     Of one seed: bias² less variance/R, the noise that was taken out of it.
     """
