@@ -24,7 +24,8 @@ BLOCKS = {
     re.match(r"# (\w+\.py)\n", code)[1]: code
     for code in re.findall(r"```python\n(.*?)```", DESIGN, re.DOTALL)
 }
-NAMES = "docs/design.md docs/data.md CONTRIBUTING.md CHANGELOG.md README.md data/README.md"
+NAMES = "docs/design.md docs/data.md docs/compare.md CONTRIBUTING.md CHANGELOG.md README.md"
+NAMES += " data/README.md"
 PAGES = [ROOT / name for name in NAMES.split()]
 
 

@@ -48,6 +48,7 @@ ROWS = [
     {"search", "functions", "diagnostics"},
     {"asynchronous"},
     {"lesson", "exercises", "plots"},
+    {"compare"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -24,6 +24,11 @@ class SeededRule(Rule):
         """The random numbers of this step."""
         return np.random.default_rng((self.seed, self.steps))
 
+    def reseed(self, seed: int) -> None:
+        """Begin the random numbers anew, from this seed and step 0."""
+        self.seed = positive_int("seed", seed, least=0)
+        self.steps = 0
+
     def state_dict(self) -> dict[str, Any]:
         """The seed, and the number of steps."""
         return {"seed": self.seed, "steps": self.steps}
