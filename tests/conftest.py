@@ -98,12 +98,14 @@ ALONE = {
 def pytest_collection_modifyitems(items):
     """With xdist, tests that count threads and processes, or interrupt them, run one by one.
 
-    Those that share a lesson's quick run are in one process, too. The longest test is the first:
-    at the end one core would work on it, and the others wait.
+    Those that share a lesson's quick run, or compiled kernels, are in one process, too. The longest
+    test is the first: at the end one core would work on it, and the others wait.
     """
     for item in items:
         if item.path.stem in ALONE:
             item.add_marker(pytest.mark.xdist_group("threads and processes"))
+        elif "compiled_kernels" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("compiled kernels"))
         elif "quick_lesson" in item.fixturenames:
             lesson = item.callspec.params["path"].stem
             item.add_marker(pytest.mark.xdist_group(f"lesson {lesson}"))
@@ -162,6 +164,12 @@ def run_lesson(path, *options, timeout=240, **environment):
         env=inherited | environment,
         check=False,
     )
+
+
+@pytest.fixture(scope="session")
+def compiled_kernels(tmp_path_factory):
+    """The folder for CUDA kernels that g++ has compiled: each of them once."""
+    return tmp_path_factory.mktemp("kernels")
 
 
 QUICKLY = ("--quick", "--data", "digits", "--out")
