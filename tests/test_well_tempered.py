@@ -562,6 +562,7 @@ def test_the_seeds_printed_losses(noisy_mnist):
 
 
 @pytest.mark.on_host
+@pytest.mark.slow
 def test_the_authors_mlp_of_2018(real_mnist):
     """93.10 % after five epochs of steps of a hundred mini-batches of ten, gated within the step.
 
