@@ -114,6 +114,24 @@ def pytest_collection_modifyitems(items):
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With xdist, a process takes all cases of a test function, in the order of the files.
+
+    xdist looks at all portions of work that it has handed out whenever a test is done. With a
+    portion for each of twenty thousand cases, that took longer than many of the tests.
+    """
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByFunction(LoadGroupScheduling):
+        def _split_scope(self, nodeid):
+            group = super()._split_scope(nodeid)
+            return group.partition("[")[0] if group == nodeid else group
+
+    config.option.loadscopereorder = False  # else the longest test, which is one case, comes last
+    return ByFunction(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
 @pytest.fixture(autouse=True)
 def device(request, monkeypatch):
     """The backend that this test runs on, by name."""
