@@ -94,10 +94,10 @@ from minigrad.train import fit
 from minigrad.version import __version__
 
 if TYPE_CHECKING:  # imported when they are first used: see LATER
-    from minigrad import asynchronous, functions, gradcheck, search
+    from minigrad import asynchronous, compare, diagnostics, functions, gradcheck, search
     from minigrad import plots as plots
 
-LATER = ("asynchronous", "functions", "gradcheck", "plots", "search")
+LATER = ("asynchronous", "compare", "diagnostics", "functions", "gradcheck", "plots", "search")
 
 __all__ = [
     "EMA",
@@ -157,7 +157,9 @@ __all__ = [
     "asynchronous",
     "backend",
     "capture",
+    "compare",
     "data",
+    "diagnostics",
     "evaluate",
     "fit",
     "freeze",

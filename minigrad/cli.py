@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import minigrad
 from minigrad import backend, printing, resources, threads
+from minigrad.compare import command as compare_command
 from minigrad.data.known import command as data_command
 from minigrad.data.known import mnist
 from minigrad.files import cause, creating
@@ -239,8 +240,8 @@ def parser() -> argparse.ArgumentParser:
     )
     copy.add_argument("lesson", help="the lesson's number or name")
     copy.add_argument("--solution", action="store_true", help="copy the answers to solution_03.py")
-    check = add("check", "check the gradients of your own layer", "")
-    command.add_arguments(check)
+    command.add_arguments(add("check", "check the gradients of your own layer", ""))
+    compare_command.add_arguments(add("compare", "compare learning rules, and write a report", ""))
     data_command.add_arguments(add("data", "download a data set", ""))
     return top
 
@@ -280,10 +281,9 @@ def _main(argv: list[str]) -> int:
         return run(argv[1], argv[2:])  # the lesson reads its options itself
     arguments = parser().parse_args(argv)
     try:
-        if arguments.command == "check":
-            return command.check(arguments)
-        if arguments.command == "data":
-            return get_data(arguments)
+        does = {"check": command.check, "compare": compare_command.run, "data": get_data}
+        if arguments.command in does:
+            return does[arguments.command](arguments)
         if arguments.command == "exercise":
             return exercise(arguments.lesson, arguments.solution)
     except backend.BackendError as error:

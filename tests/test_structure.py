@@ -44,9 +44,10 @@ ROWS = [
         "progress",
         "train",
     },
-    {"search", "functions"},
+    {"search", "functions", "diagnostics"},
     {"asynchronous"},
     {"lesson", "exercises", "plots"},
+    {"compare"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -63,8 +63,11 @@ def _verdict(arguments: argparse.Namespace) -> dict[str, Any]:
         return {"error": str(error)}
 
 
-def load(target: str) -> Layer | Loss:
-    """The layer, model or loss that FILE:NAME or "FILE:NAME(arguments)" makes."""
+def opened(target: str) -> tuple[Path, dict[str, Any], str]:
+    """(file, its names, NAME or "NAME(arguments)") of FILE:NAME. The file has been run.
+
+    UsageError, in words for the student, if there is no such file or name.
+    """
     file, colon, expression = target.partition(".py:")
     if not colon or not expression.strip():
         raise UsageError(f"expected FILE:NAME, as in my_layer.py:MyLayer, got {target!r}")
@@ -90,9 +93,16 @@ def load(target: str) -> Layer | Loss:
     if not hasattr(module, name):
         own = [n for n, v in vars(module).items() if getattr(v, "__module__", None) == spec.name]
         raise UsageError(f"{path} has no {name!r}; it defines {', '.join(own) or 'nothing'}")
+    return path, vars(module), expression
+
+
+def load(target: str) -> Layer | Loss:
+    """The layer, model or loss that FILE:NAME or "FILE:NAME(arguments)" makes."""
+    path, names, expression = opened(target)
+    name = expression.partition("(")[0].strip()
     try:
         # The student's own file has just been run; the expression is one more line of it.
-        subject = eval(expression, vars(module))
+        subject = eval(expression, names)
         if isinstance(subject, type) or not isinstance(subject, Layer | Loss):
             subject = subject()
     except BaseException as error:

@@ -20,18 +20,35 @@ LOOKS = {
     "validation": (COLOURS["forward"], "--", "s"),
     "test": (COLOURS["synthetic"], "-.", "^"),
 }
+AGAINST = {  # the horizontal axis, and its label
+    "epochs": "epoch",
+    "steps": "steps",
+    "examples": "examples",
+    "forward-equivalents": "forward-equivalents",
+    "seconds": "training time (s)",
+}
 MOST_MARKERS = 30  # of a longer run the markers would hide the lines
 WIDEST = 3  # panels in a row
 LARGEST = 20  # classes whose numbers can be read
 
 
 @styled
-def history(history: History, title: str = "Training", *, fig: Any = None) -> Any:
-    """Losses, accuracies and metrics by epoch: a panel each, with all sets. Returns the figure.
+def history(
+    history: History,
+    title: str = "Training",
+    *,
+    against: str = "epochs",
+    cost: float | None = None,
+    fig: Any = None,
+) -> Any:
+    """Losses, accuracies and metrics: a panel each, with all sets. Returns the figure.
 
     A vertical line marks the best epoch: early stopping's, else that with the lowest loss on the
     validation set, else on the training set.
-    fig  the figure or subfigure to draw in; None: a new one
+    against  the horizontal axis: "epochs", "steps", "examples", "seconds" (of training, without
+             evaluations), or "forward-equivalents", which needs the cost
+    cost     of a step, in forward passes: `rule.cost`, 3 for backprop
+    fig      the figure or subfigure to draw in; None: a new one
     """
     if not isinstance(history, History):
         raise TypeError(
@@ -39,6 +56,7 @@ def history(history: History, title: str = "Training", *, fig: Any = None) -> An
         )
     if not history.epoch:
         raise ValueError("there is nothing to draw: no epoch of this history was evaluated")
+    across = effort(history, against, cost)
     panels: dict[str, list[tuple[str, Sequence[float]]]] = {}
     for name in IN_ORDER:
         for kind, values in of_set(history, name):
@@ -54,10 +72,10 @@ def history(history: History, title: str = "Training", *, fig: Any = None) -> An
         ax.axis("off")
     found = best(history)
     for ax, (kind, series) in zip(axes.flat, panels.items(), strict=False):
-        _panel(ax, history, kind, series)
+        _panel(ax, history, kind, series, across, against)
         if found is not None:
             epoch = history.epoch[found[1]]
-            ax.axvline(epoch, color="0.2", linewidth=1.4, linestyle=":", zorder=1)
+            ax.axvline(across[found[1]], color="0.2", linewidth=1.4, linestyle=":", zorder=1)
     handles = {}
     for ax in axes.flat[: len(panels)]:
         handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
@@ -69,21 +87,57 @@ def history(history: History, title: str = "Training", *, fig: Any = None) -> An
     return fig
 
 
+def effort(history: History, against: str = "epochs", cost: float | None = None) -> list[float]:
+    """What training had taken at each evaluation, in the unit that `against` names.
+
+    The number of steps and examples follows from the settings of the history.
+    """
+    if against not in AGAINST:
+        raise ValueError(f"against must be one of {', '.join(AGAINST)}, got {against!r:.60}")
+    if against == "epochs":
+        return list(history.epoch)
+    if against == "seconds":
+        return list(np.cumsum(history.seconds))
+    known = cost is not None and not isinstance(cost, bool) and 0 < cost < np.inf
+    if against == "forward-equivalents" and not known:
+        raise ValueError(
+            "forward-equivalents are steps times the cost of one: give cost=rule.cost, a number "
+            f"above 0; got {cost!r:.60}"
+        )
+    N, batch_size = (history.settings.get(name) for name in ("examples", "batch_size"))
+    if not isinstance(N, int) or not isinstance(batch_size, int):
+        raise ValueError(
+            f"this history does not say how many {against} an epoch has: its settings need "
+            "examples and batch_size, as those from mg.fit have"
+        )
+    steps = N // batch_size if history.settings.get("drop_last") else -(-N // batch_size)
+    if history.settings.get("drop_last"):
+        N = steps * batch_size
+    each = {"steps": steps, "examples": N}.get(against, steps * (cost or 0))
+    return [each * epoch for epoch in history.epoch]
+
+
 def _panel(
-    ax: Any, history: History, kind: str, series: Sequence[tuple[str, Sequence[float]]]
+    ax: Any,
+    history: History,
+    kind: str,
+    series: Sequence[tuple[str, Sequence[float]]],
+    across: Sequence[float],
+    against: str,
 ) -> None:
     """What was measured of one kind, a line for each set."""
     scale = 100 if is_share(kind) else 1
     for name, values in series:
-        x, y = line(f"{name} {kind}", history.epoch, values)
+        x, y = line(f"{name} {kind}", across, values)
         shade, style, marker = LOOKS[name]
         mark = {"marker": marker, "markersize": 6} if len(x) <= MOST_MARKERS else {}
         ax.plot(x, scale * y, style, color=shade, label=name, **mark)
     words = "R²" if kind == "r2" else kind.replace("_", " ")
     if kind == "loss" and "loss" in history.settings:
         words = f"loss: {str(history.settings['loss']).partition('(')[0]}"
-    ax.set(xlabel="epoch", ylabel=f"{words} (%)" if scale == 100 else words)
-    whole_ticks(ax)
+    ax.set(xlabel=AGAINST[against], ylabel=f"{words} (%)" if scale == 100 else words)
+    if against == "epochs":
+        whole_ticks(ax)
 
 
 @styled

@@ -13,6 +13,7 @@ from minigrad.backend import Array
 from minigrad.checks import check_state
 from minigrad.layers import Layer
 from minigrad.losses import Loss
+from minigrad.rules.reseeding import reseed_parts
 from minigrad.streams import StreamsOfParts
 
 
@@ -48,6 +49,15 @@ class Rule(StreamsOfParts):
 
         A rule with learning rates of its own multiplies their first values by the factor.
         """
+
+    def reseed(self, seed: int) -> None:
+        """Restart the rule's random numbers from `seed`. What it has drawn before stays.
+
+        Generators in attributes are found, also in dicts and lists there, and things with a
+        `reseed` of their own: a wrapped rule, a DirectionSampler. A rule that draws in another way
+        overrides this, so that other seeds give other numbers. Diagnostics call it, on copies.
+        """
+        reseed_parts(self, seed)
 
     def state_dict(self) -> dict[str, Any]:
         """What the rule has learned or measured: a flat dict, on the host. {} for most rules."""

@@ -85,7 +85,7 @@ def grid(
         bar = _Bar(len(plan), ended, axes, progress)
         try:
             # closing: after an error here, the workers stop
-            with closing(_carried_out(run, todo, n_jobs, executor, threads_per_run)) as rows:
+            with closing(carried_out(run, todo, n_jobs, executor, threads_per_run)) as rows:
                 for row in rows:
                     if function and n_jobs == 1:
                         function.refresh()
@@ -108,7 +108,7 @@ def grid(
     return results
 
 
-def _carried_out(
+def carried_out(
     run: Callable[..., Any],
     todo: list[dict[str, Any]],
     n_jobs: int | None,

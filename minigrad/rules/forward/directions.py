@@ -45,6 +45,10 @@ class DirectionSampler:
                 f"distribution must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}"
             )
         self.distribution = distribution
+        self.reseed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """From here on all directions come from this seed."""
         self.seed = positive_int("seed", seed, least=0)
 
     def fill(self, arrays: Sequence[Array], step: int, k: int) -> None:

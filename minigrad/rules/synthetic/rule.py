@@ -17,7 +17,14 @@ from minigrad.optim import Adam
 from minigrad.rules.synthetic.base import BlockRule
 from minigrad.rules.synthetic.baselines import StaleGradients, TopLayerOnly
 from minigrad.rules.synthetic.blocks import Block, input_shape_of, shapes, split
-from minigrad.rules.synthetic.modules import GradientModule, InputModule, Make, Module, sizes_of
+from minigrad.rules.synthetic.modules import (
+    GradientModule,
+    InputModule,
+    Make,
+    Module,
+    Trained,
+    sizes_of,
+)
 from minigrad.rules.synthetic.sweeps import SWEEPS, warm_up
 
 RANDOM = ("sequential", "unlocked")  # modes in which a block can be left out of a step
@@ -41,7 +48,8 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
         uses the loss's gradient ∂L/∂h_L.
     Once h_i is known, block i needs nothing from above. (It may step at once or after the sweep:
     h_i is computed before W_i moves.)
-    Cost: that of backprop, and the modules' own products. `cost` leaves these out.
+    Cost: that of backprop, and that of backprop in each module, but for the dx of its first layer.
+    A layer counts by its weights.
     Source: Jaderberg et al. 2016 (DNI), §2 and appendix A; Czarnecki et al. 2017.
     Taught in: 06_synthetic_gradients, 07_decoupled_interfaces.
     """
@@ -163,7 +171,10 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
         self.decoupled.probability = float(update_probability)
         self.decoupled.mixture = float(mixture)
         passes = {"bp-lambda": 3.0, "locked": 5.0}  # locked: dx and dW twice
-        self.cost = passes.get(mode, 1 + 2 * self.update_probability)
+        nets = [part.net for part in (*modules, *inputs) if isinstance(part, Trained)]
+        of_modules = sum(3 * sum(_weights(net)) - _weights(net)[0] for net in nets)
+        own = sum(_weights(model))
+        self.cost = passes.get(mode, 1 + 2 * self.update_probability) + of_modules / own
 
     def _interfaces(
         self, blocks: list[Block], input_shape: tuple[int, ...]
@@ -220,6 +231,11 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
             "hidden": self.hidden,
             "scaled": self.scaled,
         }
+
+
+def _weights(net: Layer) -> list[int]:
+    """How many numbers each layer with parameters has."""
+    return [sum(p.size for p in leaf.params.values()) for _, leaf in net.leaves() if leaf.params]
 
 
 def _check_probability(update_probability: float, mode: str) -> None:

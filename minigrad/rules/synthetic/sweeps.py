@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad.backend import Array
 from minigrad.losses import Loss
+from minigrad.rules.reseeding import reseed_parts
 from minigrad.rules.synthetic.blocks import Block
 from minigrad.rules.synthetic.modules import InputModule, Module
 
@@ -36,6 +37,10 @@ class DecoupledNetwork:
         self.steps = 0
         self.updates = [0] * len(blocks)  # how often each block was updated
         self.last_update = [0] * len(blocks)  # the step in which its gradient was last computed
+
+    def reseed(self, seed: int) -> None:
+        """Restart the random numbers: which blocks are updated, and those of the modules."""
+        reseed_parts(self, seed)
 
     def draw(self) -> list[bool]:
         """Which blocks are updated in this step."""
