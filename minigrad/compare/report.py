@@ -120,7 +120,7 @@ def _drawn(results: dict[str, Any]) -> list[tuple[str, str, str]]:
             "Bias and variance",
             "To the right a rule points elsewhere than the gradient, also on average. Upwards "
             f"its single estimates scatter. Backprop is at 0. {large}"
-            "Both axes are linear near 0, then logarithmic. What chance takes below 0 is drawn at 0.",
+            "Near 0 the axes are linear, then logarithmic. What is below 0 is drawn at 0.",
             figures.plane(results),
         ),
         (
