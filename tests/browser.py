@@ -21,6 +21,8 @@ import os, sys
 reads, writes = (os.dup(int(number)) for number in sys.argv[1:3])
 os.dup2(reads, 3)
 os.dup2(writes, 4)
+for number in (3, 4):
+    os.set_inheritable(number, True)  # also where it had that number before
 os.execv(sys.argv[3], sys.argv[3:])
 """
 
@@ -49,6 +51,13 @@ class Browser:
         os.close(theirs_in)
         os.close(theirs_out)
         self.events, self.rest, self.number, self.session = [], b"", 0, None
+        try:
+            self._attach()
+        except BaseException:
+            self.close()
+            raise
+
+    def _attach(self):
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         found = self.ask("Target.attachToTarget", targetId=target, flatten=True)
         self.session = found["sessionId"]
