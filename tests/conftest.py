@@ -98,14 +98,38 @@ ALONE = {
 def pytest_collection_modifyitems(items):
     """With xdist, tests that count threads and processes, or interrupt them, run one by one.
 
-    The longest test is the first: at the end one core would work on it, and the others wait.
+    Those that share a lesson's quick run, or compiled kernels, are in one process, too. The longest
+    test is the first: at the end one core would work on it, and the others wait.
     """
     for item in items:
         if item.path.stem in ALONE:
             item.add_marker(pytest.mark.xdist_group("threads and processes"))
+        elif "compiled_kernels" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("compiled kernels"))
+        elif "quick_lesson" in item.fixturenames:
+            lesson = item.callspec.params["path"].stem
+            item.add_marker(pytest.mark.xdist_group(f"lesson {lesson}"))
     items.sort(
         key=lambda item: getattr(item, "originalname", "") != "test_the_seeds_printed_losses"
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With xdist, a process takes all cases of a test function, in the order of the files.
+
+    xdist looks at all portions of work that it has handed out whenever a test is done. With a
+    portion for each of twenty thousand cases, that took longer than many of the tests.
+    """
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByFunction(LoadGroupScheduling):
+        def _split_scope(self, nodeid):
+            group = super()._split_scope(nodeid)
+            return group.partition("[")[0] if group == nodeid else group
+
+    config.option.loadscopereorder = False  # else the longest test, which is one case, comes last
+    return ByFunction(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +167,48 @@ def real_mnist():
     if folder is None:
         pytest.skip("MNIST is not on disk (MINIGRAD_DATA, data/ or the user cache)")
     return folder
+
+
+def run_lesson(path, *options, timeout=240, **environment):
+    """What a lesson or a solution does in a process of its own, with warnings as errors."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MINIGRAD")}
+    return subprocess.run(
+        [sys.executable, *WARNINGS_ARE_ERRORS, str(path), *options],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=timeout,
+        env=inherited | environment,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def compiled_kernels(tmp_path_factory):
+    """The folder for CUDA kernels that g++ has compiled: each of them once."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+QUICKLY = ("--quick", "--data", "digits", "--out")
+
+
+@pytest.fixture(scope="session")
+def quick_lesson(tmp_path_factory):
+    """quick_lesson(path): the quick run on the digits, its folder, its seconds. It is made once."""
+    made = {}
+
+    def quick(path):
+        if path not in made:
+            out = tmp_path_factory.mktemp(path.stem) / "out"
+            started = time.monotonic()
+            environment = {"MINIGRAD_THREADS": "1", "PYTHONPATH": str(ROOT)}
+            environment["PYTHONIOENCODING"] = "ascii"  # it prints to a poor terminal, too
+            done = run_lesson(path, *QUICKLY, str(out), **environment)
+            made[path] = done, out, time.monotonic() - started
+        return made[path]
+
+    return quick
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ pytestmark = [
 CHOSEN = "adamw or reload or sequential or Synchronises or Uploads"
 
 
-def test_a_graph_repeats_what_it_must(tmp_path):
+def test_a_graph_repeats_what_it_must(compiled_kernels):
     """The tests of a GPU, on an emulated one that repeats launches with the arguments they had."""
     path = [str(ROOT / "tests" / "standin" / "emulated"), str(ROOT)]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path),
-        "EMULATED_CUDA": str(tmp_path),
+        "EMULATED_CUDA": str(compiled_kernels),
     }
     options = ["-q", "-p", "no:cacheprovider", "-p", "graphs", "-k", CHOSEN]
     done = subprocess.run(

@@ -68,7 +68,7 @@ CLIPS = {
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("name", CLIPS)
 def test_clipping_is_pytorchs(name, tied, frozen):
-    """50 steps of momentum. A shared array counts once; a frozen layer does not."""
+    """20 steps of momentum. A shared array counts once; a frozen layer does not."""
     model = network(tied=tied)
     torch, twin = twin_of(model)
     options, clip = CLIPS[name]
@@ -81,7 +81,7 @@ def test_clipping_is_pytorchs(name, tied, frozen):
         for p in twin[4].parameters():
             p.requires_grad_(False)
     theirs = torch.optim.SGD(moving, 0.5, momentum=0.9)
-    for x, y in batches(50):
+    for x, y in batches(20):
         rule.estimate(model, mg.CrossEntropyLoss(), x, y)
         optimizer.step()
         theirs.zero_grad()

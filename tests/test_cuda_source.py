@@ -18,21 +18,15 @@ FILES = {  # and which of their tests
 }
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The folder for compiled kernels."""
-    return tmp_path_factory.mktemp("cuda")
-
-
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ compiles the kernels")
 @pytest.mark.skipif(NO_GPU is None, reason="there is a GPU, which runs them itself")
 @pytest.mark.parametrize("name", FILES)
-def test_kernels_compute_their_plain_forms(name, built):
+def test_kernels_compute_their_plain_forms(name, compiled_kernels):
     """The tests of the device "cupy", with a `cupy` whose kernels the CPU runs."""
     path = [str(ROOT / "tests" / "standin" / "emulated"), str(ROOT)]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(path),
-        "EMULATED_CUDA": str(built),
+        "EMULATED_CUDA": str(compiled_kernels),
     }
     options = ["-q", "-p", "no:cacheprovider", "-k", FILES[name], f"tests/{name}.py"]
     done = subprocess.run(

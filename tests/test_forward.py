@@ -220,6 +220,7 @@ def test_ten_descents_on_beales_function():
 
 
 @pytest.mark.on_host
+@pytest.mark.slow
 def test_a_descent_on_rosenbrocks_function():
     """Gradient descent ends at 5.32e-6."""
     model = at(Rosenbrock())

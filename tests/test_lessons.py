@@ -4,11 +4,10 @@ import ast
 import json
 import os
 import re
-import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, WARNINGS_ARE_ERRORS
+from conftest import QUICKLY, ROOT, run_lesson
 
 import minigrad as mg
 from minigrad.exercises import grade
@@ -20,45 +19,38 @@ SOLUTIONS = sorted((ROOT / "lessons" / "solutions").glob("*.py"))
 by_name = {"ids": lambda path: path.stem}
 
 
-def run(path, *options, timeout=240, **environment):
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MINIGRAD")}
-    return subprocess.run(
-        [sys.executable, *WARNINGS_ARE_ERRORS, str(path), *options],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=timeout,
-        env=inherited | environment,
-        check=False,
-    )
-
-
 def test_there_are_lessons():
     assert len(LESSONS) >= 3
 
 
-@pytest.mark.parametrize("standin", [False, True], ids=["numpy", "standin"])
-@pytest.mark.parametrize("path", LESSONS, **by_name)
-def test_lesson_runs_quickly_and_meets_its_expectations(path, standin, tmp_path):
-    options = ["--quick", "--data", "digits", "--out", str(tmp_path / "out")]
-    environment = {"PYTHONIOENCODING": "ascii"}  # a lesson prints to a poor terminal, too
-    if standin:  # the strict stand-in answers to `import cupy`
-        options += ["--backend", "cupy"]
-        environment = {"PYTHONIOENCODING": "utf-8"}
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests" / "standin"), str(ROOT)])
-    done = run(path, *options, **environment)
+def assert_expectations_are_met(path, done, out):
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.strip().splitlines()[-1]
     found = re.fullmatch(rf"{path.stem}: (\d+) of (\d+) expectations met in .*", last)
     assert found, last
     assert found[1] == found[2] != "0"
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    results = json.loads((out / "results.json").read_text())
     assert results["lesson"] == path.stem
     assert len(results["expectations"]) == int(found[1])
     assert results["figures"]
     for figure in results["figures"]:
-        assert (tmp_path / "out" / figure).stat().st_size > 5000
+        assert (out / figure).stat().st_size > 5000
+
+
+@pytest.mark.parametrize("path", LESSONS, **by_name)
+def test_lesson_runs_quickly_and_meets_its_expectations(path, quick_lesson):
+    done, out, _ = quick_lesson(path)
+    assert_expectations_are_met(path, done, out)
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: f"standin-{path.stem}")
+def test_lesson_runs_on_the_standin(path, tmp_path):
+    """The strict stand-in answers to `import cupy`."""
+    environment = {"PYTHONIOENCODING": "utf-8"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests" / "standin"), str(ROOT)])
+    out = tmp_path / "out"
+    done = run_lesson(path, *QUICKLY, str(out), "--backend", "cupy", **environment)
+    assert_expectations_are_met(path, done, out)
 
 
 @pytest.mark.parametrize("path", LESSONS, **by_name)
@@ -84,14 +76,14 @@ def test_lesson_has_the_form_of_a_lesson(path):
 
 @pytest.mark.parametrize("path", SOLUTIONS, **by_name)
 def test_solutions_solve_the_exercises(path):
-    done = run(path, PYTHONIOENCODING="cp1252")
+    done = run_lesson(path, PYTHONIOENCODING="cp1252")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip().splitlines()[-1] == "3 of 3 exercises right"
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, **by_name)
 def test_exercises_are_left_to_the_student(path):
-    done = run(path.parent.parent / "exercises" / path.name)
+    done = run_lesson(path.parent.parent / "exercises" / path.name)
     assert done.returncode == 1
     lines = done.stdout.strip().splitlines()
     assert len(lines) == 4
@@ -147,7 +139,7 @@ def test_wrong_answers_are_told_apart(lesson, exercise, tmp_path):
     original = path.parent.parent / "exercises" / path.name
     (tmp_path / "exercises" / path.name).write_text(original.read_text())
     (tmp_path / "solutions" / path.name).write_text(text.replace(right, wrong, 1))
-    done = run(tmp_path / "solutions" / path.name)
+    done = run_lesson(tmp_path / "solutions" / path.name)
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"exercise {exercise}: not right" in done.stdout
     assert message in done.stdout.partition(f"exercise {exercise}:")[2]
@@ -250,7 +242,7 @@ class TestLesson:
             "           epochs=9, batch_size=4, step_callback=interrupt)\n"
             "print('went on')\n"
         )
-        done = run(script)
+        done = run_lesson(script)
         assert done.returncode == 130
         assert "went on" not in done.stdout
         assert "interrupted; what was measured is in" in done.stdout
@@ -289,7 +281,7 @@ class TestLesson:
             "lesson.record('loss', [1.0])\n"
             "raise KeyboardInterrupt\n"
         )
-        done = run(script)
+        done = run_lesson(script)
         assert done.returncode != 0
         assert "interrupted; what was measured is in" in done.stdout
         assert "Traceback" not in done.stderr

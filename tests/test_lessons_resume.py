@@ -1,18 +1,16 @@
 """A lesson that was interrupted or killed goes on with --resume, and finds what it would have."""
 
 import json
-import os
 import re
 import shlex
 import signal
 import subprocess
-import sys
-import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT, WARNINGS_ARE_ERRORS
+from conftest import QUICKLY, ROOT, run_lesson
 
 import minigrad as mg
 from minigrad.lesson import Lesson, options_parser, start
@@ -79,19 +77,12 @@ print("MOMENTS", moments)
 lesson.finish()
 '''
 MOMENTS = 2 * (3 * 3 + 3) + 2
+LONG = [next((ROOT / "lessons").glob(f"{n}_*.py")) for n in ("03", "05", "06", "07", "09")]
 
 
-def run(path, *options, timeout=240, **environment):
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MINIGRAD")}
-    return subprocess.run(
-        [sys.executable, *WARNINGS_ARE_ERRORS, str(path), *options],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=timeout,
-        env=inherited | {"MINIGRAD_THREADS": "1", "PYTHONPATH": str(ROOT)} | environment,
-        check=False,
-    )
+def run(path, *options, **environment):
+    environment = {"MINIGRAD_THREADS": "1", "PYTHONPATH": str(ROOT)} | environment
+    return run_lesson(path, *options, **environment)
 
 
 def results(out):
@@ -381,35 +372,19 @@ def test_a_lesson_in_a_notebook_or_with_quick_writes_no_checkpoints(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", ["03", "05", "06", "07", "09"])
-def test_a_lesson_that_is_killed_at_random_moments_finds_the_same(number, tmp_path):
-    (path,) = (ROOT / "lessons").glob(f"{number}_*.py")
-    options = ("--quick", "--data", "digits", "--out")
-    started = time.monotonic()
-    done = run(path, *options, str(tmp_path / "whole"))
-    seconds = time.monotonic() - started
+@pytest.mark.parametrize("path", LONG, ids=lambda path: path.stem)
+def test_a_lesson_that_is_killed_at_random_moments_finds_the_same(path, quick_lesson, tmp_path):
+    done, whole, seconds = quick_lesson(path)
     assert done.returncode == 0, done.stdout + done.stderr
-    rng = np.random.default_rng(int(number))
-    environment = {"MINIGRAD_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, *WARNINGS_ARE_ERRORS, str(path), *options, str(tmp_path / "killed")]
-    for _ in range(6):
-        process = subprocess.Popen(
-            [*command, "--resume"],
-            env={k: v for k, v in os.environ.items() if k[:8] != "MINIGRAD"} | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            process.communicate(timeout=rng.uniform(0.3, 0.9) * seconds)
+    rng = np.random.default_rng(int(path.stem[:2]))
+    killed = tmp_path / "killed"
+    for _ in range(3):
+        with suppress(subprocess.TimeoutExpired):  # then it is killed
+            run(path, *QUICKLY, str(killed), "--resume", timeout=rng.uniform(0.15, 0.4) * seconds)
             break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-    done = run(path, *options, str(tmp_path / "killed"), "--resume")
+    done = run(path, *QUICKLY, str(killed), "--resume")
     assert done.returncode == 0, done.stdout + done.stderr
-    whole, killed = (without_times(results(tmp_path / name)) for name in ("whole", "killed"))
-    assert killed == whole
+    assert without_times(results(killed)) == without_times(results(whole))
 
 
 TIMES = re.compile("seconds|minutes|cost|MB|asynchronous|blocks? at work|block 1 is ahead|memory")

@@ -6,7 +6,8 @@ from conftest import python
 import minigrad as mg
 
 pytestmark = pytest.mark.on_host
-LATER = "matplotlib joblib threadpoolctl tqdm pooch multiprocessing concurrent logging IPython dask"
+LATER = "matplotlib jinja2 joblib threadpoolctl tqdm pooch multiprocessing concurrent logging dask"
+LATER += " IPython"
 MODULES = "asynchronous functions gradcheck search plots lesson cli".split()
 FOUND = f"""
 loaded = set(sys.modules) - before
