@@ -142,6 +142,26 @@ def device(request, monkeypatch):
         yield name
 
 
+REAL_FSYNC = os.fsync
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_waits_for_the_disk():
+    """Thousands of small files are written: no test may lose power, and fsync takes milliseconds.
+
+    What is no open file is still an error. Processes that a test starts do call the real one.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
+        yield
+
+
+@pytest.fixture
+def fsync(monkeypatch):
+    """This test writes to the disk itself."""
+    monkeypatch.setattr(os, "fsync", REAL_FSYNC)
+
+
 @pytest.fixture
 def xp(device):
     """The array module of the backend that this test runs on."""

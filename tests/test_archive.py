@@ -223,7 +223,7 @@ def test_a_long_name_costs_less_than_1_kb(path):
     assert path.stat().st_size < 2000
 
 
-def test_a_save_of_lenet_with_adam_takes_less_than_50_ms(path):
+def test_a_save_of_lenet_with_adam_takes_less_than_50_ms(path, fsync):
     """With its fsync. On a slow disk, at most twice what the bytes alone cost."""
     arrays = lenet_with_adam()
 

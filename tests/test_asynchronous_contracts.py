@@ -1,6 +1,7 @@
 """Blocks in processes: what they must not do silently, and what they refuse beforehand."""
 
 import multiprocessing
+import time
 
 import numpy as np
 import pytest
@@ -271,8 +272,10 @@ def test_an_error_while_processes_are_started_ends_those_that_run(data, monkeypa
         start(process)
 
     monkeypatch.setattr(context.Process, "start", failing)
+    started = time.monotonic()
     with pytest.raises(OSError, match="no more processes"):
         fit(net, rule, data)
+    assert time.monotonic() - started < 4  # they end by themselves: it waits for 5 s
 
 
 def test_a_timeline_without_events_is_all_zero():

@@ -291,7 +291,7 @@ def test_tied_weights_are_pytorchs(name, settings, by_name):
     twin.load_state_dict({key: torch.from_numpy(a) for key, a in state.items()})
     linear[1].weight = linear[0].weight
     twin_optimizer = getattr(torch.optim, name)(twin.parameters(), **settings)
-    for step in range(12):
+    for step in range(4):
         x, y = batch(seed=step)
         Backprop().estimate(model, mg.CrossEntropyLoss(), x, y)
         optimizer.step()

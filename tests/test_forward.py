@@ -203,7 +203,7 @@ def test_the_largest_stable_step(K):
         for seed in range(3):
             model = at(Ravine(curvature))
             optimizer = mg.SGD(model, share * lr_max)
-            heights = descend(model, ForwardGradient(K, seed=seed), optimizer, 400).heights
+            heights = descend(model, ForwardGradient(K, seed=seed), optimizer, 200).heights
             falls.append(heights[-1] / heights[0])
         medians.append(np.median(falls))
     assert medians[0] < 0.1

@@ -5,6 +5,7 @@ import test_convolution
 import test_forward_jvp
 import test_layer_values
 import test_layers
+from cases import layer_cases
 
 from minigrad import kernels
 
@@ -29,6 +30,12 @@ for module in (test_layers, test_forward_jvp, test_layer_values, test_convolutio
 def _plain():
     with kernels.use("plain"):
         yield
+
+
+@pytest.mark.parametrize("case", **layer_cases)
+def test_differences_and_transpose(case):
+    """At one point; `test_kernels.py` compares this form with the fast one, which is at three."""
+    test_layers.test_differences_and_transpose(case, seed=1)
 
 
 def test_the_names_left_out_exist():

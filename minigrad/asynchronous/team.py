@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.arguments import diverged
-from minigrad.asynchronous.place import Plan, connected
+from minigrad.asynchronous.place import Place, Plan, connected
 from minigrad.asynchronous.presses import Presses
 from minigrad.asynchronous.saving import Saver
 from minigrad.asynchronous.snapshots import Snapshots
@@ -59,30 +59,41 @@ class Team:
     def _start(self) -> None:
         """Start all processes. In __init__ nothing is started: `end` must see what there is."""
         kits: list[Connection] = []
-        with without_main(), no_interrupt():
-            for place in self.places:
-                ours, theirs = self._context.Pipe(duplex=False)
-                kit, to_process = self._context.Pipe(duplex=False)
-                self.pipes.append(ours)
-                kits.append(to_process)
-                process = self._context.Process(
-                    target=main,
-                    args=(place, self.plan, kit, theirs),
-                    daemon=True,
-                    name=f"minigrad {_name(self.blocks[place.number], place.number)}",
-                )
-                self.processes.append(process)
-                try:
-                    process.start()
-                finally:
-                    theirs.close()  # else the end of a process would not be seen
-                    kit.close()
-        # The kits are large. As arguments they would fill the pipe of a process that is killed
-        # before it reads them, and this process would wait for ever.
-        for pipe, content in zip(kits, self._kits, strict=True):
-            with suppress(OSError):  # the process has ended: `work` sees it
-                pipe.send_bytes(content)
-            pipe.close()
+        try:
+            with without_main(), no_interrupt():
+                for place in self.places:
+                    kits.append(self._start_one(place))
+            # The kits are large. As arguments they would fill the pipe of a process that is killed
+            # before it reads them, and this process would wait for ever.
+            for pipe, content in zip(kits, self._kits, strict=True):
+                with suppress(OSError):  # the process has ended: `work` sees it
+                    pipe.send_bytes(content)
+                pipe.close()
+        finally:
+            for pipe in kits:
+                pipe.close()  # a process that waits for its kit sees that none comes
+
+    def _start_one(self, place: Place) -> Connection:
+        """Start the process of one block. Its kit goes into the pipe that this gives."""
+        ours, theirs = self._context.Pipe(duplex=False)
+        kit, to_process = self._context.Pipe(duplex=False)
+        self.pipes.append(ours)
+        process = self._context.Process(
+            target=main,
+            args=(place, self.plan, kit, theirs),
+            daemon=True,
+            name=f"minigrad {_name(self.blocks[place.number], place.number)}",
+        )
+        self.processes.append(process)
+        try:
+            process.start()
+        except BaseException:
+            to_process.close()
+            raise
+        finally:
+            theirs.close()  # else the end of a process would not be seen
+            kit.close()
+        return to_process
 
     def _kit(self, i: int) -> dict[str, Any]:
         """The objects for the process of block i."""
