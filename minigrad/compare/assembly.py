@@ -58,15 +58,19 @@ def assembled(plan: Plan, subjects: Sequence[Any], rows: Iterable[dict[str, Any]
 
 
 def chosen(trials: Sequence[dict[str, Any]]) -> float | None:
-    """The learning rate with the best accuracy on the validation set; of equal ones, loss decides.
+    """The learning rate with the best accuracy on the validation set; of equal ones, least loss.
 
-    None: no trial ended well.
+    Where that is equal, too: the first, which is the lowest rate. None: no trial ended well.
     """
     ended = [t for t in trials if t["status"] == "done" and t["validation_accuracy"] is not None]
     if not ended:
         return None
-    best = max(ended, key=lambda t: (t["validation_accuracy"], -(t["validation_loss"] or math.inf)))
+    best = max(ended, key=lambda t: (t["validation_accuracy"], -_known(t["validation_loss"])))
     return best["lr"]
+
+
+def _known(loss: float | None) -> float:
+    return math.inf if loss is None else loss
 
 
 def trials(rows: Iterable[dict[str, Any]], name: str, cost: float) -> list[dict[str, Any]]:

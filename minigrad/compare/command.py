@@ -117,11 +117,12 @@ def said(results: dict[str, Any]) -> str:
             continue
         found = rule["summary"]["test_accuracy"]
         seconds = rule["summary"]["seconds"]["mean"]
+        lost = f"  {rule['status']}; {found['n']} of {len(rule['runs'])} runs ended well"
         half = f" ± {100 * found['half']:.2f}" if found["half"] is not None else ""
         accuracy = f"{100 * found['mean']:.2f}{half}"
         lines.append(
             f"{rule['title']:{width}}  {accuracy:18}  {rule['lr']:<7g}{rule['cost']:6.3g}"
-            f"{seconds:10.1f}"
+            f"{seconds:10.1f}{lost if rule['status'] != 'done' else ''}"
         )
     about = None
     for sentence in results["sentences"]:

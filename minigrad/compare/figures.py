@@ -14,6 +14,7 @@ INK = "#010203"  # what has this colour in a figure has the colour of the page's
 LINES = ("-", "--", ":", "-.")
 MARKERS = "osD^vPX*"
 SIZE = (4.4, 3.3)  # inches: legible on a telephone, and it grows with the page
+LETTERS = 16  # of a rule's name beside an axis
 LINEAR = 0.01  # bias² and variance: below, their axes are linear, so that 0 has a place
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters: they can be searched for, and read aloud
@@ -51,8 +52,9 @@ def look(i: int) -> dict[str, Any]:
 
 def accuracies(results: dict[str, Any]) -> str:
     """Test accuracy of each rule: the mean, its interval, and each seed."""
-    with _figure("accuracy", "Test accuracy of each rule, with its interval") as (axes, svg):
-        rules = _finished(results)
+    rules = _finished(results)
+    high = max(SIZE[1], 1.0 + 0.22 * len(rules))  # a line of text for each
+    with _figure("accuracy", "Test accuracy of each rule, with its interval", high) as (axes, svg):
         for row, (i, rule) in enumerate(rules):
             style, found = look(i), rule["summary"]["test_accuracy"]
             y, mean = len(rules) - 1 - row, 100 * found["mean"]
@@ -62,7 +64,7 @@ def accuracies(results: dict[str, Any]) -> str:
             axes.plot([mean], [y], style["marker"], color=style["color"], ms=9)
             seeds = [_percent(run["test_accuracy"]) for run in rule["runs"]]
             axes.plot(seeds, [y - 0.22] * len(seeds), "|", color=INK, ms=7)
-        axes.set_yticks(range(len(rules)), [rule["name"] for _, rule in reversed(rules)])
+        axes.set_yticks(range(len(rules)), [_short(r["name"]) for _, r in reversed(rules)])
         axes.set_ylim(-0.7, len(rules) - 0.3)
         axes.set_xlim(*_shares(axes.get_xlim()))
         axes.set_xlabel("test accuracy (%)")
@@ -165,26 +167,22 @@ def by_layer(results: dict[str, Any], measure: str, label: str) -> str:
 
 
 def rates(results: dict[str, Any]) -> str:
-    """The search of the learning rates: the loss on the validation set; the chosen ones large."""
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    with _figure("rates", "Validation loss of each learning rate that was tried") as (axes, svg):
+    """The search of the learning rates: accuracy on the validation set; the chosen ones large."""
+    with _figure("rates", "Validation accuracy of each learning rate") as (axes, svg):
         for i, rule in _finished(results):
             style = look(i)
-            tried = sorted(rule["search"], key=lambda row: row["lr"])
-            x, y = [r["lr"] for r in tried], _numbers(r["validation_loss"] for r in tried)
+            tried = [r for r in rule["search"] if r["status"] == "done"]
+            tried = sorted(tried, key=lambda row: row["lr"])
+            x, y = [r["lr"] for r in tried], [_percent(r["validation_accuracy"]) for r in tried]
             axes.plot(x, y, style["line"], marker=style["marker"], ms=4, color=style["color"])
             chosen = [(a, b) for a, b in zip(x, y, strict=True) if a == rule["lr"]]
             for a, b in chosen:
                 axes.plot([a], [b], style["marker"], ms=11, color=style["color"])
         axes.set_xscale("log")
-        axes.set_yscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(*_shares(axes.get_ylim()))
         axes.set_xlabel("learning rate")
-        axes.set_ylabel("validation loss")
+        axes.set_ylabel("validation accuracy (%)")
     return svg()
 
 
@@ -197,6 +195,11 @@ def _numbers(values: Sequence[float | None] | Iterator[float | None]) -> list[fl
     return [math.nan if value is None else float(value) for value in values]
 
 
+def _short(name: str) -> str:
+    """A name that leaves room for what is drawn."""
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+
+
 def _percent(share: float | None) -> float:
     return math.nan if share is None else 100 * share
 
@@ -207,14 +210,16 @@ def _shares(limits: tuple[float, float]) -> tuple[float, float]:
 
 
 @contextmanager
-def _figure(name: str, title: str) -> Iterator[tuple[Any, Callable[[], str]]]:
+def _figure(
+    name: str, title: str, high: float = SIZE[1]
+) -> Iterator[tuple[Any, Callable[[], str]]]:
     """(axes, a function that gives the SVG once the figure is drawn)."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     made: list[str] = []
     with rc_context(STYLE | {"svg.hashsalt": name}):
-        figure = Figure(figsize=SIZE)
+        figure = Figure(figsize=(SIZE[0], high))
         yield figure.add_subplot(), lambda: made[0]
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})

@@ -55,22 +55,28 @@ def compared(
     for pair, p in zip(found, corrected, strict=True):
         pair["p_holm"] = float(p)
         pair["different"] = bool(p < 1 - confidence)
-        pair["sentence"] = _sentence(pair, titles)
+        pair["sentence"] = _sentence(pair, titles, len(found))
     return found
 
 
-def _sentence(pair: dict[str, Any], titles: Mapping[str, str]) -> str:
+def _sentence(pair: dict[str, Any], titles: Mapping[str, str], comparisons: int) -> str:
     a, b = titles[pair["a"]], titles[pair["b"]]
-    if not pair["different"]:
-        return (
-            f"{_capital(a)} and {b} cannot be told apart by {pair['n']} seeds: a difference as "
-            f"large as their {_points(abs(pair['difference']))} points comes by chance with "
-            f"p = {_probability(pair['p_holm'])}."
-        )
-    behind, ahead = (b, a) if pair["difference"] > 0 else (a, b)
     digits = _digits(pair["half"])
     size = f"{_points(abs(pair['difference']), digits)} ± {_points(pair['half'], digits)} points"
-    return f"{_capital(behind)} falls behind {ahead} by {size}."
+    behind, ahead = (b, a) if pair["difference"] > 0 else (a, b)
+    if pair["different"]:
+        return f"{_capital(behind)} falls behind {ahead} by {size}."
+    corrected = f", corrected for {comparisons} comparisons" if comparisons > 1 else ""
+    p = f"p = {_probability(pair['p_holm'])}{corrected}"
+    if pair["difference"] == 0:
+        return (
+            f"{_capital(a)} and {b} cannot be told apart by {pair['n']} seeds: their means are "
+            f"equal, ± {_points(pair['half'], digits)} points ({p})."
+        )
+    return (
+        f"{_capital(a)} and {b} cannot be told apart by {pair['n']} seeds: the mean of {behind} is "
+        f"lower by {size} ({p})."
+    )
 
 
 def _digits(half: float) -> int:

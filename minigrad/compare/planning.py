@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from minigrad import data as sets
-from minigrad.arguments import check_flag
+from minigrad.arguments import a_parameter, check_flag
 from minigrad.checks import positive_int
 from minigrad.compare.own import absolute, digest, is_own
 from minigrad.compare.protocol import ASSUMED, OPTIMIZERS, Plan, named_rules, split
 from minigrad.compare.training import points
 from minigrad.data import Dataset
+from minigrad.layers import Layer
 from minigrad.search.arguments import checked_seeds
 from minigrad.search.fingerprint import Fingerprint
 from minigrad.version import __version__
@@ -82,6 +83,7 @@ def planned(
     if train.classes is None:
         raise ValueError("a comparison counts right answers: y must be labels, integers")
     network = plan.network(plan.search_seed)
+    _check_fits(network, train)
     steps = plan.steps_of_training()
     plan.settings.update(
         model=_called(model),
@@ -108,6 +110,24 @@ def planned(
         quick=bool(quick),
     )
     return plan
+
+
+def _check_fits(network: Layer, train: Dataset) -> None:
+    """ValueError if the network cannot take the examples, or has fewer outputs than classes."""
+    shape = train.x.shape[1:]
+    two = train.take(min(2, len(train))).placed(a_parameter(network))
+    try:
+        found = network.forward(two.x).shape
+    except (ValueError, TypeError, IndexError) as error:
+        raise ValueError(
+            f"the model cannot take these examples, each of shape {shape}: {error}"
+        ) from error
+    classes = 1 + int(train.y.max())
+    if len(found) != 2 or found[1] < classes:
+        raise ValueError(
+            f"the model must give {classes} numbers for each example, one for each class; "
+            f"for {len(two)} examples it gives the shape {found}"
+        )
 
 
 def _two_sets(data: Any) -> tuple[Dataset, Dataset]:

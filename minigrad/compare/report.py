@@ -39,8 +39,10 @@ def html(results: dict[str, Any]) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(percent=percent, number=number, spread=spread, points=points)
+    rules = len(results["rules"])
     return environment.from_string(template).render(
         results=results,
+        heading=f"{rules} learning rules side by side" if rules > 1 else "One learning rule",
         settings=results["settings"],
         looks=[figures.look(i) for i in range(len(results["rules"]))],
         titles={rule["name"]: rule["title"] for rule in results["rules"]},
@@ -119,7 +121,7 @@ def _drawn(results: dict[str, Any]) -> list[tuple[str, str, str]]:
         (
             "Bias and variance",
             "To the right a rule points elsewhere than the gradient, also on average. Upwards "
-            f"its single estimates scatter. Backprop is at 0. {large}"
+            f"its single estimates scatter. The gradient itself is at 0. {large}"
             "Near 0 the axes are linear, then logarithmic. What is below 0 is drawn at 0.",
             figures.plane(results),
         ),
@@ -153,8 +155,9 @@ def _drawn(results: dict[str, Any]) -> list[tuple[str, str, str]]:
         ),
         (
             "The search for the learning rate",
-            "Loss on the validation set after the same number of forward-equivalents. "
-            "The chosen rate is large.",
+            "Accuracy on the validation set after the same number of forward-equivalents. The "
+            "chosen rate is large: the highest accuracy; of equal ones, the lowest loss. Where "
+            "there is no point, the rule diverged.",
             figures.rates(results),
         ),
     ]

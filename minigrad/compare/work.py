@@ -18,7 +18,7 @@ from minigrad.search.record import Record
 from minigrad.search.row import ENDED, key
 from minigrad.search.sweep import carried_out
 
-RUNS, ASKED = "runs.jsonl", "settings.json"
+RUNS, ASKED, RESULTS = "runs.jsonl", "settings.json", "results.json"
 SETTINGS = ["rule", "kind", "lr", "steps"]
 
 
@@ -112,9 +112,14 @@ def _read(path: Path) -> dict[str, Any]:
 def begin(folder: Path, asked: dict[str, Any], resume: bool) -> None:
     """The folder is of this comparison from here on.
 
-    FileExistsError if it has another run and resume is False; ValueError if that run was asked for
-    something else.
+    FileExistsError if it has another run and resume is False, or results without their runs;
+    ValueError if that run was asked for something else; OSError if nothing can be written there.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is a file" if folder.exists() else error.strerror
+        raise OSError(f"{folder} cannot be the folder of a comparison: {why}") from None
     path = folder / ASKED
     here = path.exists() or (folder / RUNS).exists()
     if here and not resume:
@@ -134,5 +139,12 @@ def begin(folder: Path, asked: dict[str, Any], resume: bool) -> None:
                 "on with it, or choose another folder"
             )
         return
-    with replacing(path) as file:
-        file.write(json.dumps(asked, indent=1).encode())
+    if not here and (folder / RESULTS).exists():
+        raise FileExistsError(
+            f"{folder} has results, and not the runs that they are of: choose another folder"
+        )
+    try:
+        with replacing(path) as file:
+            file.write(json.dumps(asked, indent=1).encode())
+    except OSError as error:
+        raise OSError(f"nothing can be written into {folder}: {error.strerror or error}") from None
