@@ -8,6 +8,7 @@ from minigrad.backend import Array, array_module
 from minigrad.kernels.products import matmul
 from minigrad.layers import Layer
 from minigrad.losses import BCELoss, BCEWithLogitsLoss, ElementLoss, KLDivLoss, Loss
+from minigrad.losses.labels import LabelLoss
 from minigrad.rules.feedback.matrices import RandomFeedback
 from minigrad.rules.needs import no_backward_of_blocks
 from minigrad.rules.synthetic.blocks import split
@@ -38,7 +39,7 @@ class Projected(RandomFeedback):
         value = loss.forward(h, target)
         e = loss.backward()
         blocks[-1].backward_params(e)
-        sent = self.signal(e, target)
+        sent = self.signal(loss, e, target)
         for i, (block, shape) in enumerate(zip(blocks[:-1], shapes, strict=False)):
             size = prod(shape[1:])
             B = self.kept(str(block.stop - 1), i, sent, size, (sent.shape[1], size))
@@ -47,7 +48,7 @@ class Projected(RandomFeedback):
             block.backward_params(dh.reshape(shape))
         return value
 
-    def signal(self, e: Array, target: Array) -> Array:
+    def signal(self, loss: Loss, e: Array, target: Array) -> Array:
         """What is sent down (N, M)."""
         raise NotImplementedError
 
@@ -77,7 +78,7 @@ class DirectFeedbackAlignment(Projected):
     Source: Nøkland 2016.
     """
 
-    def signal(self, e: Array, target: Array) -> Array:
+    def signal(self, loss: Loss, e: Array, target: Array) -> Array:
         return e.reshape(len(e), -1)
 
 
@@ -87,27 +88,29 @@ class DirectRandomTargetProjection(Projected):
     Shapes: y* (N, C), B_l (C, size of h_l), drawn once.
     A layer learns before the layers above have computed anything: it needs the label alone. Each
     example pushes h_l along the random row of its label, whatever the network says. (With a
-    one-hot label the sign of an error never changes, so the label stands for it. 1/N: the loss is a
-    mean.) The top block has its own gradient. Where δ_l enters: see DirectFeedbackAlignment.
+    one-hot label the sign of an error never changes, so the label stands for it.) As in the loss,
+    1/N makes a mean, classes have their `weight`, and labels `ignore_index` do not count.
+    The top block has its own gradient. Where δ_l enters: see DirectFeedbackAlignment.
     It needs labels: integers (N,), or probabilities (N, C).
     Start:  B ~ U(-a, a), a = scale/√(size of h_l). The authors' own start is scale=√6.
     Cost: two forward passes, and the products y* B_l, which `cost` leaves out.
     Source: Frenkel, Lefebvre, Bol 2021.
     """
 
-    def signal(self, e: Array, target: Array) -> Array:
+    def signal(self, loss: Loss, e: Array, target: Array) -> Array:
         xp = array_module(e, target)
-        N = len(e)
-        if target.shape == (N,) and target.dtype.kind in "iu" and e.ndim == 2:
-            onehot = (target[:, None] == xp.arange(e.shape[1])).astype(e.dtype)
-        elif target.shape == e.shape and e.ndim == 2:
-            onehot = target.astype(e.dtype)
-        else:
+        labels = target.shape == (len(e),) and target.dtype.kind in "iu"
+        if e.ndim != 2 or not (labels or target.shape == e.shape):
             raise TypeError(
                 f"{self._needs()}, got {target.dtype} of shape {tuple(target.shape)} for an output "
                 f"of shape {tuple(e.shape)}"
             )
-        return onehot / N
+        if isinstance(loss, LabelLoss):
+            # v is y* with the weights of the classes, 0 for `ignore_index`; D is N, or their sum
+            v, D = loss.shares(e, target)
+            return v / D
+        onehot = target[:, None] == xp.arange(e.shape[1]) if labels else target
+        return onehot.astype(e.dtype) / loss.size(target)
 
     def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
         if isinstance(loss, ElementLoss) and not isinstance(loss, OF_PROBABILITIES):
