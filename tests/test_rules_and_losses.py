@@ -6,7 +6,12 @@ from reference.given_directions import close, gradients
 
 import minigrad as mg
 from minigrad.backend import to_device, to_host
-from minigrad.rules import DirectRandomTargetProjection, SignSymmetric
+from minigrad.rules import (
+    DirectFeedbackAlignment,
+    DirectRandomTargetProjection,
+    LocalLosses,
+    SignSymmetric,
+)
 
 
 def mlp():
@@ -67,3 +72,29 @@ def test_sizes_that_are_drawn_for_each_batch_are_noise(batch, kind):
         estimates.append(host(gradients(rule, model, loss, x, y)[1])["1.W"])
     assert np.array_equal(*estimates[:2])
     assert np.array_equal(*estimates[1:]) == (kind != "batchwise")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"weight": [1, 2, 1]}, "leave weight out"),
+        ({"ignore_index": 0}, "leave ignore_index out"),
+        ({"reduction": "sum"}, "leave reduction out"),
+    ],
+)
+def test_local_losses_do_not_drop_an_option_of_the_loss_in_silence(options, named):
+    model = mlp()
+    rule = LocalLosses(model)
+    assert named in rule.why_not(model, mg.CrossEntropyLoss(**options))
+    assert rule.why_not(model, mg.CrossEntropyLoss()) is None
+
+
+@pytest.mark.parametrize("make", [DirectFeedbackAlignment, DirectRandomTargetProjection])
+def test_the_advice_for_a_network_without_a_cut_can_be_followed(make, batch):
+    """These rules have no argument interfaces=, of which `split` speaks."""
+    rule, one = make(), mg.Sequential(mg.Linear(4, 3, dtype="float64"))
+    said = rule.why_not(one)
+    assert "interfaces=" not in said
+    assert "no activation with parameters on both sides" in said
+    with pytest.raises(ValueError, match="take Backprop"):
+        rule.estimate(one, mg.CrossEntropyLoss(), *map(to_device, batch))

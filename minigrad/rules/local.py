@@ -22,6 +22,7 @@ from minigrad.rules.synthetic.modules import Make, Trained
 KINDS = ("pred", "sim", "predsim")
 SMALLEST = 1e-8  # a row of numbers that is shorter has no direction
 LABELS = "LocalLosses needs integer labels (N,)"
+UNUSED = ("weight", "ignore_index")  # arguments of a loss that the heads do not have
 
 
 class LocalLosses(BlockRule):
@@ -110,8 +111,14 @@ class LocalLosses(BlockRule):
     def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
         if isinstance(loss, ElementLoss):
             return f"{LABELS}, and {type(loss).__name__} has targets like its output"
-        if getattr(loss, "ignore_index", None) is not None:
-            return "LocalLosses counts every label: leave ignore_index out, or take another rule"
+        options = [name for name in UNUSED if getattr(loss, name, None) is not None]
+        if getattr(loss, "reduction", "mean") == "sum":
+            options.append("reduction")
+        if options:
+            return (
+                "LocalLosses counts every label the same, and its losses are means: leave "
+                f"{' and '.join(options)} out of the network's loss, or take another rule"
+            )
         return self._not_mine(model) or no_backward_of_blocks(self, self.blocks, loss)
 
     @property

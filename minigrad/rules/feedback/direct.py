@@ -11,7 +11,7 @@ from minigrad.losses import BCELoss, BCEWithLogitsLoss, ElementLoss, KLDivLoss, 
 from minigrad.losses.labels import LabelLoss
 from minigrad.rules.feedback.matrices import RandomFeedback
 from minigrad.rules.needs import no_backward_of_blocks
-from minigrad.rules.synthetic.blocks import split
+from minigrad.rules.synthetic.blocks import Block, split
 
 OF_PROBABILITIES = (BCELoss, BCEWithLogitsLoss, KLDivLoss)
 
@@ -29,7 +29,7 @@ class Projected(RandomFeedback):
         super().__init__(scale, seed)
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
-        blocks = split(model)
+        blocks = self._blocks(model)
         self.check_feedback(str(block.stop - 1) for block in blocks[:-1])
         h = x
         shapes = []
@@ -54,13 +54,24 @@ class Projected(RandomFeedback):
 
     def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
         try:
-            blocks = split(model)
+            blocks = self._blocks(model)
         except (TypeError, ValueError) as error:
             return str(error)
         return no_backward_of_blocks(self, blocks, loss)
 
     def names(self, model: Layer) -> list[str]:
-        return [str(block.stop - 1) for block in split(model)[:-1]]
+        return [str(block.stop - 1) for block in self._blocks(model)[:-1]]
+
+    def _blocks(self, model: Layer) -> list[Block]:
+        """The network, cut after its activations."""
+        try:
+            return split(model)
+        except ValueError as error:  # it says interfaces=, which this rule has not got
+            raise ValueError(
+                f"{type(self).__name__} sends its signal to activations, and the model has no "
+                "activation with parameters on both sides of it: give Sequential(Linear(784, 500), "
+                "ReLU(), Linear(500, 10)), or take Backprop()"
+            ) from error
 
 
 class DirectFeedbackAlignment(Projected):
