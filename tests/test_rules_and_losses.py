@@ -9,6 +9,7 @@ from minigrad.backend import to_device, to_host
 from minigrad.rules import (
     DirectFeedbackAlignment,
     DirectRandomTargetProjection,
+    ForwardForward,
     LocalLosses,
     SignSymmetric,
 )
@@ -98,3 +99,23 @@ def test_the_advice_for_a_network_without_a_cut_can_be_followed(make, batch):
     assert "no activation with parameters on both sides" in said
     with pytest.raises(ValueError, match="take Backprop"):
         rule.estimate(one, mg.CrossEntropyLoss(), *map(to_device, batch))
+
+
+@pytest.mark.on_host
+def test_what_is_wrong_is_said_where_it_comes_in(batch):
+    x, y = batch
+    model, loss, rule = mlp(), mg.CrossEntropyLoss(), ForwardForward(3)
+    with pytest.raises(TypeError, match=r"of shape \(3,\) for x of shape \(8, 4\)"):
+        rule.estimate(model, loss, x, y[:3])
+    with pytest.raises(ValueError, match=r"no example: x has shape \(0, 4\)"):
+        rule.estimate(model, loss, x[:0], y[:0])
+    with pytest.raises(ValueError, match="trains layers with an activation after them"):
+        rule.outputs(mg.Sequential(mg.Linear(4, 3, dtype="float64")), x)
+    with pytest.raises(ValueError, match=r"input_shape must be the shape of one .* got 4"):
+        LocalLosses(model, input_shape=4)
+    with pytest.raises(ValueError, match="seed must be an integer of at least 0, got -1"):
+        LocalLosses(model, seed=-1)
+    with pytest.raises(TypeError, match="optimizer must be a function that makes one"):
+        LocalLosses(model, optimizer="sgd")
+    with pytest.raises(TypeError, match="rule must be a rule, .* got a Sequential"):
+        mg.diagnostics.gradient_age(model)

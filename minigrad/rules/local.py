@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, array_module
-from minigrad.checks import finite
+from minigrad.checks import finite, positive_int
 from minigrad.kernels.products import matmul
 from minigrad.layers import Conv2d, Flatten, Layer, Linear, Sequential
 from minigrad.losses import CrossEntropyLoss, ElementLoss, Loss
@@ -74,7 +74,12 @@ class LocalLosses(BlockRule):
             raise ValueError(f"beta must be from 0 to 1, got {beta!r}")
         self.loss = loss
         self.lr = lr
-        self.seed = seed
+        self.seed = positive_int("seed", seed, least=0)
+        if optimizer is not None and not callable(optimizer):
+            raise TypeError(
+                "optimizer must be a function that makes one, as lambda net: SGD(net, lr=0.1), got "
+                f"{optimizer!r}"
+            )
         blocks = split(model, interfaces)
         self.input_shape = input_shape_of(blocks, input_shape)
         *found, out = shapes(blocks, self.input_shape)
