@@ -269,7 +269,7 @@ def test_ctrl_c_while_it_evaluates_loses_nothing_of_the_run(data, monkeypatch):
     assert_same(*ends)
 
 
-def _raise_interrupt(*arguments):
+def _raise_interrupt(*arguments, **options):
     raise KeyboardInterrupt
 
 

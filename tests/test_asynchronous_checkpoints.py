@@ -315,11 +315,11 @@ def test_an_error_while_it_evaluates_has_the_history(saved, tmp_path, monkeypatc
 
     measure, calls = snapshots.measure, []
 
-    def failing(*arguments):
+    def failing(*arguments, **options):
         calls.append(True)
         if len(calls) > 1:
             raise MemoryError("no room for the outputs")
-        return measure(*arguments)
+        return measure(*arguments, **options)
 
     monkeypatch.setattr(snapshots, "measure", failing)
     options = {"checkpoint": tmp_path / "run.npz"} if saved else {}

@@ -149,9 +149,9 @@ def test_an_error_in_the_evaluation(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     fault = Fault(MemoryError("too large"), 2)
 
-    def measure(*arguments):
+    def measure(*arguments, **options):
         fault()
-        return measure.real(*arguments)
+        return measure.real(*arguments, **options)
 
     measure.real = loop.measure
     monkeypatch.setattr(loop, "measure", measure)

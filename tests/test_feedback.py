@@ -321,7 +321,7 @@ def test_what_cannot_be_trained_is_said(make):
         assert "MSELoss has targets that are numbers" in numbers
         assert rule.why_not(mlp(), mg.BCEWithLogitsLoss()) is None
         with pytest.raises(TypeError, match=r"needs integer labels \(N,\), or a .*got float64 of"):
-            rule.signal(x, x[:, 0])
+            rule.signal(loss, x, x[:, 0])
         rule.estimate(mlp(), mg.BCEWithLogitsLoss(), x, to_device(np.eye(3)[to_host(y)]))
     else:
         assert numbers is None

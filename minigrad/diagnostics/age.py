@@ -13,6 +13,8 @@ def gradient_age(rule: Rule) -> dict[str, int]:
     below 1, StaleGradients. 0: it was computed in the last step. A rule around such a rule has that
     rule's.
     """
+    if not isinstance(rule, Rule):
+        raise TypeError(f"rule must be a rule, as mg.rules.Backprop(), got a {type(rule).__name__}")
     while not isinstance(rule, BlockRule):
         inner = getattr(rule, "rule", None)
         if not isinstance(inner, Rule):

@@ -14,6 +14,10 @@ from minigrad.rules.needs import missing
 from minigrad.rules.seeded import SeededRule
 
 NEEDS_LABELS = "ForwardForward puts the label into x, so it needs integer labels (N,)"
+NOTHING_LEARNS = (
+    "ForwardForward trains layers with an activation after them, and this model has none: give "
+    "Sequential(Linear(784, 500), ReLU(), ...)"
+)
 
 
 class ForwardForward(SeededRule):
@@ -94,6 +98,8 @@ class ForwardForward(SeededRule):
         """Σ_l s_l, (N, classes): how well each label goes with x, in evaluation mode."""
         xp = array_module(x)
         first, blocks = _blocks(model)
+        if not blocks:
+            raise ValueError(NOTHING_LEARNS)
         h = xp.concatenate([self.labelled(x, xp.full(len(x), c)) for c in range(self.classes)])
         for layer in first:
             h = layer.forward(h, train=False)
@@ -109,10 +115,7 @@ class ForwardForward(SeededRule):
     def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
         first, blocks = _blocks(model)
         if not blocks:
-            return (
-                "ForwardForward trains layers with an activation after them, and this model has "
-                "none: give Sequential(Linear(784, 500), ReLU(), ...)"
-            )
+            return NOTHING_LEARNS
         inside = [leaf for block in blocks for layer in block for _, leaf in layer.leaves()]
         for leaf in inside:
             if leaf.mixes_examples:
@@ -143,7 +146,12 @@ class ForwardForward(SeededRule):
     def _checked(self, x: Array, target: Array, ignored: int | None) -> tuple[Array, Array]:
         """The examples whose labels count. An error for other targets, and for other labels."""
         if target.dtype.kind not in "iu" or target.shape != x.shape[:1]:
-            raise TypeError(f"{NEEDS_LABELS}, got {target.dtype} of shape {tuple(target.shape)}")
+            raise TypeError(
+                f"{NEEDS_LABELS}, got {target.dtype} of shape {tuple(target.shape)} for x of shape "
+                f"{tuple(x.shape)}"
+            )
+        if not len(target):
+            raise ValueError(f"the batch has no example: x has shape {tuple(x.shape)}")
         if ignored is not None:
             x, target = x[target != ignored], target[target != ignored]
         if not len(target):
@@ -172,6 +180,7 @@ class ForwardForward(SeededRule):
         """s_n of a layer's output, (N,)."""
         flat = h.reshape(len(h), -1)
         units = flat.shape[1]
+        # s_n = (G_n - θ)/T,  G_n = 1/units Σ_i h_ni²
         return ((flat**2).sum(axis=1) - self.threshold * units) / (self.temperature * units)
 
     def _wrong(self, model: Layer, x: Array, target: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, array_module
-from minigrad.checks import finite
+from minigrad.checks import finite, positive_int
 from minigrad.kernels.products import matmul
 from minigrad.layers import Conv2d, Flatten, Layer, Linear, Sequential
 from minigrad.losses import CrossEntropyLoss, ElementLoss, Loss
@@ -22,6 +22,7 @@ from minigrad.rules.synthetic.modules import Make, Trained
 KINDS = ("pred", "sim", "predsim")
 SMALLEST = 1e-8  # a row of numbers that is shorter has no direction
 LABELS = "LocalLosses needs integer labels (N,)"
+UNUSED = ("weight", "ignore_index")  # arguments of a loss that the heads do not have
 
 
 class LocalLosses(BlockRule):
@@ -73,7 +74,12 @@ class LocalLosses(BlockRule):
             raise ValueError(f"beta must be from 0 to 1, got {beta!r}")
         self.loss = loss
         self.lr = lr
-        self.seed = seed
+        self.seed = positive_int("seed", seed, least=0)
+        if optimizer is not None and not callable(optimizer):
+            raise TypeError(
+                "optimizer must be a function that makes one, as lambda net: SGD(net, lr=0.1), got "
+                f"{optimizer!r}"
+            )
         blocks = split(model, interfaces)
         self.input_shape = input_shape_of(blocks, input_shape)
         *found, out = shapes(blocks, self.input_shape)
@@ -110,8 +116,14 @@ class LocalLosses(BlockRule):
     def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
         if isinstance(loss, ElementLoss):
             return f"{LABELS}, and {type(loss).__name__} has targets like its output"
-        if getattr(loss, "ignore_index", None) is not None:
-            return "LocalLosses counts every label: leave ignore_index out, or take another rule"
+        options = [name for name in UNUSED if getattr(loss, name, None) is not None]
+        if getattr(loss, "reduction", "mean") == "sum":
+            options.append("reduction")
+        if options:
+            return (
+                "LocalLosses counts every label the same, and its losses are means: leave "
+                f"{' and '.join(options)} out of the network's loss, or take another rule"
+            )
         return self._not_mine(model) or no_backward_of_blocks(self, self.blocks, loss)
 
     @property

@@ -61,17 +61,21 @@ class PredictiveCoding(Rule):
         lowest = mu[1:2]  # f_1(x) is the same in each iteration
         delta = [array_module(m).zeros_like(m) for m in mu[1:]] + [size * loss.backward()]
         for _ in range(self.iterations if len(blocks) > 1 else 0):
+            # pull_l = J_{l+1}ᵀ δ_{l+1},  step_l = step (δ_l - pull_l)
             pulls = [_backward(block, d) for block, d in zip(blocks[1:], delta[1:], strict=True)]
             steps = [self.step * (d - pull) for d, pull in zip(delta[:-1], pulls, strict=True)]
             if self.fixed_predictions:
+                # f_l stays, so δ_l ← δ_l - step_l
                 delta[:-1] = [d - step for d, step in zip(delta[:-1], steps, strict=True)]
                 continue
+            # μ_l ← μ_l + step_l,  δ_l = f_l(μ_{l-1}) - μ_l,  δ_M = ∂L/∂f_M
             mu[1:] = [m + step for m, step in zip(mu[1:], steps, strict=True)]
             f = [_forward(block, m) for block, m in zip(blocks[1:], mu[1:], strict=True)]
             loss.forward(f[-1], target)
             delta = [p - m for p, m in zip(lowest + f[:-1], mu[1:], strict=True)]
             delta.append(size * loss.backward())
         for block, d in zip(blocks, delta, strict=True):
+            # dW_hat_l = 1/N Σ_n (∂f_l/∂W_l)ᵀ δ_l
             block[0].backward_params(_backward(block[1:], d) / size)
 
     def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:

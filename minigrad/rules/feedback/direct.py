@@ -8,9 +8,10 @@ from minigrad.backend import Array, array_module
 from minigrad.kernels.products import matmul
 from minigrad.layers import Layer
 from minigrad.losses import BCELoss, BCEWithLogitsLoss, ElementLoss, KLDivLoss, Loss
+from minigrad.losses.labels import LabelLoss
 from minigrad.rules.feedback.matrices import RandomFeedback
 from minigrad.rules.needs import no_backward_of_blocks
-from minigrad.rules.synthetic.blocks import split
+from minigrad.rules.synthetic.blocks import Block, split
 
 OF_PROBABILITIES = (BCELoss, BCEWithLogitsLoss, KLDivLoss)
 
@@ -28,7 +29,7 @@ class Projected(RandomFeedback):
         super().__init__(scale, seed)
 
     def estimate(self, model: Layer, loss: Loss, x: Array, target: Array) -> float:
-        blocks = split(model)
+        blocks = self._blocks(model)
         self.check_feedback(str(block.stop - 1) for block in blocks[:-1])
         h = x
         shapes = []
@@ -38,7 +39,7 @@ class Projected(RandomFeedback):
         value = loss.forward(h, target)
         e = loss.backward()
         blocks[-1].backward_params(e)
-        sent = self.signal(e, target)
+        sent = self.signal(loss, e, target)
         for i, (block, shape) in enumerate(zip(blocks[:-1], shapes, strict=False)):
             size = prod(shape[1:])
             B = self.kept(str(block.stop - 1), i, sent, size, (sent.shape[1], size))
@@ -47,19 +48,30 @@ class Projected(RandomFeedback):
             block.backward_params(dh.reshape(shape))
         return value
 
-    def signal(self, e: Array, target: Array) -> Array:
+    def signal(self, loss: Loss, e: Array, target: Array) -> Array:
         """What is sent down (N, M)."""
         raise NotImplementedError
 
     def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
         try:
-            blocks = split(model)
+            blocks = self._blocks(model)
         except (TypeError, ValueError) as error:
             return str(error)
         return no_backward_of_blocks(self, blocks, loss)
 
     def names(self, model: Layer) -> list[str]:
-        return [str(block.stop - 1) for block in split(model)[:-1]]
+        return [str(block.stop - 1) for block in self._blocks(model)[:-1]]
+
+    def _blocks(self, model: Layer) -> list[Block]:
+        """The network, cut after its activations."""
+        try:
+            return split(model)
+        except ValueError as error:  # it says interfaces=, which this rule has not got
+            raise ValueError(
+                f"{type(self).__name__} sends its signal to activations, and the model has no "
+                "activation with parameters on both sides of it: give Sequential(Linear(784, 500), "
+                "ReLU(), Linear(500, 10)), or take Backprop()"
+            ) from error
 
 
 class DirectFeedbackAlignment(Projected):
@@ -77,7 +89,7 @@ class DirectFeedbackAlignment(Projected):
     Source: Nøkland 2016.
     """
 
-    def signal(self, e: Array, target: Array) -> Array:
+    def signal(self, loss: Loss, e: Array, target: Array) -> Array:
         return e.reshape(len(e), -1)
 
 
@@ -87,27 +99,29 @@ class DirectRandomTargetProjection(Projected):
     Shapes: y* (N, C), B_l (C, size of h_l), drawn once.
     A layer learns before the layers above have computed anything: it needs the label alone. Each
     example pushes h_l along the random row of its label, whatever the network says. (With a
-    one-hot label the sign of an error never changes, so the label stands for it. 1/N: the loss is a
-    mean.) The top block has its own gradient. Where δ_l enters: see DirectFeedbackAlignment.
+    one-hot label the sign of an error never changes, so the label stands for it.) As in the loss,
+    1/N makes a mean, classes have their `weight`, and labels `ignore_index` do not count.
+    The top block has its own gradient. Where δ_l enters: see DirectFeedbackAlignment.
     It needs labels: integers (N,), or probabilities (N, C).
     Start:  B ~ U(-a, a), a = scale/√(size of h_l). The authors' own start is scale=√6.
     Cost: two forward passes, and the products y* B_l, which `cost` leaves out.
     Source: Frenkel, Lefebvre, Bol 2021.
     """
 
-    def signal(self, e: Array, target: Array) -> Array:
+    def signal(self, loss: Loss, e: Array, target: Array) -> Array:
         xp = array_module(e, target)
-        N = len(e)
-        if target.shape == (N,) and target.dtype.kind in "iu" and e.ndim == 2:
-            onehot = (target[:, None] == xp.arange(e.shape[1])).astype(e.dtype)
-        elif target.shape == e.shape and e.ndim == 2:
-            onehot = target.astype(e.dtype)
-        else:
+        labels = target.shape == (len(e),) and target.dtype.kind in "iu"
+        if e.ndim != 2 or not (labels or target.shape == e.shape):
             raise TypeError(
                 f"{self._needs()}, got {target.dtype} of shape {tuple(target.shape)} for an output "
                 f"of shape {tuple(e.shape)}"
             )
-        return onehot / N
+        if isinstance(loss, LabelLoss):
+            # v is y* with the weights of the classes, 0 for `ignore_index`; D is N, or their sum
+            v, D = loss.shares(e, target)
+            return v / D
+        onehot = target[:, None] == xp.arange(e.shape[1]) if labels else target
+        return onehot.astype(e.dtype) / loss.size(target)
 
     def why_not(self, model: Layer, loss: Loss | None = None) -> str | None:
         if isinstance(loss, ElementLoss) and not isinstance(loss, OF_PROBABILITIES):

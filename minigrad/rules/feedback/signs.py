@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Any
 
 from minigrad.backend import Array, array_module
-from minigrad.checks import count
+from minigrad.checks import count, positive_int
 from minigrad.rules.feedback.alignment import OtherWeights, Weights
 
 KINDS = ("uniform", "batchwise", "fixed")
@@ -54,6 +54,12 @@ class SignSymmetric(OtherWeights):
         if self.kind == "fixed":
             return abs(self.kept(name, number, W, fan_in))
         return abs(self.drawn((self.steps, number), W, fan_in))
+
+    def reseed(self, seed: int) -> None:
+        """Draw the sizes of each batch from this seed. Fixed ones stay."""
+        if self.kind == "batchwise":
+            self.seed = positive_int("seed", seed, 0)
+            self.steps = 0
 
     def state_dict(self) -> dict[str, Any]:
         """The fixed sizes, on the host, and the number of steps."""

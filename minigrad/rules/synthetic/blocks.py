@@ -112,7 +112,13 @@ def _after_activations(model: Sequential) -> list[int]:
 def input_shape_of(blocks: Sequence[Block], input_shape: tuple[int, ...] | None) -> tuple[int, ...]:
     """One example's shape: as given, or in_features of the first layer that has parameters."""
     if input_shape is not None:
-        return tuple(input_shape)
+        given: list[Any] = list(input_shape) if hasattr(input_shape, "__iter__") else [None]
+        if not all(isinstance(n, int | np.integer) and n > 0 for n in given):
+            raise ValueError(
+                "input_shape must be the shape of one example, without the batch, as (1, 28, 28) "
+                f"or (784,), got {input_shape!r}"
+            )
+        return tuple(given)
     first = next(leaf for _, leaf in blocks[0].leaves() if leaf.params)
     if not hasattr(first, "in_features"):
         raise ValueError(
