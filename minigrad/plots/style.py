@@ -70,6 +70,11 @@ def colour(name: str, i: int = 0) -> str:
     return CYCLE[i % len(CYCLE)]
 
 
+def is_named(name: str) -> bool:
+    """Whether a word of `name` has a colour of its own."""
+    return any(word in COLOURS for word in re.findall(r"[a-z-]+", name.lower()))
+
+
 def above_each_other(
     panels: Mapping[str, Any],
     title: str,
