@@ -149,7 +149,9 @@ points = {
 few, many = points["normal: theory"][1][0], points["normal: theory"][1][-1]
 title = f"Sixteen times the directions: {few / many:.0f} times less variance"
 options = {"xlabel": "K", "ylabel": "variance / |g|²", "logx": True}
-lesson.save(plots.curves(lines, title, dots=("measured", points), **options), "variance")
+figure = plots.curves(lines, title, dots=("measured", points), **options)
+figure.axes[0].set_xticks(counts, counts)
+lesson.save(figure, "variance")
 
 # %% [markdown]
 # Look at the intervals of bias², too. They are wide: noise hides what the mean is. To see no bias
@@ -236,12 +238,14 @@ for name, conditioned in (("synthetic gradient, with the label", True), ("DNI, w
     lines[name] = moments, [one.bias2 for one in seen]
     print(f"{name}: bias² {seen[0].bias2:.3f}, after {moments[-1]} batches {seen[-1].bias2:.3f}")
     lesson.expect(f"{name}: variance", max(one.variance for one in seen), equal=0)
-    lesson.expect(
-        f"{name}: bias² falls to a share of", seen[-1].bias2 / seen[0].bias2, at_most=0.95
-    )
+    if conditioned:
+        left = seen[-1].bias2 / seen[0].bias2
+        lesson.expect(f"{name}: bias² falls to a share of", left, at_most=0.5)
 lesson.record("bias² of synthetic gradients", {name: line[1] for name, line in lines.items()})
-ends = [line[1][-1] for line in lines.values()]
-title = f"The guess gets better: bias² {ends[0]:.2f} with the label, {ends[1]:.2f} without"
+(first, last), (start, without) = ([line[1][0], line[1][-1]] for line in lines.values())
+title = f"Guesses learn: bias² {first:.2f}, then {last:.2f}; without the label {without:.2f}"
+if last > 0.7 * first:
+    title = "Too few batches for a guess to get better"
 options = {"xlabel": "batches that the modules have seen", "ylabel": "bias² / |g|²", "logx": True}
 lesson.save(plots.curves(lines, title, log=False, **options), "guess")
 
@@ -286,14 +290,17 @@ for name, rule in RULES.items():
     if not random:
         lesson.expect(f"{name}: variance", place[3], equal=0)
 both = [name for name, place in places.items() if place[1] <= 0 and place[3] <= 0.05]
-title = f"Neither bias nor noise: {', '.join(both) if len(both) < 4 else f'{len(both)} rules'}"
+title = f"{len(both)} rules have neither bias nor noise"
+if both == ["backprop"]:
+    title = "Only backprop has neither bias nor noise"
 lesson.record("bias², its interval, and variance, of every rule", places)
 lesson.expect("rules with neither bias nor noise: backprop among them", "backprop" in both, equal=1)
 lesson.save(plots.plane(places, title), "plane")
 
 # %% [markdown]
-# The bars show where the true bias² may be. The noisy rules stand high, and their bars begin at 0.
-# The biased ones stand on the floor. No rule but backprop is in the corner.
+# The bars show where the true bias² may be. A bar that begins at 0 means: no bias was found, and a
+# bias as large as the bar's end may hide in the noise. The rules on the floor have no noise, since
+# nothing in them is drawn anew. Those near bias² 1 know little of the lower layers at this θ.
 #
 # ## 6. What a larger batch mends
 #
@@ -324,7 +331,7 @@ for name in ("backprop", "noise on activities, K = 1", "direct feedback (DFA)"):
     fall = np.polyfit(np.log(sizes), np.log([one.variance for one in seen]), 1)[0]
     lesson.expect(f"{name}: variance goes with N to the power", fall, equal=-1, tolerance=0.2)
 biases = [one.bias2 for one in seen]
-lines["alone, DFA: bias²"] = sizes, biases
+lines["direct feedback (DFA): bias²"] = sizes, biases
 lesson.record("over the size of the batch", lines)
 lesson.expect(
     "DFA: bias², largest batch / smallest", biases[-1] / biases[0], equal=1, tolerance=0.3
@@ -336,7 +343,9 @@ title = "A larger batch takes the noise away" + (
     else ": too few draws to see more"
 )
 options = {"xlabel": "N, images in a batch", "ylabel": "in units of |g|²", "logx": True}
-lesson.save(plots.curves(lines, title, outside=True, **options), "batch")
+figure = plots.curves(lines, title, outside=True, **options)
+figure.axes[0].set_xticks(sizes, sizes)
+lesson.save(figure, "batch")
 
 # %% [markdown]
 # More directions, larger batches, smaller steps: all of them average noise away, at a price. None
@@ -351,7 +360,7 @@ lesson.save(plots.curves(lines, title, outside=True, **options), "batch")
 
 # %%
 
-BUDGET = 300 if lesson.quick else 12_000
+BUDGET = 300 if lesson.quick else 6000
 lrs = 4.0 ** np.arange(-4 if lesson.quick else -5, 2)
 seeds = [lesson.seed + 1 + i for i in range(3 if lesson.quick else 5)]
 RACERS = {

@@ -35,7 +35,7 @@ def plane(
         rows[label] = np.maximum(row, 0.0)
     fig = a_figure(fig, (12, 7))
     ax = fig.subplots()
-    most = 3 * max(1.0, *(float(row.max()) for row in rows.values()))
+    most = [3 * max(1.0, *(row[i] for row in rows.values())) for i in (2, 3)]
     share = np.linspace(0, 1, 400)
     ax.plot(share, 1 - share, ":", color="0.4", label="as far from g as 0 is")
     shades = shades_of(rows)
@@ -43,12 +43,13 @@ def plane(
         style = {"color": shades[label], "zorder": 4}
         ax.plot([low, high], [variance] * 2, linewidth=1.5, alpha=0.6, **style)
         marker = MARKERS[i % len(MARKERS)]
-        ax.plot([bias2], [variance], marker, markersize=12, label=label, clip_on=False, **style)
-    for scale, limits in ((ax.set_xscale, ax.set_xlim), (ax.set_yscale, ax.set_ylim)):
-        scale("symlog", linthresh=LINEAR)
-        limits(-LINEAR / 2, most)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_ticks([0.0, *(10.0**k for k in range(-2, 16) if 10.0**k <= most)])
+        look = {"markersize": 13, "fillstyle": "none", "markeredgewidth": 2.5, "clip_on": False}
+        ax.plot([bias2], [variance], marker, label=label, **look, **style)
+    ax.set_xscale("symlog", linthresh=LINEAR)
+    ax.set_yscale("symlog", linthresh=LINEAR)
+    ax.set(xlim=(-LINEAR / 2, most[0]), ylim=(-LINEAR / 2, most[1]))
+    for axis, end in zip((ax.xaxis, ax.yaxis), most, strict=True):
+        axis.set_ticks([0.0, *(10.0**k for k in range(-2, 16) if 10.0**k <= end)])
         axis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.set_minor_locator(NullLocator())
     ax.set(xlabel="bias² / |g|²", ylabel="variance / |g|²")
@@ -92,5 +93,5 @@ def intervals(
 
 def shades_of(labels: Iterable[str]) -> dict[str, str]:
     """{label: the colour of its rule, or the next one of others}."""
-    others = cycle(("#000000", "#56B4E9", "#7F7F7F", "#8C564B", "#B8A100", "#332288"))
+    others = cycle(("#000000", "#56B4E9", "#8C564B", "#9A8A00", "#332288"))
     return {label: colour(label) if is_named(label) else next(others) for label in labels}
