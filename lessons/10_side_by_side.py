@@ -430,9 +430,9 @@ lesson.save(figure, "race")
 #
 # ## Exercises (copy `lessons/exercises/10_side_by_side.py`, fill it in, run it)
 #
-# 1. From R estimates and the true gradient compute bias² and variance, both without their own bias.
+# 1. Compute bias² and variance from R estimates and g, so that both are right on average.
 # 2. Which K is the smallest whose mean error is below that of a biased rule?
-# 3. Write a rule that shrinks another one: ĝ times a. Which a makes the error smallest?
+# 3. Write a rule that shrinks one without bias: ĝ times a. Which a makes the error smallest?
 
 # %%
 

@@ -211,8 +211,9 @@ for start_w1, start_w2 in ((0.0, 0.0), (0.5, -1.0), (-1.5, -0.5)):
 title = f"Along parabolas: {right} of {len(series)} come to the side of b = {b:g}"
 figure = plots.curves(series, title, "w1", "w2", log=False)
 grid = np.linspace(0.4, 2, 100)
-figure.axes[0].plot(grid, 1 / grid, ":", color="0.5")
-figure.axes[0].annotate("w1 w2 = 1: learned", (1.1, 1 / 1.1), (8, 8), textcoords="offset points")
+for side in (1, -1):
+    figure.axes[0].plot(side * grid, side / grid, ":", color="0.5")
+figure.axes[0].annotate("dotted: w1 w2 = 1, learned", (0.45, 2.1), fontsize=13)
 lesson.save(figure, "parabola")
 
 # %% [markdown]
@@ -357,7 +358,7 @@ print(f"\n{'hidden layers':18}" + "".join(f"{hidden:>8}" for hidden in depths))
 for name in names:
     print(f"{name:18}" + "".join(f"{error:8.2f}" for error in np.mean(runs[name], axis=0)))
 rise = {name: np.diff(np.mean(runs[name], axis=0)[[0, -1]])[0] for name in names}
-title = f"From {depths[0]} to {depths[-1]} hidden layers: " + ", ".join(
+title = f"Error from {depths[0]} to {depths[-1]} hidden layers: " + ", ".join(
     f"{name} {rise[name]:+.1f}" for name in names
 )
 figure = plots.bands({"test error, %": runs}, depths, title, "hidden layers")
@@ -398,8 +399,8 @@ lesson.expect("convolutions: backprop is ahead by at least", ahead, at_least=-0.
 # ## Exercises (copy `lessons/exercises/11_without_weight_transport.py`, fill it in, run it)
 #
 # 1. Write the backward pass of FA by hand, for a network with biases and a ReLU.
-# 2. From w1, w2 and b, where does the pair of numbers of section 3 come to rest?
-# 3. Which angle have two random vectors in n dimensions, typically? How far from 90 degrees?
+# 2. Where does the pair of numbers of section 3 come to rest, from w1 = 0, some w2 and some b?
+# 3. How far from 90 degrees is the angle of two random vectors in n dimensions, typically?
 
 # %%
 

@@ -93,5 +93,5 @@ def intervals(
 
 def shades_of(labels: Iterable[str]) -> dict[str, str]:
     """{label: the colour of its rule, or the next one of others}."""
-    others = cycle(("#000000", "#56B4E9", "#8C564B", "#9A8A00", "#332288"))
+    others = cycle(("#000000", "#332288", "#AA4499", "#117733"))
     return {label: colour(label) if is_named(label) else next(others) for label in labels}
