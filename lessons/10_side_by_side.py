@@ -70,18 +70,19 @@ def network(seed=lesson.seed):
 
 
 def learn(net, rule, lr, steps, seed, batch=64):
-    """Plain descent. Each step takes a batch that (seed, step) fixes."""
+    """Plain descent; lr falls to 0 along a line. (seed, step) fixes the batch of a step."""
     optimizer = mg.SGD(net, lr)
     for step in range(steps):
         chosen = np.random.default_rng((seed, step)).integers(len(train), size=batch)
         value = rule.estimate(net, loss, to_device(train.x[chosen]), to_device(train.y[chosen]))
         if not value < 20:
             return net  # lost
+        optimizer.lr = lr * (1 - step / steps)
         optimizer.step()
     return net
 
 
-net = learn(network(), Backprop(), 0.5, 100, lesson.seed)  # no longer new, not yet good
+net = learn(network(), Backprop(), 1.0, 100, lesson.seed)  # no longer new, not yet good
 n = sum(param.size for param in net.params.values())
 print(f"\nn = {n} parameters; the loss on 64 images is {loss.forward(net.forward(x), y):.3f}")
 
@@ -125,7 +126,7 @@ lesson.expect("backprop: variance", exact[3], equal=0)
 
 # %%
 
-R = 12 if lesson.quick else 100
+R = 8 if lesson.quick else 100
 counts, found, theory = (1, 4, 16), {}, {"normal": n + 1, "rademacher": n - 1}
 print(f"\n{'':36}{'bias²':>8}{'95 % interval':>20}{'variance':>10}{'theory':>8}")
 for kind, top in theory.items():
@@ -190,7 +191,7 @@ class OneByOne(mg.rules.Rule):
         return value
 
 
-epsilons, biases, orders = 10.0 ** np.arange(-4 if lesson.quick else -8, 0), {}, {}
+epsilons, biases, orders = 10.0 ** np.arange(-3 if lesson.quick else -8, 0), {}, {}
 for name in ("one-sided", "central"):
     rules = [OneByOne(epsilon, name == "central") for epsilon in epsilons]
     last = [quality(rule, net, loss, x, y, 2).layers["5"] for rule in rules]
@@ -323,10 +324,10 @@ class Drawn(Wrapper):
 
 
 all_x, all_y = to_device(train.x[:1000]), to_device(train.y[:1000])
-sizes, lines = (4, 16, 64, 256), {}
+sizes, lines = (16, 64, 256), {}
 for name in ("backprop", "noise on activities, K = 1", "direct feedback (DFA)"):
     draws = [Drawn(RULES[name], N) for N in sizes]
-    seen = [quality(rule, net, loss, all_x, all_y, 3 * R).total for rule in draws]
+    seen = [quality(rule, net, loss, all_x, all_y, 8 * R).total for rule in draws]
     lines[f"{name}: variance"] = sizes, [one.variance for one in seen]
     fall = np.polyfit(np.log(sizes), np.log([one.variance for one in seen]), 1)[0]
     lesson.expect(f"{name}: variance goes with N to the power", fall, equal=-1, tolerance=0.2)
@@ -360,8 +361,8 @@ lesson.save(figure, "batch")
 
 # %%
 
-BUDGET = 300 if lesson.quick else 6000
-lrs = 4.0 ** np.arange(-4 if lesson.quick else -5, 2)
+BUDGET = 210 if lesson.quick else 6000
+lrs = 4.0 ** np.arange(-2 if lesson.quick else -5, 2)
 seeds = [lesson.seed + 1 + i for i in range(3 if lesson.quick else 5)]
 RACERS = {
     "backprop": lambda net, seed: Backprop(),
@@ -402,13 +403,16 @@ pairs = compared(shares, "backprop", {name: name for name in read}, len(test))
 for pair in pairs:
     print(pair["sentence"])
 lesson.record("the race: lr and accuracies", {name: [chosen[name], read[name]] for name in read})
-behind = sum(pair["different"] and pair["difference"] > 0 for pair in pairs)
-lesson.expect(
-    "rules that are better than backprop",
-    sum(pair["different"] and pair["difference"] < 0 for pair in pairs),
-    at_most=0,
+ahead, behind = (
+    [pair["b"] for pair in pairs if pair["different"] and pair["difference"] * sign > 0]
+    for sign in (-1, 1)
 )
-title = f"Equal budgets: {behind} of {len(pairs)} rules fall behind backprop"
+mean = {name: float(np.mean(values)) for name, values in read.items()}
+for name in ("forward gradient, K = 1", "top layer alone"):
+    lesson.expect(f"backprop - {name}: points", mean["backprop"] - mean[name], at_least=5)
+title = f"Equal budgets: {len(behind)} of {len(pairs)} rules fall behind backprop"
+if ahead:
+    title += f", {len(ahead)} are ahead"
 figure = plots.intervals(read, title, f"test digits read right, %, after {BUDGET:,} forward passes")
 lesson.save(figure, "race")
 
@@ -416,6 +420,11 @@ lesson.save(figure, "race")
 # The sentences above are computed. "Cannot be told apart" does not say equal: it says that so few
 # seeds cannot tell. A difference is named if it is too large for chance, by a paired t-test, and
 # corrected for how many rules we look at (Holm).
+#
+# Is bias the smaller evil? A step that points only roughly down still goes down, and steps of the
+# same kind add up. Noise does not add up: it has to be waited out, by small steps. A biased rule
+# may even be ahead of backprop for a while. At the start the true gradient of the lower layers can
+# be tiny, and a random matrix may send more down. Look at both races, with and without `--quick`.
 #
 # `minigrad compare --rules backprop,forward,cdni,dfa --model mlp` does all this for a network and
 # data of your own, and for a rule of your own. It writes a report to look at.
