@@ -119,10 +119,10 @@ lesson.expect("W1: angle to backprop's, at the start", before["1.W"], equal=90, 
 
 # %%
 
-PROBES = 12
+PROBES = 14
 probe = to_device(train.x[:256]), to_device(train.y[:256])
-steps = 150 if lesson.quick else (3000 if lesson.mnist else 600)
-moments = np.unique(np.linspace(0, steps, PROBES).astype(int))
+steps = 150 if lesson.quick else (1000 if lesson.mnist else 600)
+moments = np.unique(np.geomspace(10, steps + 10, PROBES).astype(int) - 10)
 
 
 def watched(seed):
