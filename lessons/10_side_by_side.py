@@ -49,6 +49,9 @@ from minigrad.rules import (
     Wrapper,
 )
 
+
+# %%
+
 lesson = start("10_side_by_side", __doc__)
 loss = mg.CrossEntropyLoss()
 
@@ -126,7 +129,7 @@ lesson.expect("backprop: variance", exact[3], equal=0)
 
 # %%
 
-R = 8 if lesson.quick else 100
+R = 8 if lesson.quick else 60
 counts, found, theory = (1, 4, 16), {}, {"normal": n + 1, "rademacher": n - 1}
 print(f"\n{'':36}{'bias²':>8}{'95 % interval':>20}{'variance':>10}{'theory':>8}")
 for kind, top in theory.items():
@@ -141,6 +144,9 @@ for kind, top in theory.items():
             f"{name}: |bias²| / half its interval", 2 * abs(bias2) / (high - low), at_most=2
         )
 lesson.record("bias², its interval, and variance", found)
+
+# %%
+
 grid = np.geomspace(1, 16, 50)
 lines = {f"{kind}: theory": (grid, top / grid) for kind, top in theory.items()}
 points = {
@@ -151,6 +157,7 @@ few, many = points["normal: theory"][1][0], points["normal: theory"][1][-1]
 title = f"Sixteen times the directions: {few / many:.0f} times less variance"
 options = {"xlabel": "K", "ylabel": "variance / |g|²", "logx": True}
 figure = plots.curves(lines, title, dots=("measured", points), **options)
+figure.axes[0].minorticks_off()
 figure.axes[0].set_xticks(counts, counts)
 lesson.save(figure, "variance")
 
@@ -190,6 +197,8 @@ class OneByOne(mg.rules.Rule):
                 grad[place] = slope / self.epsilon
         return value
 
+
+# %%
 
 epsilons, biases, orders = 10.0 ** np.arange(-3 if lesson.quick else -8, 0), {}, {}
 for name in ("one-sided", "central"):
@@ -280,6 +289,9 @@ RULES = {
     "local losses": local,
     "top layer alone": TopLayerOnly(net),
 }
+
+# %%
+
 places = {}
 print(f"\n{'':29}{'cost':>6}{'bias²':>9}{'variance':>10}")
 for name, rule in RULES.items():
@@ -302,6 +314,9 @@ if both == ["backprop"]:
 lesson.record("bias², its interval, and variance, of every rule", places)
 lesson.expect("rules with neither bias nor noise: backprop among them", "backprop" in both, equal=1)
 lesson.save(plots.plane(places, title), "plane")
+floor = {name: [place[0]] for name, place in places.items() if place[3] == 0 < place[0]}
+title = f"Without noise: bias² from {min(floor.values())[0]:.2f} to {max(floor.values())[0]:.2f}"
+lesson.save(plots.intervals(floor, title, "bias² / |g|²"), "floor")
 
 # %% [markdown]
 # The bars show where the true bias² may be. A bar that begins at 0 means: no bias was found, and a
@@ -328,6 +343,8 @@ class Drawn(Wrapper):
         return self.rule.estimate(model, loss, x[chosen], target[chosen])
 
 
+# %%
+
 all_x, all_y = to_device(train.x[:1000]), to_device(train.y[:1000])
 sizes, lines = (16, 64, 256), {}
 for name in ("backprop", "noise on activities, K = 1", "direct feedback (DFA)"):
@@ -350,6 +367,7 @@ title = "A larger batch takes the noise away" + (
 )
 options = {"xlabel": "N, images in a batch", "ylabel": "in units of |g|²", "logx": True}
 figure = plots.curves(lines, title, outside=True, **options)
+figure.axes[0].minorticks_off()
 figure.axes[0].set_xticks(sizes, sizes)
 lesson.save(figure, "batch")
 
@@ -366,7 +384,7 @@ lesson.save(figure, "batch")
 
 # %%
 
-BUDGET = 210 if lesson.quick else 6000
+BUDGET = 210 if lesson.quick else 4500
 lrs = 4.0 ** np.arange(-2 if lesson.quick else -5, 2)
 seeds = [lesson.seed + 1 + i for i in range(3 if lesson.quick else 5)]
 RACERS = {

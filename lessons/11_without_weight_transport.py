@@ -48,6 +48,9 @@ from minigrad.rules import (
     TopLayerOnly,
 )
 
+
+# %%
+
 lesson = start("11_without_weight_transport", __doc__)
 train, test = lesson.data()
 loss = mg.CrossEntropyLoss()
@@ -90,6 +93,9 @@ p = np.exp(h @ W2)
 p /= p.sum(axis=1, keepdims=True)
 e = (p - np.eye(10)[y]) / 64
 hand = {"3.W": h.T @ e, "1.W": x.T @ (e @ B.T * (1 - h**2))}
+
+
+# %%
 
 fa, dfa = FeedbackAlignment(), DirectFeedbackAlignment()
 fa.feedback["3.W"] = to_device(B)
@@ -140,6 +146,8 @@ def watched(seed):
         optimizer.step()
     return found
 
+
+# %%
 
 angles = np.array([lesson.kept(watched, seed) for seed in seeds])  # (seeds, moments, 4)
 lesson.record("angles", angles)
@@ -197,6 +205,8 @@ def along(w1, w2, b, lr=0.01, count=4000):
     return np.array(path)
 
 
+# %%
+
 b, series, right = 1.0, {}, 0
 for start_w1, start_w2 in ((0.0, 0.0), (0.5, -1.0), (-1.5, -0.5)):
     path = along(start_w1, start_w2, b)
@@ -213,7 +223,7 @@ figure = plots.curves(series, title, "w1", "w2", log=False)
 grid = np.linspace(0.4, 2, 100)
 for side in (1, -1):
     figure.axes[0].plot(side * grid, side / grid, ":", color="0.5")
-figure.axes[0].annotate("dotted: w1 w2 = 1, learned", (0.45, 2.1), fontsize=13)
+figure.axes[0].annotate("dotted: w1 w2 = 1, learned", (0.85, 1.3), fontsize=13)
 lesson.save(figure, "parabola")
 
 # %% [markdown]
@@ -284,6 +294,9 @@ RULES = {
     "control: a new B each step": lambda net, seed: Restless(seed=1000 * seed),
     "top layer alone": lambda net, seed: TopLayerOnly(net),
 }
+
+# %%
+
 EPOCHS = lesson.epochs(usual=2 if lesson.mnist else 15, quick=4)
 
 
