@@ -49,7 +49,6 @@ from minigrad.rules import (
     Wrapper,
 )
 
-
 # %%
 
 lesson = start("10_side_by_side", __doc__)

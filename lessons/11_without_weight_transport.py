@@ -48,7 +48,6 @@ from minigrad.rules import (
     TopLayerOnly,
 )
 
-
 # %%
 
 lesson = start("11_without_weight_transport", __doc__)

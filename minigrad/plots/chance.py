@@ -83,8 +83,8 @@ def intervals(
         if found["half"] is not None:
             ends = [found["low"], found["high"]]
             axes.plot(ends, [place] * 2, color=shades[label], linewidth=4, solid_capstyle="butt")
-        axes.plot([found["mean"]], [place], "o", color=shades[label], markersize=11)
             axes.plot(row, [place - 0.27] * len(row), "|", color="black", markersize=9)
+        axes.plot([found["mean"]], [place], "o", color=shades[label], markersize=11)
     axes.set_yticks(range(len(rows) - 1, -1, -1), list(rows))
     axes.set(title=title, xlabel=xlabel, ylim=(-0.6, len(rows) - 0.4))
     axes.grid(visible=False, axis="y")
