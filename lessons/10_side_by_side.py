@@ -128,7 +128,7 @@ lesson.expect("backprop: variance", exact[3], equal=0)
 
 # %%
 
-R = 8 if lesson.quick else 60
+R = 6 if lesson.quick else 60
 counts, found, theory = (1, 4, 16), {}, {"normal": n + 1, "rademacher": n - 1}
 print(f"\n{'':36}{'bias²':>8}{'95 % interval':>20}{'variance':>10}{'theory':>8}")
 for kind, top in theory.items():
@@ -140,7 +140,7 @@ for kind, top in theory.items():
         off = abs(variance * K / top - 1) / np.sqrt(2 / K / (8 * R))
         lesson.expect(f"{name}: variance, off by standard errors", off, at_most=4)
         lesson.expect(
-            f"{name}: |bias²| / half its interval", 2 * abs(bias2) / (high - low), at_most=2
+            f"{name}: |bias²| / half its interval", 2 * abs(bias2) / (high - low), at_most=3
         )
 lesson.record("bias², its interval, and variance", found)
 
@@ -383,8 +383,8 @@ lesson.save(figure, "batch")
 
 # %%
 
-BUDGET = 210 if lesson.quick else 4500
-lrs = 4.0 ** np.arange(-2 if lesson.quick else -5, 2)
+BUDGET = 150 if lesson.quick else 4500
+lrs = 4.0 ** np.arange(-2 if lesson.quick else -4, 2 if lesson.quick else 3)
 seeds = [lesson.seed + 1 + i for i in range(3 if lesson.quick else 5)]
 RACERS = {
     "backprop": lambda net, seed: Backprop(),
@@ -419,7 +419,8 @@ for name, make in RACERS.items():
     chosen[name] = lr = float(lrs[int(np.argmin(values))])
     read[name] = [100 * lesson.kept(race, name, lr, seed, 0) for seed in seeds]
     mean, steps = interval(read[name]), int(BUDGET / make(network(), 0).cost)
-    print(f"{name:29}{lr:8.3g}{steps:8,}{mean['mean']:13.2f}  ± {mean['half']:.2f}")
+    end = "  (lr: an end of the list)" if lr in (lrs[0], lrs[-1]) else ""
+    print(f"{name:29}{lr:8.3g}{steps:8,}{mean['mean']:13.2f}  ± {mean['half']:.2f}{end}")
 shares = {name: {seed: v / 100 for seed, v in zip(seeds, read[name], strict=True)} for name in read}
 pairs = compared(shares, "backprop", {name: name for name in read}, len(test))
 for pair in pairs:

@@ -84,12 +84,12 @@ def check_3(answers):
     net, loss = mg.models.mlp((5, 4, 3), seed=0, dtype="float64"), mg.CrossEntropyLoss()
     x, y = rng.standard_normal((8, 5)), rng.integers(0, 3, 8)
     n = sum(param.size for param in net.params.values())
-    inner = mg.rules.WeightPerturbation(4, "rademacher")
-    true = (n - 1) / 4
+    inner = mg.rules.WeightPerturbation(16, "rademacher")
+    true = (n - 1) / 16
     errors = {}
     for a in (0.5, 1, 2):  # a wrong variance makes another factor
         rule = answers.Shrunk(inner, (1 + true) / a - 1)
-        measured = mg.diagnostics.quality(rule, net, loss, x, y, 150).total
+        measured = mg.diagnostics.quality(rule, net, loss, x, y, 100).total
         best = a / (1 + true)
         expect(
             abs(measured.efficiency / best - 1) < 0.2,
