@@ -384,7 +384,7 @@ lesson.save(figure, "batch")
 # %%
 
 BUDGET = 150 if lesson.quick else 4500
-lrs = 4.0 ** np.arange(-2 if lesson.quick else -4, 2 if lesson.quick else 3)
+lrs = 8.0 ** np.arange(-2, 2) if lesson.quick else 4.0 ** np.arange(-4, 3)
 seeds = [lesson.seed + 1 + i for i in range(3 if lesson.quick else 5)]
 RACERS = {
     "backprop": lambda net, seed: Backprop(),
