@@ -436,7 +436,9 @@ for name in ("forward gradient, K = 1", "top layer alone"):
 title = f"Equal budgets: {len(behind)} of {len(pairs)} rules fall behind backprop"
 if ahead:
     title += f", {len(ahead)} are ahead"
-figure = plots.intervals(read, title, f"test digits read right, %, after {BUDGET:,} forward passes")
+ends = {name: [interval(values)[end] for end in ("low", "high")] for name, values in read.items()}
+xlabel = f"test digits read right, %, after {BUDGET:,} forward passes"
+figure = plots.intervals(read, title, xlabel, ends)
 lesson.save(figure, "race")
 
 # %% [markdown]

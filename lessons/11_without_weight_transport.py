@@ -321,6 +321,13 @@ def accuracy(name, hidden, seed):
     return mg.evaluate(net, loss, test)[1]
 
 
+def errors(read, title):
+    """A figure: the test errors of the seeds in per cent, and the interval of their mean."""
+    rows = {name: [100 * (1 - v) for v in values.values()] for name, values in read.items()}
+    ends = {name: [interval(row)[end] for end in ("low", "high")] for name, row in rows.items()}
+    return plots.intervals(rows, title, "test error, %", ends)
+
+
 def trained(names, hidden):
     """{rule: {seed: accuracy}}"""
     return {n: {s: lesson.kept(accuracy, n, hidden, s) for s in seeds} for n in names}
@@ -346,8 +353,7 @@ title = (
     if gap < 0.01 < mean["FA"] - mean["top layer alone"]
     else "Too short to tell what is learned below"
 )
-errors = {name: [100 * (1 - v) for v in values.values()] for name, values in read.items()}
-lesson.save(plots.intervals(errors, title, "test error, %"), "rules")
+lesson.save(errors(read, title), "rules")
 
 # %% [markdown]
 # ## 5. Where it ends
@@ -389,9 +395,7 @@ for pair in said:
     print(pair["sentence"])
 lost = [pair["b"] for pair in said if pair["different"] and pair["difference"] > 0]
 words = f"{' and '.join(lost)} fall{'s' * (len(lost) == 1)} behind" if lost else "too few to tell"
-errors = {name: [100 * (1 - v) for v in values.values()] for name, values in pictures.items()}
-figure = plots.intervals(errors, f"Convolutions: {words}", "test error, %")
-lesson.save(figure, "convolutions")
+lesson.save(errors(pictures, f"Convolutions: {words}"), "convolutions")
 ahead = min(pair["difference"] for pair in said)
 lesson.expect("convolutions: backprop is ahead by at least", ahead, at_least=-0.02)
 

@@ -283,6 +283,7 @@ WRONG = {
     "plane three": (lambda: plots.plane({"a": (0, 0, 0)}, "t"), "low, high, variance"),
     "plane NaN": (lambda: plots.plane({"a": (0, 0, 0, NAN)}, "t"), "'a' must be finite"),
     "intervals none": (lambda: plots.intervals({"a": []}, "t", "%"), "'a' has no values"),
+    "intervals ends": (lambda: plots.intervals({"a": [1]}, "t", "%", {"b": (0, 1)}), "is of a row"),
     "intervals NaN": (lambda: plots.intervals({"a": [NAN]}, "t", "%"), "'a' must be finite"),
     "step_slider NaN": (
         lambda: plots.step_slider(lambda x: x**2, lambda a: [1, NAN]),

@@ -63,28 +63,30 @@ def intervals(
     values: Mapping[str, Sequence[float]],
     title: str,
     xlabel: str,
-    confidence: float = 0.95,
+    ends: Mapping[str, tuple[float, float]] | None = None,
     *,
     ax: Any = None,
 ) -> Any:
-    """A row for {label: values}: each value as a stroke, their mean, and its interval by Student.
+    """A row for {label: values}: their mean as a dot, and each value as a stroke below.
 
     Returns the figure.
-    confidence  of the intervals; a row of one value has none
-    ax          the axes to draw in; None: those of a new figure
+    ends  {label: (low, high)}: the interval of a mean, as a bar
+    ax    the axes to draw in; None: those of a new figure
     """
-    from minigrad.compare.statistics import interval
-
     rows = {k: finite(repr(k), v, "(values,)", 1) for k, v in some("values", values).items()}
+    bars = {k: finite(f"the interval of {k!r}", e, "(2,)", 1) for k, e in (ends or {}).items()}
+    if unknown := [label for label in bars if label not in rows]:
+        raise ValueError(f"an interval is of a row, {list(rows)}; got {unknown[0]!r}")
     fig, axes = one_axes(ax, (10, 1.6 + 0.62 * len(rows)))
     shades = shades_of(rows)
     for i, (label, row) in enumerate(rows.items()):
-        place, found = len(rows) - 1 - i, interval(row, confidence)
-        if found["half"] is not None:
-            ends = [found["low"], found["high"]]
-            axes.plot(ends, [place] * 2, color=shades[label], linewidth=4, solid_capstyle="butt")
+        place = len(rows) - 1 - i
+        if label in bars:
+            style = {"color": shades[label], "linewidth": 4, "solid_capstyle": "butt"}
+            axes.plot(bars[label], [place] * 2, **style)
+        axes.plot([row.mean()], [place], "o", color=shades[label], markersize=11)
+        if len(row) > 1:
             axes.plot(row, [place - 0.27] * len(row), "|", color="black", markersize=9)
-        axes.plot([found["mean"]], [place], "o", color=shades[label], markersize=11)
     axes.set_yticks(range(len(rows) - 1, -1, -1), list(rows))
     axes.set(title=title, xlabel=xlabel, ylim=(-0.6, len(rows) - 0.4))
     axes.grid(visible=False, axis="y")
