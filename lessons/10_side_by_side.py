@@ -161,8 +161,8 @@ figure.axes[0].set_xticks(counts, counts)
 lesson.save(figure, "variance")
 
 # %% [markdown]
-# Look at the intervals of bias², too. They are wide: noise hides what the mean is. To see no bias
-# is not to know that there is none. Here theory says that it is 0.
+# Look at the intervals of bias², too. Where the noise is large they are wide: it hides what the
+# mean is. To see no bias is not to know that there is none. Here theory says that it is 0.
 #
 # ## 3. Biased: finite differences
 #

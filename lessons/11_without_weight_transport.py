@@ -3,7 +3,7 @@
 Question: how can a network learn if the error comes back through random weights?
 You need: lessons 01, 03 and 10; angles between vectors.
 You will build: backprop with the wrong matrix in it, by hand, and a measurement of why it works.
-Time: 4 min on MNIST, 8 s with --quick
+Time: 3 min on MNIST, 8 s with --quick
 Source: Lillicrap, Cownden, Tweed, Akerman 2016; Nøkland 2016; Frenkel, Lefebvre, Bol 2021; Liao,
 Leibo, Poggio 2016; Bartunov et al. 2018.
 """
