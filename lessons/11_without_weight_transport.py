@@ -376,7 +376,7 @@ print(f"\n{'hidden layers':18}" + "".join(f"{hidden:>8}" for hidden in depths))
 for name in names:
     print(f"{name:18}" + "".join(f"{error:8.2f}" for error in np.mean(runs[name], axis=0)))
 rise = {name: np.diff(np.mean(runs[name], axis=0)[[0, -1]])[0] for name in names}
-title = f"Error from {depths[0]} to {depths[-1]} hidden layers: " + ", ".join(
+title = f"Error from {depths[0]} to {depths[-1]} hidden layers:\n" + ", ".join(
     f"{name} {rise[name]:+.1f}" for name in names
 )
 figure = plots.bands({"test error, %": runs}, depths, title, "hidden layers")
