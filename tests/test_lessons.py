@@ -123,6 +123,12 @@ WRONG_ANSWERS = {  # one wrong answer to each exercise, and what is said about i
     ("09", "1"): ("weights=[len(y) for _, y in batches]", "weights=None", "batches of 16"),
     ("09", "2"): ("d_n * noise / len(x)", "d_n * noise", "the mean of dW_hat"),
     ("09", "3"): ("K + int(gain[1] > gain[0])", "K", "pays best, not"),
+    ("10", "1"): (".sum() - variance / R", ".sum()", "R = 2: the mean of your bias²"),
+    ("10", "2"): ("int((n - 1) / bias2) + 1", "int((n - 1) / bias2) or 1", "not less"),
+    ("10", "3"): ("1 / (1 + self.variance)", "1 / self.variance", "times as long along g"),
+    ("11", "1"): ("e @ B.T * (z > 0)", "e @ W2.T * (z > 0)", "dW1 is off"),
+    ("11", "2"): ("c = -b * w2", "c = b * w2", "they come to"),
+    ("11", "3"): ("1 / np.sqrt(n)", "1 / n", "a spread of"),
 }
 
 

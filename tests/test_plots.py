@@ -44,6 +44,10 @@ FIGURES = {
     "curves with dots": lambda: plots.curves(
         {"a": (x, x), "forward": (x, 2 * x)}, "t", dots=("measured", {"forward": (0.5, 0.9)})
     ),
+    "plane": lambda: plots.plane({"backprop": (0, 0, 0, 0), "b": (0.1, -1, 1.2, 50)}, "t"),
+    "intervals": lambda: plots.intervals(
+        {"backprop": [1, 2, 4], "b": [3]}, "t", "%", {"backprop": (0, 5)}
+    ),
     "stacked": lambda: plots.stacked({"loss": {"a": (x, x)}, "n": {"b": (x, x)}}, "t"),
     "class_bars": lambda: plots.class_bars({"a": [0.5, 0.0], "b": [1.0, 0.2]}, "t"),
     "class_bars names": lambda: plots.class_bars(

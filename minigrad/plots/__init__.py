@@ -4,6 +4,7 @@ Functions for one axes take `ax`, the axes to draw in. Functions for several tak
 subfigure to draw in, made with layout="constrained". Without them they make a figure.
 """
 
+from minigrad.plots.chance import intervals, plane
 from minigrad.plots.curves import beside, class_bars, curves, proportional, stacked
 from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider
 from minigrad.plots.digits import digits
@@ -33,9 +34,11 @@ __all__ = [
     "heat_map",
     "histograms",
     "history",
+    "intervals",
     "network",
     "on_a_curve",
     "over_contours",
+    "plane",
     "proportional",
     "stacked",
     "step_slider",

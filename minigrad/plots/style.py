@@ -22,6 +22,9 @@ COLOURS = {
     "forward": "#D55E00",
     "dni": "#CC79A7",  # synthetic gradients by modules that do not get the label
     "activities": "#CC79A7",  # forward gradients by noise on activations
+    "fa": "#56B4E9",
+    "dfa": "#8C564B",
+    "drtp": "#9A8A00",
     "alone": "#7F7F7F",  # only the top layer learns
     "sgd": "#0072B2",
     "momentum": "#E69F00",
@@ -68,6 +71,11 @@ def colour(name: str, i: int = 0) -> str:
         if word in COLOURS:
             return COLOURS[word]
     return CYCLE[i % len(CYCLE)]
+
+
+def is_named(name: str) -> bool:
+    """Whether a word of `name` has a colour of its own."""
+    return any(word in COLOURS for word in re.findall(r"[a-z-]+", name.lower()))
 
 
 def above_each_other(
