@@ -20,6 +20,7 @@ from minigrad.kernels.convolution import (
     convolve,
     convolve_jvp,
     convolve_with_tangent,
+    gradients,
     image_gradient,
     kernel_gradients,
 )
@@ -169,6 +170,10 @@ def kernel_gradients_case(m, x, rows, W, b, y_shape, stride, padding):
 
 def image_gradient_case(m, x, rows, W, b, y_shape, stride, padding):
     return [image_gradient(m(*y_shape), rows, W, stride, padding)]
+
+
+def gradients_case(m, x, rows, W, b, y_shape, stride, padding):
+    return gradients(m(*y_shape), rows, W, stride, padding)
 
 
 def convolve_with_tangent_case(m, x, rows, W, b, y_shape, stride, padding):
@@ -321,6 +326,7 @@ CASES = {
     "convolution.convolve_jvp": convolutions(convolve_jvp_case),
     "gradients_of_convolution.kernel_gradients": convolutions(kernel_gradients_case),
     "gradients_of_convolution.image_gradient": convolutions(image_gradient_case),
+    "gradients_of_convolution.gradients": convolutions(gradients_case),
     "convolution.convolve_with_tangent": convolutions(convolve_with_tangent_case),
     "pooling.max_pool": pools(max_pool_y),
     "pooling.to_winners": pools(

@@ -17,7 +17,7 @@ from minigrad.kernels import device
 from minigrad.kernels.columns import parts_of, way
 from minigrad.kernels.device import convolved
 from minigrad.kernels.device.layout import given
-from minigrad.kernels.gradients_of_convolution import image_gradient, kernel_gradients
+from minigrad.kernels.gradients_of_convolution import gradients, image_gradient, kernel_gradients
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.parts import share
 from minigrad.kernels.recording import dot
@@ -36,6 +36,7 @@ __all__ = [
     "convolve",
     "convolve_jvp",
     "convolve_with_tangent",
+    "gradients",
     "image_gradient",
     "kernel_gradients",
 ]

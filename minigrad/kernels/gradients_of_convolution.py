@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minigrad.backend import Array, array_module
+from minigrad.backend import Array, Tangent, array_module
 from minigrad.kernels import device
 from minigrad.kernels.columns import parts_of, way
 from minigrad.kernels.device import convolved
@@ -37,26 +37,7 @@ def kernel_gradients(
     """(dW, db): dW' = colsᵀ dy, db = Σ dy. Each group of parts is summed first, then the groups."""
     if device.ready(dy, rows):
         return convolved.kernel_gradients(dy, rows, kernel_size, stride)
-    dys = channels_last(dy)
-    xp = array_module(dy, rows)
-    O = dys.shape[3]
-    by = way(rows, O, kernel_size, stride)
-
-    def work(group: Sequence[slice]) -> tuple[Array, Array]:
-        total = xp.zeros(by.shape(rows.shape[3], O), dy.dtype)
-        product = scratch("product", total.shape, dy)
-        db = xp.zeros(O, dy.dtype)
-        for part in group:
-            cols = by.columns(rows[part])
-            cols = cols.T if cols.ndim == 2 else cols.swapaxes(1, 2)
-            total += dot(cols, by.upstream(dys[part]), out=product)
-            dy_part = dys[part].reshape(-1, O)
-            db += dot(xp.ones(len(dy_part), dy.dtype), dy_part)
-        return by.kernels(total), db
-
-    cut = groups(parts_of(rows, by, O)) or [[]]
-    dWs, dbs = zip(*share(work, cut, rows), strict=True)
-    return kernels(sum(dWs[1:], dWs[0]), kernel_size), sum(dbs[1:], dbs[0])
+    return _gradients(dy, rows, None, kernel_size, stride, (0, 0))[:2]
 
 
 @kernel_gradients.plain
@@ -96,3 +77,60 @@ def image_gradient_plain(dy: Array, rows: Array, W: Array, stride: Pair, padding
     dcols = channels_last(dy).reshape(-1, O) @ matrix(W).T
     col2im(dcols.reshape(N, OH, OW, *W.shape[2:], W.shape[1]), stride, dx)
     return channels_first(dx, padding)
+
+
+@kernel
+def gradients(
+    dy: Array, rows: Array, W: Array, stride: Pair, padding: Padding
+) -> tuple[Array, Array, Array]:
+    """(dW, db, dx). dy is brought into the form for the products once, while it is in the cache."""
+    if device.ready(dy, rows, W):
+        kernel_size = W.shape[2], W.shape[3]
+        dW, db = convolved.kernel_gradients(dy, rows, kernel_size, stride)
+        return dW, db, convolved.image_gradient(dy, rows, W, stride, padding)
+    return _gradients(dy, rows, W, (W.shape[2], W.shape[3]), stride, padding)
+
+
+@gradients.plain
+def gradients_plain(
+    dy: Array, rows: Array, W: Array, stride: Pair, padding: Padding
+) -> tuple[Array, Array, Array]:
+    dW, db = kernel_gradients_plain(dy, rows, (W.shape[2], W.shape[3]), stride)
+    return dW, db, image_gradient_plain(dy, rows, W, stride, padding)
+
+
+def _gradients(
+    dy: Array, rows: Array, W: Tangent, kernel_size: Pair, stride: Pair, padding: Padding
+) -> tuple[Array, Array, Tangent]:
+    """(dW, db, dx). W None: dx is not computed."""
+    dys = channels_last(dy)
+    xp = array_module(dy, rows)
+    N, H, W_, C = rows.shape
+    O = dys.shape[3]
+    by = way(rows, O, kernel_size, stride)
+    (above, below), (left, right) = both_sides(padding)
+    dx: Tangent = None
+    turned: Tangent = None
+    if W is not None:
+        dx = xp.empty((N, H - above - below, W_ - left - right, C), rows.dtype)
+        turned = by.turned(W)
+
+    def work(group: Sequence[slice]) -> tuple[Array, Array]:
+        total = xp.zeros(by.shape(C, O), dy.dtype)
+        product = scratch("product", total.shape, dy)
+        db = xp.zeros(O, dy.dtype)
+        for part in group:
+            cols = by.columns(rows[part])
+            cols = cols.T if cols.ndim == 2 else cols.swapaxes(1, 2)
+            upstream = by.upstream(dys[part])
+            total += dot(cols, upstream, out=product)
+            dy_part = dys[part].reshape(-1, O)
+            db += dot(xp.ones(len(dy_part), dy.dtype), dy_part)
+            if dx is not None:  # cols are not needed any more: their memory is used again
+                by.add_windows(upstream, turned, dx[part], (above, left))
+        return by.kernels(total), db
+
+    cut = groups(parts_of(rows, by, O)) or [[]]
+    dWs, dbs = zip(*share(work, cut, rows), strict=True)
+    dW = kernels(sum(dWs[1:], dWs[0]), kernel_size)
+    return dW, sum(dbs[1:], dbs[0]), dx if dx is None else channels_first(dx)

@@ -163,9 +163,7 @@ def im2col(rows: Array, kernel: Pair, stride: Pair, cols: Array) -> Array:
         return cols
     N, OH, OW, KH, KW, C = view.shape
     turned = cols.reshape(KH, KW, C, N, OH, OW)
-    for k in range(KH):
-        for l in range(KW):
-            turned[k, l] = view[:, :, :, k, l].transpose(3, 0, 1, 2)
+    turned[...] = view.transpose(3, 4, 5, 0, 1, 2)  # at once: threads wait less for each other
     return turned.reshape(KH * KW * C, N * OH * OW).T
 
 

@@ -13,7 +13,7 @@ from minigrad.kernels.convolution import (
     convolve,
     convolve_jvp,
     convolve_with_tangent,
-    image_gradient,
+    gradients,
     kernel_gradients,
 )
 from minigrad.kernels.windows import Padding, Pair, both_sides, channels_first, output_size
@@ -90,20 +90,28 @@ class Conv2d(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        self._gradients(dy)
+        rows = self._recalled(dy)
+        W = self.params["W"]
+        # dW' = colsᵀ dy,  db = Σ dy
         # dx = col2im(dcols),  dcols = dy W'ᵀ
-        return image_gradient(dy, self.recall(), self.params["W"], self.stride, self._edges)
+        dW, db, dx = gradients(dy, rows, W, self.stride, self._edges)
+        self._keep(dW, db)
+        return dx
 
     def backward_params(self, dy: Array) -> None:
         """The same gradients as `backward`. dx is not computed."""
-        self._gradients(dy)
+        rows = self._recalled(dy)
+        # dW' = colsᵀ dy,  db = Σ dy
+        self._keep(*kernel_gradients(dy, rows, self.kernel_size, self.stride))
 
-    def _gradients(self, dy: Array) -> None:
-        rows = self.recall()
+    def _recalled(self, dy: Array) -> Array:
+        """The cache, after a check of dy."""
+        rows: Array = self.recall()
         size = output_size(rows.shape[1:3], self.kernel_size, self.stride)
         self.check_upstream(dy, (len(rows), self.out_channels, *size))
-        # dW' = colsᵀ dy,  db = Σ dy
-        dW, db = kernel_gradients(dy, rows, self.kernel_size, self.stride)
+        return rows
+
+    def _keep(self, dW: Array, db: Array) -> None:
         self.grads["W"] = dW
         if "b" in self.params:
             self.grads["b"] = db
