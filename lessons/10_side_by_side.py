@@ -263,7 +263,7 @@ lesson.save(plots.curves(lines, title, log=False, **options), "guess")
 #
 # Now every rule gets its place: bias² to the right, variance upwards. Some have a matrix that was
 # drawn once, in the place of the weights (FA, DFA: lesson 11). That matrix is part of the rule, so
-# we do not draw it again: it makes a bias, not noise. These two have a second place, "at home": at
+# we do not draw it again: it makes a bias, not noise. These two have a second place, "own θ": at
 # the θ to which they themselves have led from the same start. Local losses have a small network of
 # their own on each layer; it learns first, as the modules did. `rule.cost` says what a step costs.
 # A forward pass is 1.
@@ -304,8 +304,8 @@ for name, rule in RULES.items():
         lesson.expect(f"{name}: variance", place[3], equal=0)
 for name in ("feedback alignment (FA)", "direct feedback (DFA)"):
     own = learn(network(), RULES[name], 1.0, 100, lesson.seed)
-    places[f"{name}, at home"] = place = measured(RULES[name], 2, own)
-    print(f"{f'{name}, at home':35}{place[0]:9.3f}{place[3]:10.2f}")
+    places[f"{name}, own θ"] = place = measured(RULES[name], 2, own)
+    print(f"{f'{name}, own θ':35}{place[0]:9.3f}{place[3]:10.2f}")
 both = [name for name, place in places.items() if place[1] <= 0 and place[3] <= 0.05]
 title = f"{len(both)} rules have neither bias nor noise"
 if both == ["backprop"]:

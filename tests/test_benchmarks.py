@@ -120,6 +120,13 @@ def test_a_short_run_from_end_to_end(tmp_path):
     assert row["disagreement"] < 1e-5
     assert {"PyTorch plain", "PyTorch fused, 1 thread"} <= set(row["blocks_ms"])
     assert found["summary"]["worst"]["name"] == row["name"]
+    page = table.markdown(table.read(path)).splitlines()
+    assert page[0].startswith(f"minigrad {found['minigrad']}, python {found['versions']['python']}")
+    (cells,) = (line.split("|")[1:-1] for line in page if line.startswith("| toy"))
+    assert float(cells[1]) == pytest.approx(row["median_ms"]["minigrad"], abs=6e-4)
+    assert cells[3].split()[0] == f"{row['ratios']['PyTorch']['median']:.2f}"
+    assert len(cells) == page[2].count("|") - 1
+    assert page[-1].startswith("Geometric mean of 1 ratios")
 
 
 def test_wrong_options_end_with_a_sentence(capsys, monkeypatch):

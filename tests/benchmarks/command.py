@@ -17,6 +17,9 @@ RECORDED = 3  # steps after which a graph must be there
 
 
 def main(options) -> int:
+    if options.markdown:
+        print(table.markdown(table.read(options.markdown)))
+        return 0
     chosen = [work for work in WORKLOADS if options.only.lower() in work.name.lower()]
     if options.quick and not options.only:
         chosen = chosen[:2]

@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--seconds", type=float, default=0.25, help="about the time of a block")
     top.add_argument("--json", metavar="FILE", help="write what was found there, row by row")
+    top.add_argument("--markdown", metavar="FILE", help="a table from such a file, and no run")
     top.add_argument("--growth", action="store_true", help="the growth table instead")
     top.add_argument("--load", action="store_true", help="steps beside a busy core instead")
     top.add_argument("--checkpoints", action="store_true", help="what checkpoints cost instead")

@@ -129,3 +129,37 @@ def write(path: str, head: dict, rows: list[dict]) -> None:
     """All that is known so far: a run that is cut off leaves its first rows."""
     text = json.dumps(head | {"rows": rows, "summary": summary(rows)}, indent=1)
     Path(path).write_text(text, encoding="utf-8")
+
+
+def read(path: str) -> dict:
+    """What `write` has written."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def markdown(found: dict) -> str:
+    """A run as a table for a page, with what its figures mean nothing without."""
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    lines = [
+        f"minigrad {found['minigrad']}, {versions}; {found['device']}, {found['threads']} threads, "
+        f"{found['blas']}; peak {found['peak_gflops']:.0f} GFLOP/s; {found['repeats']} blocks each; "
+        f"{found['when']}.",
+        "",
+        "| workload | minigrad, ms | PyTorch, ms | ratio (lowest, highest) | JAX, ms | GFLOP/s "
+        "| MiB, minigrad / PyTorch |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in found["rows"]:
+        medians, best = row["median_ms"], row["best"]
+        torch = row["ratios"].get("PyTorch")
+        memory = row.get("memory_mib", {})
+        cells = [
+            row["name"],
+            _ms(medians["minigrad"]),
+            _ms(medians.get(best.get("PyTorch"))),
+            f"{torch['median']:.2f} ({torch['low']:.2f}, {torch['high']:.2f})" if torch else "-",
+            _ms(medians.get(best.get("JAX"))),
+            f"{row['gflops']:.3g}",
+            _pair(memory.get("minigrad"), memory.get("PyTorch")),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", summary_text(found["summary"]).capitalize() + "."])
