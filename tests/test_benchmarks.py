@@ -126,7 +126,7 @@ def test_a_short_run_from_end_to_end(tmp_path):
     assert float(cells[1]) == pytest.approx(row["median_ms"]["minigrad"], abs=6e-4)
     assert cells[3].split()[0] == f"{row['ratios']['PyTorch']['median']:.2f}"
     assert len(cells) == page[2].count("|") - 1
-    assert page[-1].startswith("Geometric mean of 1 ratios")
+    assert page[-1].startswith("Geometric mean of 1 ratios to PyTorch")
 
 
 def test_wrong_options_end_with_a_sentence(capsys, monkeypatch):

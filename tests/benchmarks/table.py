@@ -141,8 +141,8 @@ def markdown(found: dict) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     lines = [
         f"minigrad {found['minigrad']}, {versions}; {found['device']}, {found['threads']} threads, "
-        f"{found['blas']}; peak {found['peak_gflops']:.0f} GFLOP/s; {found['repeats']} blocks each; "
-        f"{found['when']}.",
+        f"{found['blas']}; peak {found['peak_gflops']:.0f} GFLOP/s; {found['repeats']} blocks of "
+        f"each; {found['when']}.",
         "",
         "| workload | minigrad, ms | PyTorch, ms | ratio (lowest, highest) | JAX, ms | GFLOP/s "
         "| MiB, minigrad / PyTorch |",
@@ -162,4 +162,5 @@ def markdown(found: dict) -> str:
             _pair(memory.get("minigrad"), memory.get("PyTorch")),
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", summary_text(found["summary"]).capitalize() + "."])
+    text = summary_text(found["summary"])
+    return "\n".join([*lines, "", text[0].upper() + text[1:] + "."])
