@@ -63,7 +63,7 @@ def list_lessons() -> int:
         print(f"  {project.path.stem[3:]:12}  {project.title}")
     print(
         "\nminigrad run 03          runs a lesson (--help says its options)"
-        "\nminigrad run all --quick runs all of them, in about a minute"
+        "\nminigrad run all --quick runs all of them, in a minute and a half"
         "\nminigrad run regression my.csv price   runs a project with your file"
         "\nminigrad exercise 03     copies a lesson's exercises to my_03.py, to be filled in"
         "\nminigrad check FILE:NAME --input 4,3   checks the gradients of your own layer"
