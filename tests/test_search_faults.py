@@ -1,6 +1,7 @@
 """Searches under faults: damaged files, full disks, processes that die, and one that is killed."""
 
 import enum
+import inspect
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from conftest import ROOT
 
 import minigrad as mg
 from minigrad import asynchronous, search
-from minigrad.search import cluster, parcel, record
+from minigrad.search import cluster, parcel, record, workers
 
 joblib = pytest.importorskip("joblib")
 pytestmark = pytest.mark.on_host
@@ -526,3 +528,17 @@ def test_a_search_that_is_killed_again_and_again_loses_nothing(tmp_path, n_jobs)
         for name, value in row["results"].items():
             mine = got[run]["results"][name]
             assert mine == value or (math.isnan(mine) and math.isnan(value))
+
+
+def test_a_process_that_has_grown_is_replaced_in_silence():
+    """loky does it between two runs. Its warning, in a thread, would make a reader wonder."""
+    process_executor = parcel.joblibs("loky").process_executor
+    source = inspect.getsource(process_executor).replace('"\n', "")
+    assert "A worker stopped while some jobs" in source  # so it begins in this version
+    pool = workers._new_pool(1)
+    try:
+        warnings.warn(
+            "A worker stopped while some jobs wait", UserWarning, stacklevel=1
+        )
+    finally:
+        pool.shutdown(kill_workers=True)
