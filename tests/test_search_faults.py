@@ -537,8 +537,6 @@ def test_a_process_that_has_grown_is_replaced_in_silence():
     assert "A worker stopped while some jobs" in source  # so it begins in this version
     pool = workers._new_pool(1)
     try:
-        warnings.warn(
-            "A worker stopped while some jobs wait", UserWarning, stacklevel=1
-        )
+        warnings.warn("A worker stopped while some jobs wait", UserWarning, stacklevel=1)
     finally:
         pool.shutdown(kill_workers=True)
