@@ -16,6 +16,7 @@ from minigrad.arguments import a_parameter
 from minigrad.backend import Array
 from minigrad.compare.protocol import OPTIMIZERS, Plan
 from minigrad.data import Dataset
+from minigrad.diagnostics.measures import SHOWN
 from minigrad.evaluation import evaluate
 from minigrad.feeding import Feeding
 from minigrad.layers import Layer
@@ -170,16 +171,8 @@ class Watch:
         return numbers
 
 
-MEASURES = (
-    "cosine",
-    "angle",
-    "norm_ratio",
-    "sign_agreement",
-    "bias2",
-    "variance",
-    "snr",
-    "efficiency",
-)
+# Without "error": it is bias² and variance together.
+MEASURES = tuple(name for name in SHOWN if name != "error")
 
 
 def _measures(where: str, of: Any) -> dict[str, float]:

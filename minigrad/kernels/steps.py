@@ -27,6 +27,19 @@ PIECE = 2**16  # numbers. 2**15 and less were slower: each operation has its own
 Numbers = Sequence[Array]
 
 
+def _decayed(g: Array, decay: Array, p: Array, out: Array) -> Array:
+    """dθ + λ θ, written into `out`."""
+    np.multiply(p, decay, out=out)
+    return np.add(g, out, out=out)
+
+
+def _average(mean: Array, keep: Array, new: Array, x: Array, a: Array) -> None:
+    """mean ← keep · mean + new · x. x may be the array a."""
+    np.multiply(mean, keep, out=mean)
+    np.multiply(x, new, out=a)
+    np.add(mean, a, out=mean)
+
+
 def sgd(
     flags: int, numbers: Numbers, a: Array, b: Array, p: Array, g: Array, v: Any, steps: Any
 ) -> None:
@@ -34,8 +47,7 @@ def sgd(
     lr, decay, momentum = numbers
     if decay:
         # dθ + λ θ
-        np.multiply(p, decay, out=a)
-        g = np.add(g, a, out=a)
+        g = _decayed(g, decay, p, a)
     if flags & 4:
         # v ← μ v - lr dθ,  θ ← θ + v, or θ + (μ v - lr dθ)
         np.multiply(steps, momentum, out=steps)
@@ -66,19 +78,13 @@ def adam(
     beta1, new1, beta2, new2, eps, rate, decay, shrink = numbers
     if flags & 2:
         # dθ + λ θ
-        np.multiply(p, decay, out=b)
-        g = np.add(g, b, out=b)
+        g = _decayed(g, decay, p, b)
     if flags & 4:
         np.multiply(p, shrink, out=p)
     # m ← β1 m + (1 - β1) dθ
-    np.multiply(m, beta1, out=m)
-    np.multiply(g, new1, out=a)
-    np.add(m, a, out=m)
+    _average(m, beta1, new1, g, a)
     # v ← β2 v + (1 - β2) dθ²
-    np.multiply(v, beta2, out=v)
-    np.multiply(g, g, out=a)
-    np.multiply(a, new2, out=a)
-    np.add(v, a, out=v)
+    _average(v, beta2, new2, np.multiply(g, g, out=a), a)
     # θ ← θ - m / (√v + ε k) · lr k/(1 - β1^t)
     if flags & 1:
         np.add(v, eps, out=a)
@@ -106,18 +112,12 @@ def rmsprop(
     lr, alpha, new, eps, decay, momentum = numbers
     if decay:
         # dθ + λ θ
-        np.multiply(p, decay, out=b)
-        g = np.add(g, b, out=b)
+        g = _decayed(g, decay, p, b)
     # v ← α v + (1 - α) dθ²
-    np.multiply(v, alpha, out=v)
-    np.multiply(g, g, out=a)
-    np.multiply(a, new, out=a)
-    np.add(v, a, out=v)
+    _average(v, alpha, new, np.multiply(g, g, out=a), a)
     if flags & 1:
         # m ← α m + (1 - α) dθ,  √(v - m²)
-        np.multiply(m, alpha, out=m)
-        np.multiply(g, new, out=a)
-        np.add(m, a, out=m)
+        _average(m, alpha, new, g, a)
         np.multiply(m, m, out=a)
         np.subtract(v, a, out=a)
         np.maximum(a, level(0, a), out=a)
@@ -139,8 +139,7 @@ def adagrad(flags: int, numbers: Numbers, a: Array, b: Array, p: Array, g: Array
     lr, eps, decay = numbers
     if decay:
         # dθ + λ θ
-        np.multiply(p, decay, out=b)
-        g = np.add(g, b, out=b)
+        g = _decayed(g, decay, p, b)
     # s ← s + dθ²,  θ ← θ - lr_t dθ / (√s + ε)
     np.multiply(g, g, out=a)
     np.add(s, a, out=s)
