@@ -20,6 +20,7 @@ from minigrad.data.known import command as data_command
 from minigrad.data.known import mnist
 from minigrad.files import cause, creating
 from minigrad.gradcheck import command
+from minigrad.live import command as live_command
 
 PROJECTS = "lessons/projects"
 
@@ -186,19 +187,17 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
 
 
-def get_data(arguments: argparse.Namespace) -> int:
-    """Download a data set, and say where it is and whose."""
-    try:
-        lines = data_command.get(arguments)
-    except (OSError, ValueError) as error:
-        return _fail(str(error))
-    print("\n".join(lines))
-    return 0
-
-
 def _fail(message: str) -> int:
     print(f"minigrad: {message}", file=sys.stderr)
     return 2
+
+
+DOES = {
+    "check": command.check,
+    "compare": compare_command.run,
+    "data": data_command.run,
+    "live": live_command.run,
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -243,6 +242,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_arguments(add("check", "check the gradients of your own layer", ""))
     compare_command.add_arguments(add("compare", "compare learning rules, and write a report", ""))
     data_command.add_arguments(add("data", "download a data set", ""))
+    live_command.add_arguments(add("live", "watch learning rules race, in a browser", ""))
     return top
 
 
@@ -281,9 +281,8 @@ def _main(argv: list[str]) -> int:
         return run(argv[1], argv[2:])  # the lesson reads its options itself
     arguments = parser().parse_args(argv)
     try:
-        does = {"check": command.check, "compare": compare_command.run, "data": get_data}
-        if arguments.command in does:
-            return does[arguments.command](arguments)
+        if arguments.command in DOES:
+            return DOES[arguments.command](arguments)
         if arguments.command == "exercise":
             return exercise(arguments.lesson, arguments.solution)
     except backend.BackendError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from minigrad.data.known import reading
 
@@ -32,7 +33,18 @@ def _terms(about: reading.About, indent: int) -> str:
     return f"{space}licence: {about.licence}\n{space}source:  {about.source}"
 
 
-def get(arguments: argparse.Namespace) -> list[str]:
+def run(arguments: argparse.Namespace) -> int:
+    """Download a set, and say where it is and whose. Returns the exit status."""
+    try:
+        lines = _get(arguments)
+    except (OSError, ValueError) as error:
+        print(f"minigrad: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(lines))
+    return 0
+
+
+def _get(arguments: argparse.Namespace) -> list[str]:
     """Download a set to `root` or the user's cache; returns what to say. ValueError, OSError."""
     name = arguments.name
     if name not in reading.ABOUT:
