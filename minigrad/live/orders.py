@@ -11,8 +11,8 @@ from minigrad.live.worker import Worker
 class Order(NamedTuple):
     """An order of a page.
 
-    act     act(worker, **fields): runs in the worker's thread, between two rounds. Its result is the
-            reply, plain data for JSON
+    act     act(worker, **fields): runs in the worker's thread, between two rounds. Its result is
+            the reply, plain data for JSON
     fields  {name: check}: check(value) returns the value to use. ValueError for one that makes no
             sense, in a sentence for the page
     """

@@ -108,7 +108,8 @@ class _Tab:
         while True:
             await self.ready.wait()
             async with self.server._news:
-                await self.server._news.wait_for(lambda seen=seen: self.server.version > seen)
+                while self.server.version == seen:
+                    await self.server._news.wait()
                 seen = self.server.version
             race = worker.race
             if race.number != self.race:
