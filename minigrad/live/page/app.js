@@ -17,8 +17,8 @@ source.onmessage = (message) => {
     message.lanes.forEach((lane, k) => {
       Object.assign(state.lanes[k], { status: lane.status, why: lane.why });
       for (const name in lane.points) {
-        state.curves[k][name].length = lane.from;
-        state.curves[k][name].push(...lane.points[name]);
+        const before = (state.curves[k][name] ?? []).slice(0, lane.from);
+        state.curves[k][name] = before.concat(lane.points[name]);
       }
     });
     requestAnimationFrame(() => {
