@@ -251,12 +251,13 @@ ABOUT: dict[str, About] = {
     "es": About(
         equation="dŴ = 1/(Pσ) Σ_i w_i v_i\nw_i: the rank of L(θ + σv_i) among P, from -½ to ½",
         symbols=(
-            "v_i: P = 20 random directions for all weights θ, in pairs v, -v; σ: a small number"
+            "v_i: P = 20 K random directions for all weights θ, in pairs v, -v; σ: a small number"
         ),
         backward="Backward pass: none. It sees the loss alone.",
         transport="Weight transport: no.",
         labels=LOSS_LABELS,
-        cost="20",
+        cost="20 K",
+        letters="K = 1: 20 directions",
         watch="Ranks have no size: lr must be chosen anew for it.",
         lesson="10_side_by_side",
         source="Salimans et al. 2017; Wierstra et al. 2014",
@@ -280,9 +281,8 @@ ABOUT: dict[str, About] = {
 def about(name: str) -> dict[str, Any]:
     """What the page gets of a rule: plain data for JSON."""
     entry = ABOUT[name]
-    plural = "" if entry.cost == "1" else "es"
     letters = f" ({entry.letters})" if entry.letters else ""
-    passes = f"Forward passes: a step is the work of {entry.cost} forward pass{plural}{letters}."
+    passes = f"Forward passes: a step is the work of {entry.cost} forward passes{letters}."
     number = entry.lesson[:2]
     near = "" if entry.taught else "a rule near it: "
     return {
@@ -290,7 +290,7 @@ def about(name: str) -> dict[str, Any]:
         "title": RULES[name].title,
         "equation": entry.equation,
         "symbols": entry.symbols,
-        "needs": [entry.backward, entry.transport, entry.labels, passes],
+        "needs": " ".join((entry.backward, entry.transport, entry.labels, passes)),
         "watch": entry.watch,
         "lesson": f"{near}lesson {number}: minigrad run {number}",
         "lesson_file": f"lessons/{entry.lesson}.py",
