@@ -171,7 +171,7 @@ def test_a_rule_that_does_not_fit_is_left_out_with_its_reason():
     found = {lane.settings.rule: lane.status for lane in six.lanes}
     assert found.pop("backprop") == found.pop("pc") == "running"
     assert set(found.values()) == {"left out"}
-    assert six.lanes[1].why == "DNI with labels needs a hidden layer: write 32 units"
+    assert six.lanes[1].why == "DNI with labels needs a hidden layer, of 32 units for example"
     assert all("\n" not in (lane.why or "") for lane in six.lanes)
     json.dumps([six.described(), six.frame()[0]], allow_nan=False)
 
