@@ -109,12 +109,18 @@ class Tab:
         self.send({"do": do, "id": self.number, **fields})
         return self.until(lambda m: m["kind"] == "reply" and m["to"] == self.number)
 
+    def latest(self, kind, meant):
+        """The last message of a kind, if this is true of it, or the next one of which it is."""
+        before = [message for message in self.said if message["kind"] == kind]
+        if before and meant(before[-1]):
+            return before[-1]
+        return self.until(lambda m: m["kind"] == kind and meant(m))
+
     def frame(self, meant=lambda frame: True):
-        """The last frame, if this is true of it, or the next one of which it is."""
-        frames = [message for message in self.said if message["kind"] == "frame"]
-        if frames and meant(frames[-1]):
-            return frames[-1]
-        return self.until(lambda m: m["kind"] == "frame" and meant(m))
+        return self.latest("frame", meant)
+
+    def race(self, meant=lambda race: True):
+        return self.latest("race", meant)
 
 
 @pytest.fixture(scope="module")
@@ -402,14 +408,16 @@ def test_two_tabs_see_one_race(served, tab):
         assert "error" not in tab.ask("play", on=True)
         assert other.frame(lambda frame: frame["step"] > 3)["playing"]
         assert "error" not in other.ask("play", on=False)
-        stopped = tab.frame(lambda frame: not frame["playing"])["step"]
-        assert other.frame(lambda frame: not frame["playing"])["step"] == stopped
+        stopped = served.server.worker.race.done
+        for one in (tab, other):
+            one.frame(lambda frame: not frame["playing"] and frame["step"] == stopped)
         assert "error" not in other.ask("rate", lane=1, lr=0.5)
         for one in (tab, other):
-            one.until(lambda m: m["kind"] == "race" and m["lanes"][1]["lr"] == 0.5)
+            one.race(lambda race: race["lanes"][1]["lr"] == 0.5)
         assert "error" not in tab.ask("restart")
-        begun = other.until(lambda m: m["kind"] == "race")["race"]
+        begun = served.server.worker.race.number
         for one in (tab, other):
+            one.race(lambda race: race["race"] == begun)
             assert one.frame(lambda frame: frame["race"] == begun)["step"] == 0
 
 

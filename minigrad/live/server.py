@@ -167,6 +167,11 @@ class Server:
             self._described = race.number, revision, text
         return revision, text
 
+    def revise(self) -> None:
+        """The message "race" is another one."""
+        self.revision += 1
+        self._tell()
+
     def hello_text(self) -> str:
         if self._hello is None:
             self._hello = protocol.write(hello())

@@ -31,7 +31,8 @@ if TYPE_CHECKING:  # the server imports this file
 
         worker: Worker
         orders: dict[str, Order]
-        revision: int
+
+        def revise(self) -> None: ...
 
         def race_text(self) -> tuple[int, str]: ...
         def hello_text(self) -> str: ...
@@ -151,7 +152,7 @@ class Tab:
         try:
             found = await asyncio.shield(called)  # a closed tab takes no order back
             if order.changes:
-                self.server.revision += 1
+                self.server.revise()
             if order.then is not None:
                 found = await asyncio.to_thread(order.then, found)
             reply = {"result": found}
