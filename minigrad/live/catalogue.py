@@ -1,4 +1,4 @@
-"""What a page may choose from: the message "hello"."""
+"""What a page may choose from: the message "hello"; and the orders of all files together."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import importlib
 from importlib.util import find_spec
 from typing import Any
 
+from minigrad.live import rules, sets
+from minigrad.live.about import about
 from minigrad.live.orders import ORDERS, Order
+from minigrad.live.settings import LIMITS, OPTIMIZERS
+from minigrad.models import ACTIVATIONS
 from minigrad.version import __version__
 
-LANES = 6
 OFFERS = ("drawing", "inside", "code", "saving")  # files with an ORDERS of their own
 
 
@@ -28,4 +31,27 @@ def joined(names: tuple[str, ...] = OFFERS) -> dict[str, Order]:
 
 def hello() -> dict[str, Any]:
     """The message: rules, presets, tours, data sets, and limits. Once for each tab."""
-    return {"kind": "hello", "version": __version__, "limits": {"lanes": LANES}}
+    return {
+        "kind": "hello",
+        "version": __version__,
+        "rules": [_rule(name) for name in rules.NAMES],
+        "presets": [],
+        "tours": [],
+        "data": [
+            {
+                "name": name,
+                "title": found.title,
+                "plane": found.plane,
+                "available": sets.available(name),
+            }
+            for name, found in sets.SETS.items()
+        ],
+        "activations": list(ACTIVATIONS),
+        "optimizers": list(OPTIMIZERS),
+        "limits": LIMITS,
+    }
+
+
+def _rule(name: str) -> dict[str, Any]:
+    found = {"name": name, "title": rules.title(name), "options": list(rules.options(name))}
+    return found | about(name)

@@ -87,19 +87,19 @@ def whole(value: Any) -> int:
 
 
 def number(value: Any) -> float:
-    """A finite number."""
+    """A finite number. A whole one stays whole."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300:
         raise ValueError(f"expected a number, got {_short(value)}")
     if not math.isfinite(value):
         raise ValueError(f"expected a finite number, got {value}")
-    return float(value)
+    return value
 
 
 def positive(value: Any) -> float:
     found = number(value)
     if not 0 < found <= NUMBERS:
         raise ValueError(f"expected a number above 0, at most {NUMBERS}, got {_short(value)}")
-    return found
+    return float(found)
 
 
 def text(value: Any, longest: int = 4000) -> str:

@@ -55,13 +55,12 @@ class Server:
         self._names = {"localhost", socket.gethostname().lower()}
         self.orders = joined()
         self.tabs: set[Tab] = set()
-        self.revision = 0
         self.times: deque[float] = deque(maxlen=4096)  # seconds of the last handlers
-        self._described: tuple[int, int, str] = (0, -1, "")
+        self._described: tuple[tuple[int, int], str] = ((0, 0), "")
         self._hello: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.worker = Worker(settings, self._changed)
-        self.worker.watched = False
+        self.worker.watch(False)
         routes = [
             Route("/", self._index),
             Route("/favicon.ico", self._icon),
@@ -131,23 +130,25 @@ class Server:
             return
         tab = Tab(self, socket)
         self.tabs.add(tab)
-        self.looked()
+        self._came_or_went()
         try:
             await tab.serve()
         finally:
             self.tabs.discard(tab)
-            self.looked()
+            self._came_or_went(tab)
 
-    def looked(self) -> None:
-        """Tell the worker whether somebody watches, and what. Nobody: the race pauses."""
-        show = frozenset().union(*(tab.cursor.show for tab in self.tabs))
+    def looked(self, layer: str | None) -> Callable[[Worker], None]:
+        """An order: what all tabs show together, and the layer that one of them has chosen."""
+        show = frozenset[str]().union(*(tab.cursor.show for tab in self.tabs))
+        return lambda worker: worker.set_show(show, layer)
+
+    def _came_or_went(self, gone: Tab | None = None) -> None:
+        """Somebody watches, or nobody: then the race pauses."""
         watched = bool(self.tabs)
-
-        def order(worker: Worker) -> None:
-            worker.show = show
-            worker.watched = watched
-
-        self.worker.call(order)
+        self.worker.call(lambda worker: worker.watch(watched))
+        if gone is not None and gone.cursor.show:
+            layer = next((tab.cursor.layer for tab in self.tabs if tab.cursor.layer), None)
+            self.worker.call(self.looked(layer))
 
     def _changed(self) -> None:
         """Called by the worker's thread."""
@@ -158,19 +159,13 @@ class Server:
         for tab in self.tabs:
             tab.news.set()
 
-    def race_text(self) -> tuple[int, str]:
-        """The message "race" of the race that runs, and which revision of it this is."""
+    def race_text(self) -> tuple[tuple[int, int], str]:
+        """Number and edition of the race that runs, and the message "race"."""
         race = self.worker.race
-        number, revision, text = self._described
-        if (number, revision) != (race.number, self.revision):
-            revision, text = self.revision, protocol.write(race.described())
-            self._described = race.number, revision, text
-        return revision, text
-
-    def revise(self) -> None:
-        """The message "race" is another one."""
-        self.revision += 1
-        self._tell()
+        now = race.number, race.edition
+        if self._described[0] != now:
+            self._described = now, protocol.write(race.described())
+        return self._described
 
     def hello_text(self) -> str:
         if self._hello is None:

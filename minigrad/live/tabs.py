@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -13,31 +13,36 @@ from minigrad.live import protocol
 from minigrad.live.frames import Cursor
 from minigrad.live.orders import Order
 from minigrad.live.protocol import Message
+from minigrad.live.worker import VIEWS, Worker
 
 PENDING = 32  # orders of a tab that wait for their reply, at most
 MESSAGES = 300  # messages of a tab in a second; it reads no more of them before the next one
+
+
+def views(value: Any) -> tuple[str, ...]:
+    """Names of views."""
+    found = protocol.words(value)
+    if unknown := [name for name in found if name not in VIEWS]:
+        raise ValueError(f"views are {', '.join(VIEWS)}, got {unknown[0]!r}")
+    return found
+
+
 SHOW: dict[str, Callable[[Any], Any]] = {
-    "views": protocol.words,
+    "views": views,
     "layer": lambda value: None if value is None else protocol.word(value),
 }
 
-if TYPE_CHECKING:  # the server imports this file
-    from typing import Protocol
 
-    from minigrad.live.worker import Worker
+class Home(Protocol):
+    """What a tab needs of the server."""
 
-    class Home(Protocol):
-        """What a tab needs of the server."""
+    worker: Worker
+    orders: dict[str, Order]
 
-        worker: Worker
-        orders: dict[str, Order]
-
-        def revise(self) -> None: ...
-
-        def race_text(self) -> tuple[int, str]: ...
-        def hello_text(self) -> str: ...
-        def looked(self) -> None: ...
-        def took(self, seconds: float) -> None: ...
+    def race_text(self) -> tuple[tuple[int, int], str]: ...
+    def hello_text(self) -> str: ...
+    def looked(self, layer: str | None) -> Callable[[Worker], None]: ...
+    def took(self, seconds: float) -> None: ...
 
 
 class Tab:
@@ -89,20 +94,13 @@ class Tab:
                 await self.news.wait()
                 self.news.clear()
                 begun = time.perf_counter()
-                worker, cursor = self.server.worker, self.cursor
-                race = worker.race
-                revision, text = self.server.race_text()
-                if race.number != cursor.race:
-                    cursor.begin(race)
-                    cursor.revision = -1
-                if revision != cursor.revision:
-                    cursor.revision = revision
-                    await self.socket.send_text(text)
-                frame = cursor.frame(race)
-                frame |= {"playing": worker.playing, "speed": worker.speed}
+                race, described = self.server.race_text()
+                said = protocol.write(self.cursor.frame(self.server.worker))
                 self._ready.clear()
-                said = protocol.write(frame)
                 self.server.took(time.perf_counter() - begun)
+                if race != self.cursor.race:
+                    self.cursor.race = race
+                    await self.socket.send_text(described)
                 await self.socket.send_text(said)
         except (WebSocketDisconnect, RuntimeError, OSError):
             return
@@ -119,18 +117,16 @@ class Tab:
                 self._ready.set()
             elif message.name == "show":
                 self._show(message)
-                await self._reply(number, {"result": None})
             else:
                 self._order(message)
         except ValueError as error:
             await self._reply(number, {"error": str(error)})
 
     def _show(self, message: Message) -> None:
-        given = {"layer": None, **message.fields}
-        fields = protocol.checked("show", given, SHOW)
+        """The tab shows other views, and perhaps another layer."""
+        fields = protocol.checked("show", {"layer": None, **message.fields}, SHOW)
         self.cursor.look(frozenset(fields["views"]), fields["layer"])
-        self.server.looked()
-        self.news.set()
+        self._start(message, self.server.looked(fields["layer"]))
 
     def _order(self, message: Message) -> None:
         """Hand an order to the worker. The reply is sent when it is done; the tab goes on."""
@@ -138,23 +134,32 @@ class Tab:
         if order is None:
             known = ", ".join(sorted({*self.server.orders, "ready", "show"}))
             raise ValueError(f"there is no order {message.name!r:.40}; there are {known}")
+        fields = protocol.checked(message.name, message.fields, order.fields)
+        self._start(message, lambda worker: order.act(worker, **fields), order.then)
+
+    def _start(
+        self,
+        message: Message,
+        act: Callable[[Worker], Any],
+        then: Callable[[Any], Any] | None = None,
+    ) -> None:
         if len(self._waiting) >= PENDING:
             raise ValueError(f"{PENDING} orders wait for their reply; wait for one of them")
-        fields = protocol.checked(message.name, message.fields, order.fields)
-        if not self.server.worker.is_alive():
-            raise ValueError("the training has ended; start minigrad live again")
-        called = self.server.worker.call(lambda worker: order.act(worker, **fields))
-        task = asyncio.create_task(self._done(message, order, asyncio.wrap_future(called)))
+        called = asyncio.wrap_future(self.server.worker.call(act))
+        task = asyncio.create_task(self._done(message, called, then))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
-    async def _done(self, message: Message, order: Order, called: asyncio.Future[Any]) -> None:
+    async def _done(
+        self,
+        message: Message,
+        called: asyncio.Future[Any],
+        then: Callable[[Any], Any] | None,
+    ) -> None:
         try:
             found = await asyncio.shield(called)  # a closed tab takes no order back
-            if order.changes:
-                self.server.revise()
-            if order.then is not None:
-                found = await asyncio.to_thread(order.then, found)
+            if then is not None:
+                found = await asyncio.to_thread(then, found)
             reply = {"result": found}
         except ValueError as error:
             reply = {"error": str(error)}

@@ -1,6 +1,7 @@
 // Where frames come from. A source has: send(order) -> Promise of the reply's result,
 // onmessage(message) and onstate(open, sentence), which the page sets.
 // recorded.js is the other one, for a page without a server.
+import { recorded, there } from "./recorded.js";
 
 const REASONS = {
   4403: "This tab is not known to the server: open the address that minigrad live printed.",
@@ -10,6 +11,7 @@ const REASONS = {
 const ENDED = "The server has ended. Start minigrad live again, and open its new address.";
 
 export function live() {
+  if (there()) return recorded();
   forgetToken();
   const address = new URL("socket", location.href.split("#")[0].split("?")[0]);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
