@@ -7,12 +7,16 @@ import os
 import socket
 import sys
 import threading
-import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minigrad import backend, threads
-from minigrad.live.settings import LaneSettings, Settings
+
+if TYPE_CHECKING:  # whoever asks for --help waits for nothing
+    from minigrad.live.settings import Settings
 
 HOME = "127.0.0.1"
+STEPS = 2000  # of a recording
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Learning rules race in a browser: each lane is a network that one rule trains, and all "
         "start from the same weights and get the same batches. The page is served on this "
-        "computer alone, and asks nothing of the network. Ctrl-C ends it."
+        "computer alone, and asks nothing of the network. Ctrl-C ends it. With --record nothing "
+        "is served: a race is trained and kept in one HTML file, which replays it."
     )
     add = parser.add_argument
+    add(
+        "address",
+        nargs="?",
+        metavar="ADDRESS",
+        help="a race, as the page's address says it after the #: 'data=moons&hidden=8,8', or the "
+        "whole address",
+    )
+    add("--preset", metavar="NAME", help="a race of the page's list, such as five-ways")
+    add("--data", metavar="NAME", help="digits, mnist, moons, spirals, circles, xor")
+    add("--seed", type=int, default=None, metavar="N", help="of weights, batches and rules")
+    add("--record", type=Path, metavar="FILE", help="write a race to this file, race.html")
+    add("--steps", type=int, metavar="N", help=f"of the recorded race (default {STEPS})")
     add("--port", type=int, default=0, metavar="N", help="(default: any free one)")
     add(
         "--host",
@@ -32,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "address of the page can steer the race (default: this computer alone)",
     )
     add("--no-browser", action="store_true", help="only print the address of the page")
-    add("--seed", type=int, default=None, metavar="N", help="of weights, batches and rules")
     add(
         "--threads",
         type=int,
@@ -44,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C: 130. 2 for wrong usage."""
+    """Serve the page until Ctrl-C: 130. Or record a race: 0. 2 for wrong usage."""
     try:
         return _run(arguments)
     except (ValueError, OSError, ImportError) as error:
@@ -53,23 +69,55 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.steps is not None and arguments.record is None:
+        raise ValueError("--steps is for a recording: give --record race.html, too")
     if arguments.backend is not None:
         backend.use(arguments.backend)
     if arguments.threads is not None or not os.environ.get("MINIGRAD_THREADS"):
-        threads.set_threads(arguments.threads or 1)  # the browser needs the other cores
-    settings = Settings(lanes=(LaneSettings("backprop"), LaneSettings("forward", 0.01)))
+        # The browser needs the other cores.
+        threads.set_threads(1 if arguments.threads is None else arguments.threads)
+    settings = chosen(arguments)
+    if arguments.record is not None:
+        return _record(settings, arguments.record, arguments.steps)
     _need_server()
     with _listen(arguments.host, arguments.port) as listening:
         return _serve(settings, listening, arguments)
 
 
+def chosen(arguments: argparse.Namespace) -> Settings:
+    """The race that the command names."""
+    from dataclasses import replace
+
+    from minigrad.live import catalogue
+    from minigrad.live.settings import Settings
+
+    if arguments.preset is not None and arguments.address is not None:
+        raise ValueError("give --preset or an address of a race, not both")
+    if arguments.address is not None:
+        _, _, text = arguments.address.rpartition("#")
+        settings = Settings.from_text(text)
+    else:
+        settings = catalogue.preset(arguments.preset)
+    named = {"data": arguments.data, "seed": arguments.seed}
+    return replace(settings, **{name: value for name, value in named.items() if value is not None})
+
+
+def _record(settings: Settings, path: Path, steps: int | None) -> int:
+    """Write a recording, and say where it is."""
+    from minigrad.live import record
+
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--record writes a page: name the file {path.with_suffix('.html')}")
+    record.write(path, settings, STEPS if steps is None else steps)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Open it in a browser; it needs no server.")
+    return 0
+
+
 def _need_server() -> None:
     try:
-        import starlette
-        import uvicorn
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
         import websockets  # noqa: F401
-
-        del starlette, uvicorn
     except ImportError as error:
         raise ImportError(
             f"the page needs a small server, and {error.name} is missing: "
@@ -102,20 +150,22 @@ def _serve(settings: Settings, listening: socket.socket, arguments: argparse.Nam
     address = f"http://{f'[{named}]' if ':' in named else named}:{port}/?token={server.token}"
     if elsewhere:
         print(
-            f"minigrad live: --host {host}: other computers can reach this page. Whoever has its "
-            "address, with the token, can steer the race and make this computer work; the "
-            "address and all that is shown travel unencrypted. Use it in a network that you trust.",
+            f"minigrad live: --host {arguments.host}: other computers can reach this page. Whoever "
+            "has its address, with the token, can steer the race and make this computer work. The "
+            "address and what is shown travel unencrypted. Use it in a network that you trust.",
             file=sys.stderr,
         )
     print(f"{address}\nThe page is there until Ctrl-C.", flush=True)
     if not arguments.no_browser:
-        threading.Thread(target=_open, args=(address,), daemon=True).start()
+        threading.Thread(target=open_browser, args=(address,), daemon=True).start()
     serve(server, listening)
     return 130
 
 
-def _open(address: str) -> None:
+def open_browser(address: str) -> None:
     """Open the page in a browser with a window. One in this terminal would be in the way."""
+    import webbrowser
+
     try:
         browser = webbrowser.get()
         in_terminal = type(browser) is webbrowser.GenericBrowser

@@ -49,6 +49,8 @@ def page(folder: Path, recording: str, styles: tuple[str, ...] = ()) -> str:
 
 
 def style(folder: Path, name: str) -> str:
+    if not (folder / name).is_file():
+        return ""
     code = (folder / name).read_text(encoding="utf-8")
     if "</style" in code.lower():
         raise ValueError(f"{name} contains </style")
