@@ -22,7 +22,7 @@ from minigrad.progress import Bar
 PAGE = Path(__file__).parent / "page"
 FRAMES = 200  # steps that can be looked at
 VIEWS = ("cosine", "recall", "weights", "regions", "units")
-BUDGET = 2_500_000  # bytes of all views, packed; less often taken, if they have more
+BUDGET = 650_000  # bytes of all views, packed; taken less often, if they have more
 BYTES = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
 
 
@@ -31,6 +31,7 @@ def write(path: Path, settings: Settings, steps: int, show: bool | None = None) 
 
     show  whether there is a progress bar; None: in a terminal
     """
+    inlining.page(PAGE, "")  # what is wrong with the page is said before the training
     recording = record(Race(settings), steps, show)
     text = inlining.page(PAGE, packed(recording), styles=("recorded.css",))
     with replacing(path) as file:
@@ -44,26 +45,28 @@ def chosen(steps: int, frames: int = FRAMES) -> list[int]:
     return sorted(found)
 
 
-def record(race: Race, steps: int, show: bool | None = None) -> dict[str, Any]:
+def record(
+    race: Race, steps: int, show: bool | None = None, frames: int = FRAMES
+) -> dict[str, Any]:
     """{hello, race, layer, frames, curves}: see page/recorded.js. `packed` makes it small."""
     if steps < 1:
         raise ValueError(f"--steps must be 1 or more, got {steps}")
     described = race.described()
     layers = list(described.get("hidden", ())) if described.get("plane") else []
-    frames = []
+    found = []
     bar = Bar(steps, show)
     stopped = None
     try:
-        for step in chosen(steps):
+        for step in chosen(steps, frames):
             while race.done < step and race.running:
                 race.round()
                 bar.update(_loss(race))
-            frames.append(_frame(race, layers))
+            found.append(_frame(race, layers))
             if not race.running:
                 break
     except KeyboardInterrupt:
         race.end_round()
-        frames.append(_frame(race, layers))
+        found.append(_frame(race, layers))
         stopped = f"interrupted: the recording ends at step {race.done}"
     finally:
         bar.close(stopped)
@@ -73,7 +76,7 @@ def record(race: Race, steps: int, show: bool | None = None) -> dict[str, Any]:
         "hello": said,
         "race": described,
         "layer": layers[0] if layers else None,
-        "frames": frames,
+        "frames": found,
         "curves": curves,
     }
 
