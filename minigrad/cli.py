@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import os
 import signal
 import site
@@ -11,45 +10,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import minigrad
 from minigrad import backend, printing, resources, threads
+from minigrad.blanks import command as build_command
 from minigrad.compare import command as compare_command
 from minigrad.data.known import command as data_command
 from minigrad.data.known import mnist
 from minigrad.files import cause, creating
 from minigrad.gradcheck import command
 from minigrad.live import command as live_command
-
-PROJECTS = "lessons/projects"
-
-
-class LessonFile(NamedTuple):
-    """A lesson script and what the first lines of its docstring say."""
-
-    path: Path
-    title: str
-    time: str
-
-    @property
-    def number(self) -> str:
-        return self.path.name[:2]
-
-
-def lessons(folder: str = "lessons") -> list[LessonFile]:
-    """The lesson scripts, in order: lessons/NN_slug.py. Or those of lessons/projects."""
-    return [_read(path) for path in resources.files(folder) if path.match("[0-9][0-9]_*.py")]
-
-
-def _read(path: Path) -> LessonFile:
-    text = path.read_text(encoding="utf-8")
-    if text.startswith('"""'):  # the docstring alone: to parse all lessons takes long
-        text = '"""'.join(text.split('"""', 2)[:2]) + '"""'
-    doc = ast.get_docstring(ast.parse(text)) or path.stem
-    lines = doc.splitlines()
-    usual = next((line[5:].strip() for line in lines if line.startswith("Time:")), "")
-    return LessonFile(path, lines[0].rstrip("."), usual)
+from minigrad.scripts import PROJECTS, choose, lessons
 
 
 def list_lessons() -> int:
@@ -67,36 +38,11 @@ def list_lessons() -> int:
         "\nminigrad run all --quick runs all of them, in a minute and a half"
         "\nminigrad run regression my.csv price   runs a project with your file"
         "\nminigrad exercise 03     copies a lesson's exercises to my_03.py, to be filled in"
+        "\nminigrad build start mylib  takes the bodies out of the library's classes: fill them in"
         "\nminigrad check FILE:NAME --input 4,3   checks the gradients of your own layer"
         "\nminigrad data mnist      downloads MNIST (--help lists other data sets)"
     )
     return 0
-
-
-def choose(which: str, everything: bool = False) -> list[LessonFile]:
-    """The lessons that a word names: "03", "3", "first_network".
-
-    everything  also "all", all lessons, or a project's name, "regression"
-    """
-    found = lessons()
-    if not found:
-        raise ValueError("there are no lessons beside this copy of minigrad; install it again")
-    if everything and which == "all":
-        return found
-    chosen = [
-        lesson
-        for lesson in found
-        if which in (lesson.number, lesson.path.stem, lesson.path.stem[3:])
-        or (which.isdecimal() and which.lstrip("0") == lesson.number.lstrip("0"))
-    ]
-    if everything and not chosen:  # projects have no exercises: they are only run
-        chosen = [p for p in lessons(PROJECTS) if which in (p.path.stem, p.path.stem[3:])]
-    if not chosen:
-        names = ", ".join(lesson.path.stem for lesson in found)
-        projects = ", ".join(project.path.stem[3:] for project in lessons(PROJECTS))
-        also = f" and 'all', and the projects {projects}" if everything else ""
-        raise ValueError(f"no lesson {which!r:.50}; there are {names}{also}")
-    return chosen
 
 
 def exercise(which: str, solution: bool = False) -> int:
@@ -193,6 +139,7 @@ def _fail(message: str) -> int:
 
 
 DOES = {
+    "build": build_command.run,
     "check": command.check,
     "compare": compare_command.run,
     "data": data_command.run,
@@ -239,6 +186,7 @@ def parser() -> argparse.ArgumentParser:
     )
     copy.add_argument("lesson", help="the lesson's number or name")
     copy.add_argument("--solution", action="store_true", help="copy the answers to solution_03.py")
+    build_command.add_arguments(add("build", "build the library yourself, class by class", ""))
     command.add_arguments(add("check", "check the gradients of your own layer", ""))
     compare_command.add_arguments(add("compare", "compare learning rules, and write a report", ""))
     data_command.add_arguments(add("data", "download a data set", ""))

@@ -25,6 +25,7 @@ ROWS = [
         "moved",
         "printing",
         "resources",
+        "scripts",
         "settings",
         "siblings",
         "streams",
@@ -50,7 +51,7 @@ ROWS = [
     {"asynchronous"},
     {"lesson", "exercises", "plots"},
     {"compare"},
-    {"live"},
+    {"live", "blanks"},
     {"cli"},
     {"__init__", "__main__"},
 ]

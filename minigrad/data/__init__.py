@@ -9,12 +9,14 @@ from minigrad.data.images.pictures import read_image
 from minigrad.data.known import idx, mnist
 from minigrad.data.loading import NAMES, load, load_digits, redraw_labels
 from minigrad.data.npz import from_npz, save_npz
+from minigrad.data.planes import circles, moons, spirals, xor
 from minigrad.data.scaling import standardize
 
 __all__ = [
     "NAMES",
     "Dataset",
     "augment",
+    "circles",
     "from_csv",
     "from_folder",
     "from_npz",
@@ -23,8 +25,11 @@ __all__ = [
     "load",
     "load_digits",
     "mnist",
+    "moons",
     "read_image",
     "redraw_labels",
     "save_npz",
+    "spirals",
     "standardize",
+    "xor",
 ]

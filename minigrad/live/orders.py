@@ -40,15 +40,15 @@ def positive(value: Any) -> float:
 
 
 def _play(worker: Worker, on: bool) -> None:
-    worker.playing = on
+    worker.play(on)
 
 
 # The orders of the race itself. Other files have an ORDERS of their own; `server` joins them.
 ORDERS: dict[str, Order] = {
     "play": Order(_play, {"on": flag}),
     "step": Order(lambda worker: worker.single()),
-    "restart": Order(lambda worker: worker.restart(worker.race.settings)),
+    "restart": Order(lambda worker: worker.restart()),
     "rate": Order(
-        lambda worker, lane, lr: worker.race.set_rate(lane, lr), {"lane": whole, "lr": positive}
+        lambda worker, lane, lr: worker.set_rate(lane, lr), {"lane": whole, "lr": positive}
     ),
 }

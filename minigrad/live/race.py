@@ -2,59 +2,204 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from minigrad import data
-from minigrad.live.lanes import Lane
+import numpy as np
+
+from minigrad import backend
+from minigrad.arguments import in_words
+from minigrad.live import measuring, sets
+from minigrad.live.curves import Curves
+from minigrad.live.lanes import Lane, labels
 from minigrad.live.settings import Settings
 
 
-class Race:
-    """All lanes. `round()` makes a step in each of them.
+class Known(NamedTuple):
+    """What a page has of a race: `Race.frame` says what is new since then."""
 
-    number  counts the races of a server: the page forgets its curves when it changes
+    race: int = 0
+    generation: int = 0
+    settled: int = 0
+    stamp: int = 0
+
+
+NOTHING = Known()
+
+
+class Race:
+    """All lanes. `advance()` makes a step in the next of them; a step in each is a round.
+
+    number   counts the races of a server: the page forgets its curves when it changes
+    edition  counts the changes of rates and options: the page gets the race anew
+    done     rounds so far
+    turn     the lane that is next; 0 between two rounds
+    The worker's thread calls all methods, but `frame` and `described`, which any thread may call.
     """
 
     def __init__(self, settings: Settings, number: int = 1):
         self.settings = settings
         self.number = number
-        train, test = data.load("digits")
-        self.lanes = [Lane(settings, lane, train, test) for lane in settings.lanes]
+        self.edition = 0
+        self.train, self.test = sets.load(
+            settings.data, settings.data_noise, settings.label_noise, settings.seed
+        )
+        self.lanes: list[Lane] = []
+        for lane in settings.lanes:  # the data are placed on the device once
+            train, test = (
+                (self.lanes[0].train, self.lanes[0].test) if self.lanes else (self.train, self.test)
+            )
+            self.lanes.append(Lane(settings, lane, train, test))
+        plane = sets.SETS[settings.data].plane
+        like = self.lanes[0].train
+        self.looking = measuring.Looking(
+            measuring.probe(like, settings.batch_size, settings.seed),
+            measuring.reach(self.train) if plane else None,
+            None,
+        )
+        self.curves = Curves(len(self.lanes))
         self.done = 0
+        self.turn = 0
+        self._lock = threading.Lock()
+        self._stamp = 0
+        self._views: list[dict[str, tuple[int, Any]]] = [{} for _ in self.lanes]
+
+    @property
+    def running(self) -> bool:
+        """Whether a lane still trains."""
+        return any(lane.running for lane in self.lanes)
+
+    def advance(self) -> None:
+        """The next lane's step. After the last lane the round is done."""
+        self.lanes[self.turn].step()
+        self.turn = (self.turn + 1) % len(self.lanes)
+        if self.turn == 0:
+            self.done += 1
+
+    def end_round(self) -> None:
+        """The steps that are missing in a round that has begun."""
+        while self.turn:
+            self.advance()
 
     def round(self) -> None:
         """One step in each lane."""
-        for lane in self.lanes:
-            lane.step()
-        self.done += 1
+        self.end_round()
+        self.advance()
+        self.end_round()
 
     def measure(self, show: frozenset[str] = frozenset()) -> None:
-        """Add a point to every lane's curves, and renew the views that somebody looks at."""
-        for lane in self.lanes:
-            lane.measure()
+        """Add a point to every lane's curves, and renew views of all lanes."""
+        self.add_points()
+        for name in sorted(show):
+            for k in range(len(self.lanes)):
+                self.look(name, k)
+
+    def add_points(self) -> None:
+        """Add a point to every lane's curves."""
+        rows: list[dict[str, Any] | None] = []
+        for k, lane in enumerate(self.lanes):
+            try:
+                row = lane.point()
+            except Exception as error:  # a rule whose outputs fail
+                lane.end("failed", f"failed at step {lane.done}: {in_words(error)}")
+                row = None
+            stamp, view = self._views[k].get("cosine", (0, None))
+            if row is not None and view is not None and view["at"] == lane.done:
+                row["cosine"] = view["total"]
+            rows.append(row)
+        if any(row is not None for row in rows):
+            with self._lock:
+                self.curves.add(self.done, rows)
+
+    def look(self, name: str, number: int) -> None:
+        """Renew a view of a lane. One that has ended keeps its last."""
+        lane = self.lanes[number]
+        if not lane.running and name in self._views[number]:
+            return
+        found = measuring.view(name, lane, self.looking)
+        with self._lock:
+            self._stamp += 1
+            self._views[number][name] = self._stamp, found
+
+    def show_units(self, layer: str | None) -> None:
+        """Whose units are shown, by the layer's flat name; None: the first hidden layer's."""
+        if layer is not None and layer not in measuring.hidden(self.lanes[0]):
+            names = ", ".join(measuring.hidden(self.lanes[0])) or "none"
+            raise ValueError(f"layer {layer!r:.20} has no hidden units; layers that have: {names}")
+        self.looking = self.looking._replace(layer=layer)
+        for views in self._views:
+            views.pop("units", None)
+
+    def change(self, number: int, **values: Any) -> None:
+        """A lane's lr, directions or update_probability, from its next step on."""
+        lane = self.lane(number)
+        lane.change(**values)
+        lanes = list(self.settings.lanes)
+        lanes[number] = lane.settings
+        self.settings = replace(self.settings, lanes=tuple(lanes))
+        self.edition += 1
 
     def set_rate(self, number: int, lr: float) -> None:
         """A lane's learning rate, from its next step on."""
-        lane = self.lanes[number]
-        lane.settings = replace(lane.settings, lr=lr)
-        lane.optimizer.lr = lr
+        self.change(number, lr=lr)
+
+    def lane(self, number: int) -> Lane:
+        """The lane of this number. ValueError: there is none."""
+        if not 0 <= number < len(self.lanes):
+            raise ValueError(f"there are lanes 0 to {len(self.lanes) - 1}, got {number}")
+        return self.lanes[number]
 
     def described(self) -> dict[str, Any]:
         """The message "race"."""
-        lanes = [lane.described(k) for k, lane in enumerate(self.lanes)]
-        settings = self.settings.as_dict()
-        return {"kind": "race", "race": self.number, "settings": settings, "lanes": lanes}
+        names = labels(self.settings.lanes)
+        model = self.lanes[0].model
+        return {
+            "kind": "race",
+            "race": self.number,
+            "settings": self.settings.as_dict(),
+            "address": self.settings.to_text(),
+            "lanes": [lane.described(k, names[k]) for k, lane in enumerate(self.lanes)],
+            "layers": [prefix.removesuffix(".") for prefix, leaf in model.leaves() if leaf.params],
+            "hidden": measuring.hidden(self.lanes[0]),
+            "classes": list(self.train.names or map(str, range(self.train.classes or 0))),
+            "plane": self._plane(),
+        }
 
-    def frame(self, have: int = 0) -> dict[str, Any]:
-        """The message "frame": the points after the first `have` of each lane."""
+    def _plane(self) -> dict[str, Any] | None:
+        """The training examples as points."""
+        if self.looking.reach is None:
+            return None
+        r = self.looking.reach
+        y = backend.to_host(self.train.y)
+        noisy = np.flatnonzero(y != backend.to_host(self.train.clean_y))
+        x = np.round(backend.to_host(self.train.x).astype("float64"), 4)
+        plane = {"x": x.tolist(), "y": y.tolist(), "noisy": noisy.tolist()}
+        return plane | {"range": [-r, r, -r, r]}
+
+    def frame(self, known: Known = NOTHING) -> tuple[dict[str, Any], Known]:
+        """The message "frame": what is new since a page knew this much; and what it knows then."""
+        with self._lock:
+            curves = self.curves
+            same = (known.race, known.generation) == (self.number, curves.generation)
+            settled = known.settled if same else 0
+            stamp = known.stamp if known.race == self.number else 0
+            points = curves.after(settled)
+            now = Known(self.number, curves.generation, curves.settled, self._stamp)
+            views = [
+                {name: view for name, (at, view) in of.items() if at > stamp} for of in self._views
+            ]
+            done = self.done
         lanes = [
             {
                 "status": lane.status,
                 "why": lane.why,
-                "from": have,
-                "points": {name: of[have:] for name, of in lane.points.items()},
+                "lr": lane.settings.lr,
+                "from": points[k][0],
+                "points": points[k][1],
+                "views": views[k],
             }
-            for lane in self.lanes
+            for k, lane in enumerate(self.lanes)
         ]
-        return {"kind": "frame", "race": self.number, "step": self.done, "lanes": lanes}
+        message = {"kind": "frame", "race": self.number, "generation": now.generation}
+        return message | {"step": done, "lanes": lanes}, now

@@ -16,6 +16,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from minigrad.live.orders import ORDERS
+from minigrad.live.race import NOTHING
 from minigrad.live.settings import Settings
 from minigrad.live.worker import Worker
 
@@ -95,8 +96,8 @@ class _Tab:
         self.socket = socket
         self.ready = asyncio.Event()
         self.ready.set()
-        self.race = 0  # the race that the page knows
-        self.have = 0  # how many points of each lane it has
+        self.race = (0, 0)  # number and edition of the race that the page knows
+        self.known = NOTHING  # what it has of that race
 
     async def _say(self, message: dict[str, Any]) -> None:
         await self.socket.send_text(json.dumps(message))
@@ -112,11 +113,10 @@ class _Tab:
                     await self.server._news.wait()
                 seen = self.server.version
             race = worker.race
-            if race.number != self.race:
-                self.race, self.have = race.number, 0
+            if (race.number, race.edition) != self.race:
+                self.race = race.number, race.edition
                 await self._say(race.described())
-            frame = race.frame(self.have) | {"playing": worker.playing}
-            self.have += max(len(lane["points"]["step"]) for lane in frame["lanes"])
+            frame, self.known = worker.frame(self.known)
             self.ready.clear()
             await self._say(frame)
 

@@ -1,25 +1,33 @@
-"""The thread that trains. The page cannot block it: it takes orders between two rounds."""
+"""The thread that trains. The page cannot block it: it takes orders between two steps."""
 
 from __future__ import annotations
 
 import queue
+import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
-from minigrad.live.race import Race
-from minigrad.live.settings import Settings
+from minigrad.live.budget import POINTS, RATE, Budget
+from minigrad.live.measuring import VIEWS, hidden
+from minigrad.live.race import NOTHING, Known, Race
+from minigrad.live.settings import Settings, whole, within
 
-FRAMES = 30  # measurements in a second, at most
+ENDED = "the race has ended: start `minigrad live` again"
 
 
 class Worker(threading.Thread):
     """Trains `race` while `playing` and while somebody watches.
 
-    call(f)   f(worker) runs in this thread, between two rounds. Returns a Future of its result
+    call(f)   f(worker) runs in this thread, between two steps of lanes. Returns a Future of its
+              result. What it raises, the Future raises
     changed   called in this thread after each new measurement or order
+    speed     rounds in a second; None: as many as possible
+    show      names of the views that somebody looks at
+    All other methods are orders: give them to `call`.
     """
 
     def __init__(self, settings: Settings, changed: Callable[[], None] = lambda: None):
@@ -27,60 +35,199 @@ class Worker(threading.Thread):
         self.race = Race(settings)
         self.playing = False
         self.watched = True
-        self.speed: float | None = None  # rounds in a second; None: as many as possible
+        self.speed: float | None = None
         self.show: frozenset[str] = frozenset()
         self.changed = changed
+        self.budget = Budget()
         self._orders: queue.SimpleQueue[tuple[Callable[[Worker], Any], Future]] = (
             queue.SimpleQueue()
         )
+        self._lock = threading.Lock()
         self._ended = False
+        self._due = 0.0  # when the next round may begin
+        self._places: dict[str, int] = {}  # of each view: whose lane is next
+
+    # From any thread
 
     def call(self, order: Callable[[Worker], Any]) -> Future:
         future: Future = Future()
-        self._orders.put((order, future))
+        with self._lock:
+            if not self._ended:
+                self._orders.put((order, future))
+                return future
+        future.set_exception(RuntimeError(ENDED))
         return future
 
     def end(self) -> None:
-        def order(worker: Worker) -> None:
-            worker._ended = True
+        """No more steps. The thread ends after the one that is being made."""
+        with self._lock:
+            self._ended = True
+            self._orders.put((lambda worker: None, Future()))  # wakes it up
 
-        self.call(order)
+    def frame(self, known: Known = NOTHING) -> tuple[dict[str, Any], Known]:
+        """The message "frame" for a page that knows this much; and what it knows then."""
+        message, now = self.race.frame(known)
+        return message | {"playing": self.playing, "speed": self.speed}, now
+
+    # The thread itself
 
     def run(self) -> None:
-        measured = 0.0
         while not self._ended:
-            training = self.playing and self.watched
-            if self._obey(wait=not training) or self._ended:
-                self.changed()
-                continue
-            if not training:
-                continue
-            self.race.round()
-            if time.perf_counter() - measured > 1 / FRAMES:
-                self.race.measure(self.show)
-                self.changed()
-                measured = time.perf_counter()
-            if self.speed is not None:
-                time.sleep(1 / self.speed)
+            wait = self._wait()
+            if wait != 0 or not self._orders.empty():
+                self._obey(wait)
+            elif self.race.turn or not self._measure():
+                self._advance()
+        self._refuse()
 
-    def _obey(self, wait: bool) -> bool:
-        """Carry out one order, if there is one. Whether there was."""
+    def _wait(self) -> float | None:
+        """Seconds until the next step may be made. None: until somebody orders it."""
+        if self.race.turn:  # a round that has begun is ended
+            return 0
+        if not (self.playing and self.watched):
+            return None
+        if self.speed is None:
+            return 0
+        return max(0.0, self._due - time.perf_counter())
+
+    def _advance(self) -> None:
+        race = self.race
+        if race.turn == 0 and self.speed is not None:
+            # The pace is kept on average; what was missed is not made up for.
+            self._due = max(self._due + 1 / self.speed, time.perf_counter())
+        race.advance()
+        if race.turn == 0 and not race.running:
+            self.playing = False
+            race.measure(self.show)
+            self.changed()
+
+    def _obey(self, wait: float | None) -> None:
+        """Carry out the next order, if there is one before the time is over."""
         try:
-            order, future = self._orders.get(block=wait, timeout=0.5 if wait else None)
+            if wait == 0:
+                order, future = self._orders.get_nowait()
+            else:
+                order, future = self._orders.get(timeout=wait)
         except queue.Empty:
-            return False
+            return
+        if not future.set_running_or_notify_cancel():
+            return
         try:
-            future.set_result(order(self))
+            found = order(self)
         except BaseException as error:
             future.set_exception(error)
-        return True
+        else:
+            future.set_result(found)
+        self.changed()
 
-    def restart(self, settings: Settings) -> None:
-        """A new race. An order: it runs in this thread."""
-        self.race = Race(settings, self.race.number + 1)
+    def _refuse(self) -> None:
+        """Answer the orders that came too late."""
+        while True:
+            try:
+                _, future = self._orders.get_nowait()
+            except queue.Empty:
+                return
+            if future.set_running_or_notify_cancel():
+                future.set_exception(RuntimeError(ENDED))
+
+    def _measure(self) -> bool:
+        """Measure what is due, one thing: the points of all lanes, or a view of one lane."""
+        race = self.race
+        if race.done == 0:
+            return False
+        for name in self.budget.due([POINTS, *sorted(self.show)]):
+            since = self.budget.clock()
+            if name == POINTS:
+                race.add_points()
+                self.budget.spent(name, since)
+                self.changed()
+            else:
+                place = self._places.get(name, 0) % len(race.lanes)
+                self._places[name] = place + 1
+                race.look(name, place)
+                self.budget.spent(name, since, len(self.show), RATE * len(race.lanes))
+            return True
+        return False
+
+    # Orders
+
+    def play(self, on: bool) -> None:
+        """Train, or pause after the round that has begun."""
+        self.playing = on and self.race.running
+        self._due = time.perf_counter()
+        if not on:
+            self._still()
+
+    def watch(self, on: bool) -> None:
+        """Whether a page is open. Without one nothing is trained."""
+        self.watched = on
+        self._due = time.perf_counter()
 
     def single(self) -> None:
-        """One round. An order."""
+        """Pause, and make one round."""
         self.playing = False
         self.race.round()
+        self._still()
+
+    def _still(self) -> None:
+        """Show how the race stands."""
+        self.race.end_round()
         self.race.measure(self.show)
+
+    def load(self, settings: Settings) -> None:
+        """A new race with these settings. It plays if the old one does."""
+        race = Race(settings, self.race.number + 1)
+        race.looking = race.looking._replace(layer=self._layer(race))
+        self.race = race
+        self.playing = self.playing and race.running
+        self._due = time.perf_counter()
+        race.measure(self.show)
+
+    def _layer(self, race: Race) -> str | None:
+        """The layer whose units were shown, if the new network has it."""
+        old = self.race.looking.layer
+        return old if old in hidden(race.lanes[0]) else None
+
+    def restart(self, seed: int | None = None) -> None:
+        """From step 0 with the settings as they are now. None: the same seed."""
+        settings = self.race.settings
+        if seed is not None:
+            settings = replace(settings, seed=whole("seed", seed))
+        self.load(settings)
+
+    def restart_anew(self) -> int:
+        """From step 0 with a seed that nobody has chosen. Returns it."""
+        seed = secrets.randbelow(10_000)
+        self.restart(seed)
+        return seed
+
+    def set_rate(self, lane: int, lr: float) -> None:
+        """A lane's learning rate, from its next step on."""
+        self.race.change(lane, lr=lr)
+
+    def set_option(self, lane: int, name: str, value: Any) -> None:
+        """A lane's "directions" or "update_probability", from its next step on."""
+        if name not in ("directions", "update_probability"):
+            raise ValueError(
+                f"a lane's options are directions and update_probability, got {name!r:.40}"
+            )
+        self.race.change(lane, **{name: value})
+
+    def set_speed(self, rounds: float | None) -> None:
+        """Rounds in a second. None: as many as possible."""
+        self.speed = None if rounds is None else within("speed", rounds)
+        self._due = time.perf_counter()
+
+    def set_show(self, views: Iterable[str], layer: str | None = None) -> None:
+        """What is measured beside the curves. What is new is measured at once."""
+        show = frozenset(views)
+        if unknown := sorted(show - set(VIEWS)):
+            raise ValueError(f"views are {', '.join(VIEWS)}, got {unknown[0]!r:.40}")
+        fresh = show - self.show
+        if layer != self.race.looking.layer:
+            self.race.show_units(layer)
+            fresh |= show & {"units"}
+        self.show = show
+        for name in sorted(fresh):
+            for k in range(len(self.race.lanes)):
+                self.race.look(name, k)

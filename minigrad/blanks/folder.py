@@ -1,0 +1,107 @@
+"""The folder in which one builds: its files, which are filled in, and processes that use them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+from minigrad import resources
+from minigrad.blanks.blanking import MARK, blanked
+from minigrad.blanks.parts import PARTS, Part, file_name
+from minigrad.files import creating
+
+SECONDS = 60  # for the grading of a part: an endless loop ends then
+
+
+def source(part: Part) -> str:
+    """The source of the library's module."""
+    spec = find_spec(part.module)
+    if spec is None or spec.origin is None:
+        raise OSError(f"{part.module} is not there: this copy of minigrad is not whole")
+    return Path(spec.origin).read_text(encoding="utf-8")
+
+
+def start(folder: Path) -> list[Path]:
+    """Write the files that are not there yet. Returns them. A file that is there stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for part in PARTS:
+        path = folder / file_name(part)
+        if path.exists():
+            continue
+        with creating(path) as file:
+            file.write(blanked(source(part), part).encode())
+        written.append(path)
+    return written
+
+
+def there(folder: Path) -> None:
+    """FileNotFoundError unless this is a folder that `start` has made."""
+    if not any((folder / file_name(part)).is_file() for part in PARTS):
+        raise FileNotFoundError(
+            f"{folder} has no file such as {file_name(PARTS[0])}: make it with "
+            f"minigrad build start {folder}"
+        )
+
+
+def to_do(folder: Path, part: Part) -> bool:
+    """Whether something in the part's file is still to be written, or the file is not there."""
+    try:
+        text = (folder / file_name(part)).read_text(encoding="utf-8")
+    except OSError:
+        return True
+    return f'NotImplementedError("{MARK}: ' in text
+
+
+def environment(folder: Path, parts: Iterable[Part]) -> dict[str, str]:
+    """The environment of a process in which these parts are the student's."""
+    places: dict[str, list[list[str]]] = {}
+    for part in parts:
+        path = str((folder / file_name(part)).resolve())
+        places.setdefault(part.module, []).append([path, part.cls])
+    home = Path(__file__).parent / "site"
+    search = [str(home), str(resources.REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {
+        "MINIGRAD_BUILD": json.dumps(places),
+        "PYTHONPATH": os.pathsep.join(filter(None, search)),
+    }
+
+
+def graded(folder: Path, parts: Sequence[Part]) -> list[list[dict[str, str]]]:
+    """The rows of each part, see `grading`. Each has a process of its own, two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda part: _grade(folder, part), parts))
+
+
+def _grade(folder: Path, part: Part) -> list[dict[str, str]]:
+    def alone(verdict: str, words: str) -> list[dict[str, str]]:
+        return [{"method": "file", "verdict": verdict, "words": words}]
+
+    name = file_name(part)
+    if not (folder / name).is_file():
+        return alone("missing", f"minigrad build start {folder} writes it anew")
+    command = [sys.executable, "-m", "minigrad.blanks.grading", part.name]
+    try:
+        done = subprocess.run(
+            command,
+            env=environment(folder, [part]),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return alone("stopped", f"it did not end within {SECONDS} seconds: is there a loop?")
+    try:
+        return json.loads(done.stdout.strip().rpartition("\n")[2])
+    except json.JSONDecodeError:
+        lines = done.stderr.strip().splitlines() or ["it ended without a word"]
+        at = [line.strip() for line in lines if name in line][-1:]
+        return alone("stopped by an error", "; ".join([lines[-1], *at]))

@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH, with the sitecustomize that Python imports from it by itself."""

@@ -1,0 +1,288 @@
+// One chart of all lanes. uPlot has the axes, the grid and the scales; the lines, their names at the
+// end and what is under the pointer are drawn here, because each lane has steps of its own.
+import { colours } from "./colours.js";
+import { short } from "./dom.js";
+
+const GAP = 10; // between a line's end and its name
+
+export class Chart {
+  // what: "loss" or "accuracy". format(value) -> text. log: logarithmic from the start
+  constructor(root, { what, format, log = false }) {
+    this.root = root;
+    this.what = what;
+    this.format = format;
+    this.log = log;
+    this.lanes = []; // {look, name, x: [...], y: [...], status}
+    this.unit = "";
+    this.pointer = null;
+    this.strong = null; // the lane that is set off
+    this.make();
+    new ResizeObserver(() => this.resize()).observe(root);
+  }
+
+  make() {
+    const c = colours();
+    const size = c.size;
+    const font = `${Math.round(size * 0.8)}px ${c.font}`;
+    const axis = {
+      stroke: () => c.soft,
+      grid: { stroke: () => c.line, width: 1 },
+      ticks: { show: false },
+      font,
+      labelFont: font,
+    };
+    this.plot?.destroy();
+    const { width, height } = this.size();
+    const edge = (u, low, high) => [low, high];
+    this.margin = Math.min(size * 9, width * 0.28);
+    this.plot = new uPlot(
+      {
+        width,
+        height,
+        padding: [size * 0.7, this.margin, 0, 0],
+        legend: { show: false },
+        cursor: { show: true, x: false, y: false, points: { show: false }, drag: { x: false } },
+        scales: {
+          x: { time: false, range: edge },
+          y: { range: edge, distr: this.log ? 3 : 1 },
+        },
+        axes: [
+          { ...axis, size: size * 1.7, gap: 6, space: size * 4, values: (u, at) => at.map(count) },
+          {
+            ...axis,
+            size: size * 2.9,
+            gap: 8,
+            space: size * 2,
+            values: (u, at) => at.map((v) => (v === null ? "" : this.format(v, true))),
+          },
+        ],
+        series: [{}, { paths: () => null, points: { show: false } }],
+        hooks: {
+          draw: [(u) => this.draw(u)],
+          setCursor: [(u) => this.point(u)],
+        },
+      },
+      this.table(),
+      this.root,
+    );
+  }
+
+  size() {
+    const box = this.root.getBoundingClientRect();
+    return { width: Math.max(160, box.width), height: Math.max(110, box.height) };
+  }
+
+  resize() {
+    const { width, height } = this.size();
+    if (width === this.plot.width && height === this.plot.height) return;
+    const margin = Math.min(colours().size * 9, width * 0.28);
+    if (margin !== this.margin) this.make();
+    else this.plot.setSize({ width, height });
+  }
+
+  setLog(on) {
+    this.log = on;
+    this.make();
+  }
+
+  // The smallest and largest of what is drawn, as uPlot's data.
+  table() {
+    let right = 0;
+    let low = Infinity;
+    let high = -Infinity;
+    for (const lane of this.lanes) {
+      const n = lane.x.length;
+      if (n) right = Math.max(right, lane.x[n - 1]);
+      for (const value of lane.y) {
+        if (value === null || value === undefined || (this.log && value <= 0)) continue;
+        if (value < low) low = value;
+        if (value > high) high = value;
+      }
+    }
+    const [from, to] = this.limits(low, high);
+    return [
+      [0, right || 1],
+      [from, to],
+    ];
+  }
+
+  limits(low, high) {
+    if (this.what === "accuracy") return [0, 1];
+    if (!(low <= high)) return this.log ? [0.1, 10] : [0, 2.5];
+    if (this.log) return [low / 1.25, Math.max(high * 1.25, low * 2)];
+    // A lane that runs away does not flatten the others: see `ceiling`.
+    return [0, Math.min(high, this.ceiling()) * 1.04 || 1];
+  }
+
+  // Where the scale of the loss ends: above twice the largest first value lines leave the picture.
+  ceiling() {
+    let first = 0;
+    for (const lane of this.lanes) {
+      const value = lane.y.find((y) => y !== null && y !== undefined);
+      if (value !== undefined) first = Math.max(first, value);
+    }
+    return Math.max(2 * Math.min(first, 10), 0.5);
+  }
+
+  set(lanes, unit) {
+    this.lanes = lanes;
+    this.unit = unit;
+    this.plot.setData(this.table());
+  }
+
+  // ------------------------------------------------------------ drawing
+  draw(u) {
+    const c = colours();
+    const ctx = u.ctx;
+    const ratio = devicePixelRatio;
+    const { left, top, width, height } = u.bbox;
+    const ends = [];
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(left, top - 3 * ratio, width + 3 * ratio, height + 6 * ratio);
+    ctx.clip();
+    ctx.lineJoin = "round";
+    ctx.lineCap = "butt";
+    // The strong lane comes last, above the others.
+    const order = this.lanes.map((_, k) => k);
+    if (this.strong !== null) order.sort((a, b) => (a === this.strong) - (b === this.strong));
+    for (const k of order) {
+      const lane = this.lanes[k];
+      const weak = this.strong !== null && this.strong !== k;
+      ctx.globalAlpha = weak ? 0.3 : 1;
+      ctx.strokeStyle = c.lanes[lane.look];
+      ctx.lineWidth = (this.strong === k ? 4 : 2.6) * ratio;
+      ctx.setLineDash(c.dashes[lane.look].map((length) => length * ratio));
+      const end = this.line(u, ctx, lane);
+      if (end) ends.push({ ...end, lane, weak });
+    }
+    ctx.restore();
+    ctx.save();
+    this.names(u, ctx, c, ends);
+    ctx.restore();
+  }
+
+  line(u, ctx, lane) {
+    const { x, y } = lane;
+    const n = Math.min(x.length, y.length);
+    const { left, width, top, height } = u.bbox;
+    const [x0, x1] = [u.scales.x.min, u.scales.x.max];
+    const toX = (value) => left + ((value - x0) / (x1 - x0)) * width;
+    const log = this.log;
+    const of = log ? Math.log : (value) => value;
+    const [y0, y1] = [of(u.scales.y.min), of(u.scales.y.max)];
+    const toY = (value) => top + height - ((of(value) - y0) / (y1 - y0)) * height;
+    let end = null;
+    let pen = false;
+    ctx.beginPath();
+    for (let k = 0; k < n; k++) {
+      const value = y[k];
+      if (value === null || value === undefined || (log && value <= 0)) {
+        pen = false;
+        continue;
+      }
+      const px = toX(x[k]);
+      const py = Math.max(top - 50, Math.min(top + height + 50, toY(value)));
+      if (pen) ctx.lineTo(px, py);
+      else ctx.moveTo(px, py);
+      pen = true;
+      end = { x: px, y: Math.max(top, Math.min(top + height, py)), value };
+    }
+    ctx.stroke();
+    return end;
+  }
+
+  // The lanes' names where their lines end, moved apart.
+  names(u, ctx, c, ends) {
+    const ratio = devicePixelRatio;
+    const { left, top, width, height } = u.bbox;
+    const size = Math.round(c.size * 0.86) * ratio;
+    const space = size * 1.22;
+    ctx.font = `600 ${size}px ${c.font}`;
+    ctx.textBaseline = "middle";
+    ctx.textAlign = "left";
+    ends.sort((a, b) => a.y - b.y);
+    for (const end of ends) end.at = end.y;
+    apart(ends, space, top + space / 2, top + height - space / 2);
+    const right = left + width;
+    for (const end of ends) {
+      const colour = c.lanes[end.lane.look];
+      ctx.globalAlpha = end.weak ? 0.4 : 1;
+      ctx.fillStyle = colour;
+      ctx.strokeStyle = colour;
+      // A lane that has stopped ends with a cross, others with a dot.
+      const mark = 4.2 * ratio;
+      ctx.lineWidth = 2.4 * ratio;
+      ctx.beginPath();
+      if (end.lane.status === "diverged") {
+        ctx.moveTo(end.x - mark, end.y - mark);
+        ctx.lineTo(end.x + mark, end.y + mark);
+        ctx.moveTo(end.x + mark, end.y - mark);
+        ctx.lineTo(end.x - mark, end.y + mark);
+        ctx.stroke();
+      } else {
+        ctx.arc(end.x, end.y, mark, 0, 7);
+        ctx.fill();
+      }
+      const from = right + 14 * ratio;
+      if (end.x > right - 60 * ratio || Math.abs(end.at - end.y) > 2 * ratio) {
+        ctx.lineWidth = 1.2 * ratio;
+        ctx.globalAlpha *= 0.6;
+        ctx.beginPath();
+        ctx.moveTo(Math.min(end.x + 6 * ratio, right + 4 * ratio), end.y);
+        ctx.lineTo(from - 2 * ratio, end.at);
+        ctx.stroke();
+        ctx.globalAlpha = end.weak ? 0.4 : 1;
+      }
+      ctx.fillStyle = c.inks[end.lane.look];
+      ctx.fillText(fitted(ctx, end.lane.name, this.margin * ratio - 18 * ratio), from + 2, end.at);
+    }
+  }
+
+  // ------------------------------------------------------------ the pointer
+  point(u) {
+    const { left, top } = u.cursor;
+    const inside = left >= 0 && top >= 0;
+    this.onpoint?.(inside ? u.posToVal(left, "x") : null, inside ? { left, top } : null);
+  }
+}
+
+// Move y positions apart, as little as needed.
+function apart(ends, space, low, high) {
+  for (let round = 0; round < 12; round++) {
+    let moved = false;
+    for (let k = 1; k < ends.length; k++) {
+      const gap = ends[k].at - ends[k - 1].at;
+      if (gap >= space - 0.5) continue;
+      const half = (space - gap) / 2;
+      ends[k - 1].at -= half;
+      ends[k].at += half;
+      moved = true;
+    }
+    for (const end of ends) end.at = Math.max(low, Math.min(high, end.at));
+    if (!moved) break;
+  }
+}
+
+const cut = new Map();
+function fitted(ctx, text, width) {
+  const key = `${ctx.font}|${width}|${text}`;
+  if (cut.has(key)) return cut.get(key);
+  let found = text;
+  while (found.length > 2 && ctx.measureText(found).width > width) {
+    found = `${found.replace(/…$/, "").slice(0, -1).trimEnd()}…`;
+  }
+  if (cut.size > 500) cut.clear();
+  cut.set(key, found);
+  return found;
+}
+
+// 1500 is 1500, 25000 is 25 k.
+function count(value) {
+  if (value === null) return "";
+  if (Math.abs(value) >= 1e6) return `${short(value / 1e6)} M`;
+  if (Math.abs(value) >= 1e4) return `${short(value / 1e3)} k`;
+  return short(value, 4);
+}
+
+export { GAP };

@@ -1,0 +1,145 @@
+// The two curves of the race: loss and accuracy, over steps, forward passes or seconds.
+import { Chart } from "./chart.js";
+import { byId, element, sample, short, write } from "./dom.js";
+import { DASHES, colours } from "./colours.js";
+import { Lanes, percent } from "./lanes.js";
+
+const UNITS = [
+  { name: "step", title: "steps", about: "Steps of training: each lane has had as many batches." },
+  {
+    name: "cost",
+    title: "forward passes",
+    about: "What a lane's steps cost: their products of matrices, in those of a forward pass.",
+  },
+  { name: "seconds", title: "seconds", about: "Time that a lane's steps took on this machine." },
+];
+
+export class Curves {
+  constructor(context) {
+    this.context = context;
+    this.unit = UNITS[0];
+    this.log = false;
+    this.charts = [
+      new Chart(byId("chart-loss"), { what: "loss", format: (v) => short(v) }),
+      new Chart(byId("chart-accuracy"), {
+        what: "accuracy",
+        format: (v, tick) => (tick ? `${Math.round(100 * v)} %` : percent(v)),
+      }),
+    ];
+    this.charts.forEach((chart) => {
+      chart.onpoint = (x, at) => this.point(chart, x, at);
+      chart.reading = element("div", { class: "reading", hidden: true });
+      chart.root.append(chart.reading);
+    });
+    for (const unit of UNITS) {
+      const input = element("input", { type: "radio", name: "unit", value: unit.name });
+      input.checked = unit === this.unit;
+      input.onchange = () => this.choose(unit);
+      byId("units").append(element("label", { title: unit.about }, input, unit.title));
+    }
+    byId("log").onchange = (event) => this.setLog(event.target.checked);
+  }
+
+  choose(unit) {
+    this.unit = unit;
+    for (const input of byId("units").querySelectorAll("input")) {
+      input.checked = input.value === unit.name;
+    }
+    this.frame(this.context.state);
+  }
+
+  nextUnit() {
+    this.choose(UNITS[(UNITS.indexOf(this.unit) + 1) % UNITS.length]);
+  }
+
+  setLog(on) {
+    this.log = on;
+    byId("log").checked = on;
+    this.charts[0].setLog(on);
+    this.frame(this.context.state);
+  }
+
+  toggleLog() {
+    this.setLog(!this.log);
+  }
+
+  race(state) {
+    this.frame(state);
+  }
+
+  frame(state) {
+    for (const chart of this.charts) chart.set(this.lines(state, chart.what), this.unit.title);
+    for (const node of document.querySelectorAll(".unit")) write(node, this.unit.title);
+  }
+
+  lines(state, what) {
+    return state.lanes.map((lane) => ({
+      look: lane.look,
+      name: Lanes.title(lane),
+      status: lane.status,
+      x: this.x(lane),
+      y: lane.points[what],
+    }));
+  }
+
+  x(lane) {
+    if (this.unit.name === "seconds") return lane.points.seconds;
+    if (this.unit.name === "step") return lane.points.step;
+    return lane.points.step.map((step) => step * lane.cost);
+  }
+
+  // The values under the pointer.
+  point(chart, x, at) {
+    const box = chart.reading;
+    box.hidden = x === null || !chart.lanes.length;
+    if (box.hidden) return;
+    const rows = chart.lanes
+      .map((lane) => ({ lane, k: nearest(lane.x, x) }))
+      .filter(({ lane, k }) => k >= 0 && lane.y[k] !== null && lane.y[k] !== undefined)
+      .map(({ lane, k }) => ({ lane, value: lane.y[k] }))
+      .sort((a, b) => b.value - a.value)
+      .map(({ lane, value }) => {
+        const name = element("span", {}, sample(DASHES[lane.look], 24), ` ${lane.name}`);
+        const row = element("div", { class: "lane-of" }, name, element("b", {}, chart.format(value)));
+        row.dataset.look = lane.look;
+        return row;
+      });
+    box.replaceChildren(element("p", {}, `${short(x, 4)} ${this.unit.title}`), ...rows);
+    const right = at.left > chart.plot.over.clientWidth / 2;
+    box.classList.toggle("left", right);
+    const inner = chart.plot.over;
+    box.style.left = right ? "" : `${inner.offsetLeft + at.left + 14}px`;
+    box.style.right = right
+      ? `${chart.root.clientWidth - inner.offsetLeft - at.left + 14}px`
+      : "";
+  }
+
+  // Set one lane off from the others.
+  strong(k) {
+    for (const chart of this.charts) {
+      if (chart.strong === k) continue;
+      chart.strong = k;
+      chart.plot.redraw(false);
+    }
+  }
+
+  restyle() {
+    for (const chart of this.charts) chart.make();
+    this.frame(this.context.state);
+  }
+}
+
+// The place of the value nearest to x in a list that grows.
+function nearest(list, x) {
+  let low = 0;
+  let high = list.length - 1;
+  if (high < 0) return -1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (list[middle] < x) low = middle;
+    else high = middle;
+  }
+  return Math.abs(list[low] - x) <= Math.abs(list[high] - x) ? low : high;
+}
+
+export { colours };

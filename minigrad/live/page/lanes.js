@@ -1,0 +1,219 @@
+// The cards of the lanes.
+import { byId, element, icon, sample, short, write } from "./dom.js";
+import { DASHES } from "./colours.js";
+import { menu } from "./menu.js";
+import { slider } from "./rate.js";
+
+const LETTERS = "ABCDEF";
+const RATES = [1e-5, 10];
+
+export class Lanes {
+  constructor(context) {
+    this.context = context;
+    this.cards = [];
+    this.shown = new Set();
+    menu(byId("add"), () => this.offers(), { label: "Add a lane" });
+  }
+
+  // What a lane is called: its rule, and what tells it from the others.
+  static title(lane) {
+    return lane.label || lane.title;
+  }
+
+  lane(k) {
+    return this.cards[k];
+  }
+
+  race(state, anew) {
+    if (!anew) return this.rates(state);
+    this.cards = state.lanes.map((lane, k) => this.card(state, lane, k));
+    byId("lanes").replaceChildren(...this.cards.map((card) => card.card));
+    byId("lanes").dataset.count = state.lanes.length;
+    byId("lanes").style.setProperty("--count", state.lanes.length);
+    const limit = state.hello?.limits?.lanes || 6;
+    byId("add").disabled = state.lanes.length >= limit;
+    this.frame(state);
+  }
+
+  rates(state) {
+    state.lanes.forEach((lane, k) => this.cards[k].rate.set(lane.lr));
+  }
+
+  card(state, lane, k) {
+    const { send } = this.context;
+    const title = Lanes.title(lane);
+    const made = { status: null };
+    made.rate = slider({
+      label: "learning rate",
+      about: `Learning rate of ${title}`,
+      min: RATES[0],
+      max: RATES[1],
+      value: lane.lr,
+      log: true,
+      send: (lr) => send({ do: "rate", lane: k, lr }),
+    });
+    made.accuracy = element("dd", {}, "–");
+    made.loss = element("dd", {}, "–");
+    made.state = element("p", { class: "status", id: `status-${k}` });
+    const remove = element(
+      "button",
+      { type: "button", class: "quiet round orders", "aria-label": `Remove the lane ${title}` },
+      icon("close"),
+    );
+    remove.onclick = () => this.remove(k);
+    remove.hidden = state.lanes.length < 2;
+    const head = element(
+      "header",
+      {},
+      sample(DASHES[lane.look]),
+      element("h2", { id: `lane-${k}` }, title),
+      remove,
+    );
+    const numbers = element(
+      "dl",
+      { class: "numbers" },
+      element("div", {}, element("dt", {}, "accuracy"), made.accuracy),
+      element("div", {}, element("dt", {}, "loss"), made.loss),
+    );
+    const knobs = element("div", { class: "knobs orders" }, made.rate.root);
+    for (const option of lane.about.options || []) knobs.append(this.option(lane, k, option));
+    const card = element(
+      "article",
+      { class: "lane card", "aria-labelledby": `lane-${k}` },
+      head,
+      numbers,
+      made.state,
+      knobs,
+      this.explained(lane),
+    );
+    card.dataset.look = lane.look;
+    made.card = card;
+    made.slots = new Map();
+    made.views = element("div", { class: "views" });
+    card.append(made.views);
+    made.slot = (name) => {
+      if (!made.slots.has(name)) {
+        const slot = element("div", { class: `slot slot-${name}` });
+        slot.hidden = !this.shown.has(name);
+        made.slots.set(name, slot);
+        made.views.append(slot);
+      }
+      return made.slots.get(name);
+    };
+    return made;
+  }
+
+  option(lane, k, name) {
+    const { send } = this.context;
+    const title = Lanes.title(lane);
+    const change = (value) => send({ do: "option", lane: k, name, value });
+    if (name === "directions") {
+      return slider({
+        label: "K",
+        about: `Directions K of ${title}`,
+        min: 1,
+        max: 64,
+        step: 1,
+        value: lane.directions || 1,
+        send: change,
+      }).root;
+    }
+    return slider({
+      label: "p",
+      about: `Update probability of ${title}`,
+      min: 0,
+      max: 1,
+      step: 0.05,
+      value: lane.update_probability ?? 1,
+      send: change,
+    }).root;
+  }
+
+  // The rule in words: its equation, what it needs, where to read more.
+  explained(lane) {
+    const { equation, needs, lesson } = lane.about;
+    if (!equation && !needs) return null;
+    const root = element("div", { class: "explained" });
+    if (equation) root.append(element("p", { class: "equation" }, equation));
+    const text = element("p", { class: "needs" });
+    if (needs) text.append(needs, " ");
+    if (lesson) text.append(link(lesson));
+    root.append(text);
+    return root;
+  }
+
+  // Show or hide a view's place in every card.
+  show(name, on) {
+    if (on) this.shown.add(name);
+    else this.shown.delete(name);
+    for (const card of this.cards) {
+      const slot = card.slots.get(name);
+      if (slot) slot.hidden = !on;
+    }
+  }
+
+  frame(state) {
+    state.lanes.forEach((lane, k) => {
+      const card = this.cards[k];
+      if (!card) return;
+      const { accuracy, loss } = lane.points;
+      const last = accuracy.at(-1);
+      write(card.accuracy, last === undefined || last === null ? "–" : `${percent(last)}`);
+      write(card.loss, loss.length ? short(loss.at(-1)) : "–");
+      if (card.status === lane.status && card.why === lane.why) return;
+      card.status = lane.status;
+      card.why = lane.why;
+      card.card.dataset.status = lane.status;
+      write(card.state, sentence(lane));
+      if (lane.status !== "running") tell(`${Lanes.title(lane)}: ${sentence(lane)}`);
+    });
+  }
+
+  // ------------------------------------------------------------ adding and removing
+  change(lanes, failed) {
+    const { send, say } = this.context;
+    const settings = { ...this.context.state.settings, lanes };
+    send({ do: "set", settings }).catch((error) => (failed || say)(error.message));
+  }
+
+  remove(k) {
+    const { lanes } = this.context.state.settings;
+    this.change(lanes.filter((_, j) => j !== k));
+    byId("add").focus();
+  }
+
+  offers() {
+    const { hello, settings } = this.context.state;
+    const here = new Set(settings.lanes.map((lane) => lane.rule));
+    return (hello?.rules || []).map((rule) => ({
+      title: rule.title + (here.has(rule.name) ? " (once more)" : ""),
+      about: rule.why || rule.equation,
+      disabled: Boolean(rule.why),
+      act: () => this.change([...settings.lanes, { rule: rule.name, ...rule.defaults }]),
+    }));
+  }
+}
+
+export function percent(share) {
+  return `${(100 * share).toFixed(share < 0.9995 ? 1 : 0)} %`;
+}
+
+function sentence(lane) {
+  if (lane.status === "diverged") return `diverged: ${lane.why || "the loss is not a number"}`;
+  if (lane.status === "left out") return `left out: ${lane.why || "it cannot train this network"}`;
+  return "";
+}
+
+function link(lesson) {
+  const [title, href] = typeof lesson === "string" ? [lesson, null] : [lesson.title, lesson.href];
+  if (!href) return element("span", { class: "lesson" }, `Lesson: ${title}`);
+  return element("a", { href, target: "_blank", rel: "noopener" }, `Lesson: ${title}`);
+}
+
+// For screen readers: what has happened, not every frame.
+export function tell(text) {
+  const said = byId("spoken");
+  said.textContent = said.textContent === text ? `${text} ` : text;
+}
+
+export { LETTERS };
