@@ -118,19 +118,21 @@ def next_direction(rule: Rule, model: Layer) -> dict[str, np.ndarray] | None:
 
 
 def _perturbation(rule: Perturbation) -> str:
-    several = (
-        f"{rule.directions} random directions" if rule.directions > 1 else "a random direction"
-    )
+    if rule.directions > 1:
+        draws, each = f"{rule.directions} random directions", "each"
+        takes = "takes slope times direction, and the mean of them, as its gradient"
+    else:
+        draws, each = "a random direction", "it"
+        takes = "takes slope times direction as its gradient"
     how = (
-        "the slope of the loss along it by forward mode, as on the right"
+        f"the slope of the loss along {each} by forward mode, as on the right"
         if rule.method == "jvp"
-        else "the slope along it by the difference of two losses"
+        else f"the slope along {each} by the difference of two losses"
     )
-    mean = " and takes the mean" if rule.directions > 1 else ""
     return (
-        f"This rule never goes back. It draws {several} for all weights, measures {how}, and takes "
-        f"slope times direction as its gradient{mean}. One such estimate is mostly noise; on "
-        'average it is the gradient. Take "this rule\'s next direction" on the right to see one.'
+        f"This rule never goes back. It draws {draws} for all weights, measures {how}, and {takes}."
+        " One such estimate is mostly noise; on average it is the gradient. To see one, choose "
+        "this rule's next direction on the right."
     )
 
 
