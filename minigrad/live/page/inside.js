@@ -79,14 +79,14 @@ class Inside {
     this.more.addEventListener("toggle", () => this.writeList());
     this.refused = element("div", { class: "inside-refused", hidden: true });
     this.instead = element("p", { class: "inside-instead" });
-    this.body = element("div", { class: "inside-body" }, this.instead, this.pictures, this.says);
-    this.root.append(tools, this.refused, this.body, this.transport(), this.more, this.spoken);
+    this.body = element("div", { class: "inside-body" }, this.instead, this.pictures, this.says, this.more);
+    this.root.append(tools, this.refused, this.body, this.transport(), this.spoken);
     this.only("both");
   }
 
   buildTabs() {
     this.tabs = element("div", { class: "inside-tabs", role: "group", "aria-label": "Pictures" });
-    const names = { both: "Side by side", left: "Backward", right: "Forward mode" };
+    const names = { both: "Both", left: "Backward", right: "Forward mode" };
     for (const [name, title] of Object.entries(names)) {
       const tab = button(title, null, () => this.only(name));
       tab.dataset.name = name;
@@ -265,7 +265,7 @@ class Inside {
       const change = { backward: rule ? "rule" : "backprop" };
       this.instead.append(" ", button(text, null, () => this.ask(change, true)));
     } else if (data.has_direction && rule) {
-      this.instead.append(" ", button("Take it", null, () => this.ask({ direction: "rule" }, true)));
+      this.instead.append(" ", button("See it", null, () => this.ask({ direction: "rule" }, true)));
     }
   }
 
@@ -343,7 +343,8 @@ class Inside {
 
   say(root, side, kind, step) {
     const rows = side.lines.map((of) => line(of, kind));
-    const lines = element("div", { class: `inside-lines${rows.length > 2 ? " inside-many" : ""}` });
+    const long = side.lines.some((of) => of.numbers.length > 55);
+    const lines = element("div", { class: `inside-lines${rows.length > 2 ? " inside-many" : ""}${long ? " inside-long" : ""}` });
     lines.append(...rows);
     const words = element("p", { class: "inside-words" }, sentence(side.words));
     root.replaceChildren(lines, words);
