@@ -7,6 +7,7 @@ from minigrad.live.tours.parts import Seen, Step, Tour, as_data
 from minigrad.live.tours.softmax import SOFTMAX
 from minigrad.live.tours.waiting import WAITING
 
-TOURS = (FIRST, SOFTMAX, FORWARD, WAITING, MEMORY)
+ALL = (FIRST, SOFTMAX, FORWARD, WAITING, MEMORY)
+TOURS = [as_data(tour) for tour in ALL]  # for the page
 
-__all__ = ["TOURS", "Seen", "Step", "Tour", "as_data"]
+__all__ = ["ALL", "TOURS", "Seen", "Step", "Tour", "as_data"]
