@@ -20,6 +20,7 @@ from minigrad.data.known import mnist
 from minigrad.files import cause, creating
 from minigrad.gradcheck import command
 from minigrad.live import command as live_command
+from minigrad.notebooks import command as notebooks_command
 from minigrad.scripts import PROJECTS, choose, lessons
 
 
@@ -144,6 +145,7 @@ DOES = {
     "compare": compare_command.run,
     "data": data_command.run,
     "live": live_command.run,
+    "notebooks": notebooks_command.run,
 }
 
 
@@ -190,6 +192,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_arguments(add("check", "check the gradients of your own layer", ""))
     compare_command.add_arguments(add("compare", "compare learning rules, and write a report", ""))
     data_command.add_arguments(add("data", "download a data set", ""))
+    notebooks_command.add_arguments(add("notebooks", "write the lessons as notebooks", ""))
     live_command.add_arguments(add("live", "watch learning rules race, in a browser", ""))
     return top
 

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from contextlib import suppress
+from typing import Any
 
 from minigrad.history import History
+
+
+def bars(notebook: bool) -> Any:
+    """tqdm's class; in a notebook the one with a widget, if widgets are installed."""
+    if not notebook:
+        from tqdm import tqdm
+
+        return tqdm
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are no widgets
+        from tqdm.auto import tqdm as automatic
+
+    return automatic
 
 
 class Bar:
@@ -14,10 +29,9 @@ class Bar:
 
     def __init__(self, steps: int, show: bool | None, done: int = 0):
         """steps: of the whole run. done: steps of it that an earlier process has made."""
-        from tqdm import tqdm
-
-        hide = not (sys.stderr.isatty() if show is None else show)
-        self.bar = tqdm(
+        notebook = "ipykernel" in sys.modules  # its stderr is no terminal, but somebody looks at it
+        hide = not (notebook or sys.stderr.isatty() if show is None else show)
+        self.bar = bars(notebook)(
             total=steps, initial=done, disable=hide, unit="step", dynamic_ncols=True, leave=False
         )
         self.hidden = hide

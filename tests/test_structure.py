@@ -51,7 +51,7 @@ ROWS = [
     {"asynchronous"},
     {"lesson", "exercises", "plots"},
     {"compare"},
-    {"live", "blanks"},
+    {"live", "blanks", "notebooks"},
     {"cli"},
     {"__init__", "__main__"},
 ]

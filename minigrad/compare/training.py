@@ -7,11 +7,12 @@ import math
 import time
 import tracemalloc
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from minigrad import backend, diagnostics
+from minigrad import backend, diagnostics, stepping
 from minigrad.arguments import a_parameter
 from minigrad.backend import Array
 from minigrad.compare.protocol import OPTIMIZERS, Plan
@@ -84,19 +85,10 @@ def trained(
     `fit` itself would end with an epoch, and would evaluate the whole training set.
     """
     feeding = Feeding(train, batch_size, True, watch.seed)
-    epoch = 0
-    with np.errstate(over="ignore", invalid="ignore"):
-        while watch.steps < steps:
-            epoch += 1
-            for x, y in feeding.epoch(epoch, 0, {}):
-                value = rule.estimate(model, loss, x, y)
-                if not math.isfinite(value):
-                    return False
-                optimizer.step()
-                watch.step(value)
-                if watch.steps == steps:
-                    return True
-            rule.end_epoch()
+    for value in islice(stepping.steps(model, loss, rule, optimizer, feeding), steps):
+        if not math.isfinite(value):
+            return False
+        watch.step(value)
     return True
 
 

@@ -10,18 +10,27 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from minigrad import backend, data, printing, resources
+from minigrad import backend, data, printing, progress, resources
 from minigrad.checks import positive_int
 from minigrad.files import cause
 from minigrad.lesson.folder import AnotherRunError, Folder, differences, identity
 from minigrad.lesson.lesson import Lesson
 
 
-def options_parser(slug: str, doc: str | None) -> argparse.ArgumentParser:
+class _InNotebook(argparse.ArgumentParser):
+    """In a notebook a wrong option must not end the kernel's process: it is an error."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        raise ValueError(message or "these options end the lesson: leave out --help")
+
+
+def options_parser(
+    slug: str, doc: str | None, kind: type[argparse.ArgumentParser] = argparse.ArgumentParser
+) -> argparse.ArgumentParser:
     """The options that every lesson takes."""
-    parser = argparse.ArgumentParser(
+    parser = kind(
         prog=f"minigrad run {slug[:2]}",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -53,16 +62,18 @@ def _integer(least: int) -> Any:
 def start(
     slug: str, doc: str | None = None, argv: list[str] | None = None, on_host: bool = False
 ) -> Lesson:
-    """Read the options from the command line (in a notebook: the defaults) and make the lesson.
+    """Read the options from the command line and make the lesson.
 
-    on_host: the lesson works in NumPy by hand. It stays on the CPU, whatever --backend says.
+    argv     the options, ["--quick"]. None: those of the command line; in a notebook the defaults.
+             There an option that makes no sense is a ValueError
+    on_host  the lesson works in NumPy by hand. It stays on the CPU, whatever --backend says
     """
     notebook = "ipykernel" in sys.modules
     script = argv is None and not notebook
     if argv is None:
         argv = [] if notebook else sys.argv[1:]
     printing.guard()
-    parser = options_parser(slug, doc)
+    parser = options_parser(slug, doc, _InNotebook if notebook else argparse.ArgumentParser)
     options = parser.parse_args(argv)
     try:
         if options.backend is not None:
@@ -72,6 +83,8 @@ def start(
             backend.use("numpy")
     except (backend.BackendError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
+    if notebook:
+        progress.bars(True)  # before another library imports them, with a warning
     if not (options.show or notebook):
         import matplotlib
 

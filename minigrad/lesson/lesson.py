@@ -172,7 +172,8 @@ class Lesson:
     ) -> bool:
         """State what the measurement must show; returns whether it does.
 
-        A lesson with an unmet expectation goes on to its end and then exits with status 1.
+        A lesson with an unmet expectation goes on to its end and then exits with status 1. In a
+        notebook, where a cell may be run again, it takes the place of the one of the same name.
         """
         value = float(value)
         if equal is not None:
@@ -184,6 +185,8 @@ class Lesson:
             if not bound:
                 raise ValueError(f"expect({name!r}) needs at_least, at_most or equal")
             met = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+        if self.notebook:
+            self.expectations = [e for e in self.expectations if e.name != name]
         self.expectations.append(Expectation(name, value, bound, met))
         return met
 
@@ -196,7 +199,8 @@ class Lesson:
         path = self.out / f"{name}.png"
         with replacing(path) as file:
             figure.savefig(file, format="png", dpi=110)
-        self.figures.append(path.name)
+        if path.name not in self.figures:
+            self.figures.append(path.name)
         self._shown.append((figure, keep))
         if self.notebook:
             from IPython.display import display

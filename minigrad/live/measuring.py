@@ -133,7 +133,7 @@ def view(name: str, lane: Lane, looking: Looking) -> dict[str, Any] | None:
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             found = VIEWS[name](lane, looking)
-    except (TypeError, ValueError, FloatingPointError):  # what this rule cannot be asked
+    except Exception:  # what this rule cannot be asked, or a rule that raises
         return None
     finally:
         lane.model.drop_cache()

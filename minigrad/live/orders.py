@@ -5,50 +5,58 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from minigrad.live.protocol import flag, mapping, number, positive, text, whole, word
+from minigrad.live.settings import Settings
 from minigrad.live.worker import Worker
 
 
 class Order(NamedTuple):
     """An order of a page.
 
-    act     act(worker, **fields): runs in the worker's thread, between two rounds. Its result is
+    act     act(worker, **fields): runs in the worker's thread, between two steps. Its result is
             the reply, plain data for JSON
     fields  {name: check}: check(value) returns the value to use. ValueError for one that makes no
             sense, in a sentence for the page
+    then    then(result of act) is the reply instead: it runs in a thread of its own, and the
+            training goes on meanwhile
     """
 
     act: Callable[..., Any]
     fields: Mapping[str, Callable[[Any], Any]] = {}
+    then: Callable[[Any], Any] | None = None
 
 
-def flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"expected true or false, got {value!r:.40}")
-    return value
+def speed(value: Any) -> float | None:
+    """Rounds in a second; None: as many as possible."""
+    return None if value is None else positive(value)
 
 
-def whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**9:
-        raise ValueError(f"expected a whole number, 0 or more, got {value!r:.40}")
-    return value
+def _set(worker: Worker, settings: dict[str, Any]) -> None:
+    worker.load(Settings.from_dict(settings))
 
 
-def positive(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1e9:
-        raise ValueError(f"expected a number above 0, got {value!r:.40}")
-    return float(value)
+def _address(worker: Worker, text: str) -> None:
+    """A new race, unless it is the one that runs: a reloaded page says the same address."""
+    settings = Settings.from_text(text)
+    if settings != worker.race.settings:
+        worker.load(settings)
 
 
-def _play(worker: Worker, on: bool) -> None:
-    worker.play(on)
-
-
-# The orders of the race itself. Other files have an ORDERS of their own; `server` joins them.
+# The orders of the race itself. Other files have an ORDERS of their own; `catalogue` joins them.
+# "show" and "ready" are a tab's own: see `tabs`.
 ORDERS: dict[str, Order] = {
-    "play": Order(_play, {"on": flag}),
+    "play": Order(lambda worker, on: worker.play(on), {"on": flag}),
     "step": Order(lambda worker: worker.single()),
     "restart": Order(lambda worker: worker.restart()),
+    "seed": Order(lambda worker: worker.restart_anew()),
+    "speed": Order(lambda worker, rounds: worker.set_speed(rounds), {"rounds": speed}),
+    "set": Order(_set, {"settings": mapping}),
+    "address": Order(_address, {"text": text}),
     "rate": Order(
         lambda worker, lane, lr: worker.set_rate(lane, lr), {"lane": whole, "lr": positive}
+    ),
+    "option": Order(
+        lambda worker, lane, name, value: worker.set_option(lane, name, value),
+        {"lane": whole, "name": word, "value": number},
     ),
 }

@@ -27,12 +27,16 @@ class Worker(threading.Thread):
     changed   called in this thread after each new measurement or order
     speed     rounds in a second; None: as many as possible
     show      names of the views that somebody looks at
-    All other methods are orders: give them to `call`.
+    The race is made in this thread, too: arrays on a GPU belong to the thread that makes them. So
+    `race` is there after `start()`. All other methods are orders: give them to `call`.
     """
+
+    race: Race
 
     def __init__(self, settings: Settings, changed: Callable[[], None] = lambda: None):
         super().__init__(name="minigrad live", daemon=True)
-        self.race = Race(settings)
+        self._first = settings
+        self._made: Future = Future()
         self.playing = False
         self.watched = True
         self.speed: float | None = None
@@ -48,6 +52,11 @@ class Worker(threading.Thread):
         self._places: dict[str, int] = {}  # of each view: whose lane is next
 
     # From any thread
+
+    def start(self) -> None:
+        """Begin, and return when the first race is made. ValueError if it cannot be made."""
+        super().start()
+        self._made.result()
 
     def call(self, order: Callable[[Worker], Any]) -> Future:
         future: Future = Future()
@@ -72,6 +81,13 @@ class Worker(threading.Thread):
     # The thread itself
 
     def run(self) -> None:
+        try:
+            self.race = Race(self._first)
+        except BaseException as error:
+            self._ended = True
+            self._made.set_exception(error)
+            return
+        self._made.set_result(None)
         while not self._ended:
             wait = self._wait()
             if wait != 0 or not self._orders.empty():

@@ -67,6 +67,7 @@ function say(text) {
 const context = { send, state, say, colours };
 Object.defineProperty(context, "recorded", { get: () => state.recorded });
 const curves = new Curves(context);
+context.strong = (k) => curves.strong(k);
 const lanes = new Lanes(context);
 const views = new Views(context, lanes);
 Object.assign(context, {
@@ -145,28 +146,19 @@ function draw() {
 }
 
 // ---------------------------------------------------------------- the connection
-let wait = 0.5; // seconds until the next try
 function connect() {
-  source = sources.recorded ? sources.recorded() : sources.live();
+  source = sources.live();
   state.recorded = Boolean(source.recorded);
   document.body.classList.toggle("recorded", state.recorded);
-  source.onmessage = (message) => {
-    wait = 0.5;
-    lost(false);
-    receive(message);
-  };
-  source.onclose = () => {
-    lost(true);
-    setTimeout(connect, wait * 1000);
-    wait = Math.min(8, wait * 1.6);
+  source.onmessage = receive;
+  source.onstate = (open, sentence) => {
+    write(byId("lost"), open ? "" : sentence);
+    byId("lost").hidden = open;
+    document.body.classList.toggle("is-lost", !open);
+    source.closed = !open;
+    if (!open) state.race = 0; // whatever comes next is drawn anew
   };
   controls.source?.(source);
-}
-
-function lost(is) {
-  if (byId("lost").hidden === !is) return;
-  byId("lost").hidden = !is;
-  if (is) state.race = 0; // whatever comes next is drawn anew
 }
 
 connect();

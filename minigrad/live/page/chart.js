@@ -3,7 +3,11 @@
 import { colours } from "./colours.js";
 import { short } from "./dom.js";
 
-const GAP = 10; // between a line's end and its name
+const pen = document.createElement("canvas").getContext("2d"); // measures text
+
+function namesFont(c, ratio) {
+  return `600 ${Math.round(c.size * 0.86) * ratio}px ${c.font}`;
+}
 
 export class Chart {
   // what: "loss" or "accuracy". format(value) -> text. log: logarithmic from the start
@@ -34,7 +38,7 @@ export class Chart {
     this.plot?.destroy();
     const { width, height } = this.size();
     const edge = (u, low, high) => [low, high];
-    this.margin = Math.min(size * 9, width * 0.28);
+    this.margin = this.room(width);
     this.plot = new uPlot(
       {
         width,
@@ -75,9 +79,16 @@ export class Chart {
   resize() {
     const { width, height } = this.size();
     if (width === this.plot.width && height === this.plot.height) return;
-    const margin = Math.min(colours().size * 9, width * 0.28);
-    if (margin !== this.margin) this.make();
+    if (this.room(width) !== this.margin) this.make();
     else this.plot.setSize({ width, height });
+  }
+
+  // Room at the right for the lanes' names.
+  room(width) {
+    const c = colours();
+    pen.font = namesFont(c, 1);
+    const longest = Math.max(0, ...this.lanes.map((lane) => pen.measureText(lane.name).width));
+    return Math.round(Math.min(Math.max(longest + 26, c.size * 7), width * 0.3, c.size * 13));
   }
 
   setLog(on) {
@@ -125,9 +136,15 @@ export class Chart {
   }
 
   set(lanes, unit) {
+    const before = this.lanes;
     this.lanes = lanes;
     this.unit = unit;
-    this.plot.setData(this.table());
+    const renamed = lanes.some((lane, k) => lane.name !== before[k]?.name);
+    if ((renamed || lanes.length !== before.length) && this.room(this.size().width) !== this.margin) {
+      this.make();
+    } else {
+      this.plot.setData(this.table());
+    }
   }
 
   // ------------------------------------------------------------ drawing
@@ -186,7 +203,7 @@ export class Chart {
       if (pen) ctx.lineTo(px, py);
       else ctx.moveTo(px, py);
       pen = true;
-      end = { x: px, y: Math.max(top, Math.min(top + height, py)), value };
+      end = { x: px, y: Math.max(top, Math.min(top + height, py)), value, above: py < top - 2 };
     }
     ctx.stroke();
     return end;
@@ -198,9 +215,11 @@ export class Chart {
     const { left, top, width, height } = u.bbox;
     const size = Math.round(c.size * 0.86) * ratio;
     const space = size * 1.22;
-    ctx.font = `600 ${size}px ${c.font}`;
     ctx.textBaseline = "middle";
     ctx.textAlign = "left";
+    ctx.globalAlpha = 1;
+    this.caption(u, ctx, c);
+    ctx.font = namesFont(c, ratio);
     ends.sort((a, b) => a.y - b.y);
     for (const end of ends) end.at = end.y;
     apart(ends, space, top + space / 2, top + height - space / 2);
@@ -220,6 +239,12 @@ export class Chart {
         ctx.moveTo(end.x + mark, end.y - mark);
         ctx.lineTo(end.x - mark, end.y + mark);
         ctx.stroke();
+      } else if (end.above) {
+        // It has left the picture at the top.
+        ctx.moveTo(end.x, top - mark);
+        ctx.lineTo(end.x + mark * 1.2, top + mark);
+        ctx.lineTo(end.x - mark * 1.2, top + mark);
+        ctx.fill();
       } else {
         ctx.arc(end.x, end.y, mark, 0, 7);
         ctx.fill();
@@ -237,6 +262,15 @@ export class Chart {
       ctx.fillStyle = c.inks[end.lane.look];
       ctx.fillText(fitted(ctx, end.lane.name, this.margin * ratio - 18 * ratio), from + 2, end.at);
     }
+  }
+
+  // What the x axis counts, at its end.
+  caption(u, ctx, c) {
+    const { left, top, width, height } = u.bbox;
+    ctx.font = `${Math.round(c.size * 0.8) * devicePixelRatio}px ${c.font}`;
+    ctx.fillStyle = c.soft;
+    const below = u.axes[0].gap + u.axes[0].size * 0.36;
+    ctx.fillText(this.unit, left + width + 14 * devicePixelRatio, top + height + below * devicePixelRatio);
   }
 
   // ------------------------------------------------------------ the pointer
@@ -284,5 +318,3 @@ function count(value) {
   if (Math.abs(value) >= 1e4) return `${short(value / 1e3)} k`;
   return short(value, 4);
 }
-
-export { GAP };

@@ -1,7 +1,7 @@
 // The two curves of the race: loss and accuracy, over steps, forward passes or seconds.
 import { Chart } from "./chart.js";
-import { byId, element, sample, short, write } from "./dom.js";
-import { DASHES, colours } from "./colours.js";
+import { byId, element, sample, short } from "./dom.js";
+import { DASHES } from "./colours.js";
 import { Lanes, percent } from "./lanes.js";
 
 const UNITS = [
@@ -69,7 +69,7 @@ export class Curves {
 
   frame(state) {
     for (const chart of this.charts) chart.set(this.lines(state, chart.what), this.unit.title);
-    for (const node of document.querySelectorAll(".unit")) write(node, this.unit.title);
+    document.body.classList.toggle("at-start", state.step === 0 && !state.playing);
   }
 
   lines(state, what) {
@@ -85,6 +85,7 @@ export class Curves {
   x(lane) {
     if (this.unit.name === "seconds") return lane.points.seconds;
     if (this.unit.name === "step") return lane.points.step;
+    if (!lane.cost) return []; // the rule does not say what a step costs
     return lane.points.step.map((step) => step * lane.cost);
   }
 
@@ -141,5 +142,3 @@ function nearest(list, x) {
   }
   return Math.abs(list[low] - x) <= Math.abs(list[high] - x) ? low : high;
 }
-
-export { colours };

@@ -4,7 +4,6 @@ import { DASHES } from "./colours.js";
 import { menu } from "./menu.js";
 import { slider } from "./rate.js";
 
-const LETTERS = "ABCDEF";
 const RATES = [1e-5, 10];
 
 export class Lanes {
@@ -77,20 +76,19 @@ export class Lanes {
     );
     const knobs = element("div", { class: "knobs orders" }, made.rate.root);
     for (const option of lane.about.options || []) knobs.append(this.option(lane, k, option));
+    made.views = element("div", { class: "views" });
+    const facts = element("div", { class: "facts" }, numbers, made.state, knobs, this.explained(lane));
     const card = element(
       "article",
       { class: "lane card", "aria-labelledby": `lane-${k}` },
       head,
-      numbers,
-      made.state,
-      knobs,
-      this.explained(lane),
+      element("div", { class: "inner" }, facts, made.views),
     );
     card.dataset.look = lane.look;
     made.card = card;
+    card.onpointerenter = () => this.context.strong(k);
+    card.onpointerleave = () => this.context.strong(null);
     made.slots = new Map();
-    made.views = element("div", { class: "views" });
-    card.append(made.views);
     made.slot = (name) => {
       if (!made.slots.has(name)) {
         const slot = element("div", { class: `slot slot-${name}` });
@@ -131,14 +129,15 @@ export class Lanes {
 
   // The rule in words: its equation, what it needs, where to read more.
   explained(lane) {
-    const { equation, needs, lesson } = lane.about;
+    const { equation, symbols, needs, watch, lesson, source } = lane.about;
     if (!equation && !needs) return null;
     const root = element("div", { class: "explained" });
     if (equation) root.append(element("p", { class: "equation" }, equation));
-    const text = element("p", { class: "needs" });
-    if (needs) text.append(needs, " ");
-    if (lesson) text.append(link(lesson));
-    root.append(text);
+    if (symbols) root.append(element("p", {}, symbols));
+    for (const text of [needs].flat()) if (text) root.append(element("p", {}, text));
+    if (watch) root.append(element("p", { class: "watch" }, watch));
+    if (lesson) root.append(element("p", {}, link(lesson)));
+    if (source) root.append(element("p", { class: "source" }, source));
     return root;
   }
 
@@ -215,5 +214,3 @@ export function tell(text) {
   const said = byId("spoken");
   said.textContent = said.textContent === text ? `${text} ` : text;
 }
-
-export { LETTERS };

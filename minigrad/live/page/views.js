@@ -2,6 +2,7 @@
 import { byId, element, icon } from "./dom.js";
 
 // place: see app.js. show: what the server must measure for it. fits: whether the data have it.
+// first: whether it is shown until somebody chooses. live: it needs a server.
 const plane = (state) => Boolean(state.plane);
 const images = (state) => !state.plane;
 const VIEWS = [
@@ -11,7 +12,7 @@ const VIEWS = [
     place: "lanes",
     show: "regions",
     fits: plane,
-    first: true,
+    first: plane,
     load: () => import("./regions.js"),
   },
   {
@@ -27,8 +28,7 @@ const VIEWS = [
     title: "Weights",
     place: "lanes",
     show: "weights",
-    fits: images,
-    first: true,
+    first: images,
     load: () => import("./weights.js"),
   },
   {
@@ -175,7 +175,7 @@ export class Views {
       const fits = this.fits(view);
       const button = this.buttons.get(view.name);
       if (button) button.hidden = !fits;
-      const wanted = this.chosen.get(view.name) ?? Boolean(view.first);
+      const wanted = this.chosen.get(view.name) ?? Boolean(view.first?.(this.context.state));
       this.set(view.name, fits && wanted);
     }
     this.tell();

@@ -1,0 +1,81 @@
+"""What a page may choose from: the message "hello"; and the orders of all files together."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.util import find_spec
+from typing import Any
+
+from minigrad.live import rules, sets
+from minigrad.live.about import about
+from minigrad.live.orders import ORDERS, Order
+from minigrad.live.settings import LIMITS, OPTIMIZERS, LaneSettings, Settings
+from minigrad.models import ACTIVATIONS
+from minigrad.version import __version__
+
+OFFERS = ("drawing", "inside", "code", "saving")  # files with an ORDERS of their own
+
+
+def joined(names: tuple[str, ...] = OFFERS) -> dict[str, Order]:
+    """The orders of all files by their names."""
+    orders = dict(ORDERS)
+    for name in names:
+        if find_spec(f"minigrad.live.{name}") is None:
+            continue
+        for order, what in importlib.import_module(f"minigrad.live.{name}").ORDERS.items():
+            if order in orders:
+                raise RuntimeError(f"two files have an order {order!r}; {name} is the second")
+            orders[order] = what
+    return orders
+
+
+def hello() -> dict[str, Any]:
+    """The message: rules, presets, tours, data sets, and limits. Once for each tab."""
+    return {
+        "kind": "hello",
+        "version": __version__,
+        "rules": [_rule(name) for name in rules.NAMES],
+        "presets": presets(),
+        "tours": tours(),
+        "data": [
+            {
+                "name": name,
+                "title": found.title,
+                "plane": found.plane,
+                "available": sets.available(name),
+            }
+            for name, found in sets.SETS.items()
+        ],
+        "activations": list(ACTIVATIONS),
+        "optimizers": list(OPTIMIZERS),
+        "limits": LIMITS,
+    }
+
+
+def presets() -> list[dict[str, Any]]:
+    """The races that have a name: {"name", "title", "about", "settings"} of each."""
+    if find_spec("minigrad.live.presets") is None:
+        return []
+    return importlib.import_module("minigrad.live.presets").described()
+
+
+def tours() -> list[dict[str, Any]]:
+    if find_spec("minigrad.live.tours") is None:
+        return []
+    return list(importlib.import_module("minigrad.live.tours").TOURS)
+
+
+def preset(name: str | None = None) -> Settings:
+    """The settings of a preset; None: the first one's. ValueError for a name that is unknown."""
+    known = {found["name"]: found["settings"] for found in presets()}
+    if name is None:
+        usual = Settings(lanes=(LaneSettings(), LaneSettings("forward", 0.01)))
+        return Settings.from_dict(next(iter(known.values()))) if known else usual
+    if name not in known:
+        raise ValueError(f"no preset {name!r:.40}; there are {', '.join(known)}")
+    return Settings.from_dict(known[name])
+
+
+def _rule(name: str) -> dict[str, Any]:
+    found = {"name": name, "title": rules.title(name), "options": list(rules.options(name))}
+    return found | about(name)
