@@ -68,7 +68,7 @@ def test_what_is_said_of_a_rule(name):
     assert said["title"] == RULES[name].title
     assert said["lesson"].endswith(f"minigrad run {lesson.number}")
     assert (ROOT / said["lesson_file"]).is_file()
-    for sentence in (said["needs"], said["watch"]):
+    for sentence in (*said["needs"], said["watch"]):
         assert sentence.endswith(".")
     assert said["equation"].count("\n") <= 1
     for year in re.findall(r"\d{4}", entry.source):

@@ -1,6 +1,8 @@
 // Guided tours: a panel beside what it talks about. It gives the orders that a person could give.
 import { element, icon } from "./dom.js";
 
+const SPEEDS = [1, 3, 10, 30]; // rounds in a second, as the page offers them
+
 export function create(root, context) {
   return new Tours(context);
 }
@@ -44,6 +46,7 @@ class Tours {
     if (state.step < until) return;
     this.playing = false;
     this.context.send({ do: "play", on: false }).catch(() => {});
+    this.context.send({ do: "speed", rounds: null }).catch(() => {});
     this.reveal();
   }
 
@@ -139,7 +142,7 @@ class Tours {
     }
     // As slow as the step says, so that one can watch; back in a tour, as fast as possible.
     const rounds = watched && step.until ? (until - done) / step.seconds : null;
-    const speed = rounds === null || rounds > 400 ? null : Math.max(1, rounds);
+    const speed = rounds === null ? null : (SPEEDS.find((speed) => speed >= rounds) ?? null);
     await this.context.send({ do: "speed", rounds: speed });
     this.playing = true;
     await this.context.send({ do: "play", on: true });
@@ -250,7 +253,8 @@ class Tours {
     if (!at) return null;
     const card = at.match(/^lane (\d)$/);
     if (card) return this.context.lane(Number(card[1]) - 1)?.card || null;
-    return document.getElementById(at);
+    const found = document.getElementById(at);
+    return found?.closest("figure") && found.classList.contains("plot") ? found.closest("figure") : found;
   }
 
   point() {
