@@ -3,6 +3,8 @@ import { element, icon } from "./dom.js";
 
 const SPEEDS = [1, 3, 10, 30]; // rounds in a second, as the page offers them
 
+const VIEWS = ["regions", "units", "weights", "cosine", "recall"]; // of the lanes
+
 export function create(root, context) {
   return new Tours(context);
 }
@@ -15,7 +17,6 @@ class Tours {
     this.before = null; // the race before it
     this.playing = false; // whether the tour plays until a step
     this.number = 0; // of the orders for a step: older ones are given up
-    this.opened = new Set();
     this.panel = element("aside", { class: "tours-panel", "aria-label": "Guided tour", hidden: true });
     this.panel.addEventListener("keydown", (event) => this.key(event));
     document.body.append(this.panel);
@@ -96,6 +97,7 @@ class Tours {
       settings: structuredClone(state.settings),
       playing: state.playing,
       speed: state.speed,
+      views: VIEWS.filter((name) => this.context.isOpen(name)),
     };
     this.tour = tour;
     this.go(0);
@@ -157,25 +159,20 @@ class Tours {
     return null;
   }
 
-  // Open the views of a step, and close those that the tour has opened before.
+  // Show these views of the lanes and no others. null: leave them as they are.
   open(show) {
-    for (const name of this.opened) {
-      if (!show.includes(name)) {
-        this.opened.delete(name);
-        this.context.close(name);
-      }
-    }
-    for (const name of show) {
-      if (this.context.isOpen(name)) continue;
-      this.opened.add(name);
-      this.context.open(name);
+    if (!show) return;
+    for (const name of VIEWS) {
+      if (show.includes(name) === this.context.isOpen(name)) continue;
+      if (show.includes(name)) this.context.open(name);
+      else this.context.close(name);
     }
   }
 
   async leave(restore) {
     const before = this.before;
     this.number += 1;
-    this.open([]);
+    this.open(before.views);
     this.tour = null;
     this.before = null;
     this.playing = false;

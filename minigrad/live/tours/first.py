@@ -33,6 +33,7 @@ FIRST = Tour(
             ),
             at="lanes",
             settings=SIX,
+            show=("weights",),
         ),
         Step(
             "They are off",

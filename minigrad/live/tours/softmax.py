@@ -28,6 +28,7 @@ SOFTMAX = Tour(
             ),
             at="lanes",
             settings=TWICE,
+            show=(),
         ),
         Step(
             "It does learn",
