@@ -168,9 +168,10 @@ def open_browser(address: str) -> None:
 
     try:
         browser = webbrowser.get()
-        in_terminal = type(browser) is webbrowser.GenericBrowser
-        opened = not in_terminal and browser.open(address)
+        found = type(browser) is not webbrowser.GenericBrowser
+        if found:
+            browser.open(address)  # what it returns is no sign: xdg-open ends at once
     except (webbrowser.Error, OSError):
-        opened = False
-    if not opened:
+        found = False
+    if not found:
         print("No browser could be opened: open this address in one.", file=sys.stderr, flush=True)
