@@ -101,7 +101,7 @@ export class Views {
   place(view) {
     const inside = element("div", { class: `view-${view.name}` });
     if (view.place === "lanes") {
-      inside.classList.add("strip");
+      inside.classList.add("view-tools");
       inside.hidden = true;
       byId("strips").append(inside);
       return inside;
