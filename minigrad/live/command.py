@@ -88,7 +88,7 @@ def chosen(arguments: argparse.Namespace) -> Settings:
     """The race that the command names."""
     from dataclasses import replace
 
-    from minigrad.live import catalogue
+    from minigrad.live.presets import PRESETS
     from minigrad.live.settings import Settings
 
     if arguments.preset is not None and arguments.address is not None:
@@ -96,8 +96,13 @@ def chosen(arguments: argparse.Namespace) -> Settings:
     if arguments.address is not None:
         _, _, text = arguments.address.rpartition("#")
         settings = Settings.from_text(text)
+    elif arguments.preset is None:
+        settings = next(iter(PRESETS.values())).settings
+    elif arguments.preset in PRESETS:
+        settings = PRESETS[arguments.preset].settings
     else:
-        settings = catalogue.preset(arguments.preset)
+        names = ", ".join(PRESETS)
+        raise ValueError(f"no preset {arguments.preset!r:.40}; there are {names}")
     named = {"data": arguments.data, "seed": arguments.seed}
     return replace(settings, **{name: value for name, value in named.items() if value is not None})
 
