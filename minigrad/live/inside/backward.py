@@ -12,7 +12,6 @@ from minigrad.live.inside.steps import Side, Step, symbol
 from minigrad.live.inside.text import (
     Line,
     Product,
-    inside,
     joined,
     number,
     product,
@@ -245,47 +244,6 @@ class Backward:
 
     def _weight(self, key: str, own: float) -> float:
         return self._exact(key) if self.signals is None else own
-
-
-def end(passes: Passes, quotient: tuple[float, float], step: float) -> Step:
-    """Backward and forward mode agree."""
-    keys = [k for k, v in passes.tangents.items() if k[0] in "Wb" and v != 0]
-    parts: list[Product] = [
-        ((slope_of(symbol(k)), passes.gradients[k]), (symbol(k, True), passes.tangents[k]))
-        for k in keys
-    ]
-    slope = passes.tangents["L"]
-    found = sum(passes.gradients[k] * passes.tangents[k] for k in keys)
-    ways = total("gradient · direction", parts, found) if parts else None
-    above, below = quotient
-    difference = (above - below) / (2 * step)
-    size = f"{step:g}"
-    left = Side(
-        [ways] if ways else [],
-        "Backward, one pass back: the gradient of every weight. With it, the slope along any "
-        "direction is a sum of products.",
-    )
-    right = Side(
-        [
-            Line(symbol("L", True), "", "", slope),
-            Line(
-                "difference quotient",
-                f"(L(+{size}) − L(−{size})) / (2·{size})",
-                f"({number(above, 8)} − {inside_long(below)}) / {2 * step:g}",
-                difference,
-            ),
-        ],
-        "Forward mode, one pass: the slope along this one direction, and no single gradient. "
-        f"For each of the {sum(k[0] in 'Wb' for k in passes.tangents)} weights and biases alone "
-        "it takes a pass of its own. Moving all weights a little along the direction, and looking "
-        "at the loss, gives the same number.",
-    )
-    return Step("end", "Both ways give the same slope", left, right, ["L"], (), keys)
-
-
-def inside_long(value: float) -> str:
-    """A loss with many digits: a difference of two needs them."""
-    return inside(value) if value < 0 else number(value, 8)
 
 
 def _lower(title: str) -> str:

@@ -38,40 +38,36 @@ class Instead:
 
 WORDS: dict[type, str] = {
     rules.WellTempered: (
-        "This rule goes back as backprop does. Then it compares each gradient with its noise "
-        "over the examples, and turns down what is mostly noise. One example alone has no spread "
-        "of its own: what counts are the averages that the rule has kept so far."
+        "It goes back as backprop does, then turns down each gradient that its own averages over "
+        "the last examples show to be mostly noise."
     ),
     rules.LocalLosses: (
-        "Nothing goes back through the network. Each hidden layer has a small classifier of its "
+        "Nothing goes back through the network: each hidden layer has a small classifier of its "
         "own, and learns from that classifier's loss."
     ),
     rules.ForwardForward: (
-        "Nothing goes back. Each layer sees the example twice, with the right label and with a "
-        "wrong one, and learns to answer strongly to the right one and weakly to the wrong one."
+        "Nothing goes back: each layer sees the example with the right label and with a wrong one, "
+        "and learns to answer strongly to the right one, weakly to the wrong one."
     ),
     rules.PredictiveCoding: (
-        "The values of the units settle first: each moves until it fits what the layer below "
-        "predicts and what the layer above needs. Then each weight learns from the error at its "
-        "own end. Where the errors are small, this is close to backprop."
+        "The units' values settle first, until each fits what is below and above it. Then each "
+        "weight learns from the error at its own end; where errors are small, as in backprop."
     ),
     rules.ActivityPerturbation: (
-        "This rule never goes back. It shakes the sums of the units, measures the slope of the "
-        "loss along that shake, and takes slope times shake as the gradient of the sums. On the "
-        "right: what a slope along a direction is."
+        "It never goes back: it shakes the sums z, measures the slope of the loss along that "
+        "shake, and takes slope times shake for the slopes in z."
     ),
     rules.GuidedForwardGradient: (
-        "Another rule proposes a direction. This rule measures the slope of the loss along it, by "
-        "forward mode as on the right, and takes slope times direction."
+        "Another rule proposes a direction; this one measures the slope along it by forward mode, "
+        "as on the right, and takes slope times direction."
     ),
     rules.SPSA: (
-        "This rule never goes back, and takes no derivative. It moves all weights a little along a "
-        "random direction, there and back, and takes the difference of the two losses as the "
-        "slope; as in the last step on the right."
+        "It takes no derivative: it moves all weights a little along a random direction, there and "
+        "back, and the difference of the two losses is the slope."
     ),
     rules.EvolutionStrategies: (
-        "This rule never goes back, and takes no derivative. It tries networks with weights moved "
-        "at random, and adds up the moves, each times its loss."
+        "It takes no derivative: it tries networks with weights moved at random, and adds up the "
+        "moves, each times its loss."
     ),
 }
 
@@ -82,8 +78,7 @@ def instead(rule: Rule, model: Layer, passes: Passes, x: Any, target: Any) -> In
         return None
     if isinstance(rule, rules.TopLayerOnly):
         return Instead(
-            "Nothing goes below the top layer. The layers below keep the weights that they "
-            "started with, and the top layer learns from what they happen to say.",
+            "Nothing goes below the top layer: the layers below keep their first weights.",
             {},
             len(passes.net.stages),
         )
@@ -118,19 +113,13 @@ def next_direction(rule: Rule, model: Layer) -> dict[str, np.ndarray] | None:
 
 
 def _perturbation(rule: Perturbation) -> str:
-    several = (
-        f"{rule.directions} random directions" if rule.directions > 1 else "a random direction"
-    )
-    how = (
-        "the slope of the loss along it by forward mode, as on the right"
-        if rule.method == "jvp"
-        else "the slope along it by the difference of two losses"
-    )
-    mean = " and takes the mean" if rule.directions > 1 else ""
+    several = rule.directions > 1
+    draws = f"{rule.directions} random directions" if several else "a random direction"
+    how = "by forward mode, as on the right" if rule.method == "jvp" else "by two losses"
+    takes = "their mean slope times direction" if several else "slope times direction"
     return (
-        f"This rule never goes back. It draws {several} for all weights, measures {how}, and takes "
-        f"slope times direction as its gradient{mean}. One such estimate is mostly noise; on "
-        'average it is the gradient. Take "this rule\'s next direction" on the right to see one.'
+        f"It never goes back: it measures the slope of the loss along {draws}, {how}, and takes "
+        f"{takes}. One estimate is mostly noise; on average it is the gradient."
     )
 
 
@@ -164,7 +153,7 @@ def _other_weights(rule: OtherWeights, model: Layer, passes: Passes) -> Instead:
             here[f"z{layer}.{j}"] = value * passes.slopes[f"z{layer}.{j}"]
         above = here
     kind = "the signs of the weights" if signs else "fixed random numbers B"
-    return Instead(f"This rule goes back as backprop does, but through {kind}.", signals)
+    return Instead(f"It goes back as backprop does, but through {kind} in the place of W.", signals)
 
 
 def _projected(rule: Projected, model: Layer, passes: Passes, x: Any, target: Any) -> Instead:
@@ -197,8 +186,8 @@ def _projected(rule: Projected, model: Layer, passes: Passes, x: Any, target: An
             signals[key] = Signal(tuple(products), "", value, words, sources, arcs=True)
     what = "the label" if labels else "the output's error"
     return Instead(
-        f"Nothing goes back layer by layer. Each hidden layer gets {what} directly, through fixed "
-        "random numbers B. Inside a layer all is as in backprop.",
+        f"Nothing goes back layer by layer: each hidden layer gets {what} directly, through fixed "
+        "random numbers B.",
         signals,
     )
 
@@ -230,8 +219,8 @@ def _predicted(rule: Any, passes: Passes, x: Any, target: Any) -> Instead:
             formula += f", number {j}"
             signals[key] = Signal((), formula, float(value), words, sources, arcs=True)
     return Instead(
-        "The network is cut after each hidden layer. There a small module guesses the slope, so "
-        "the layers below need not wait. The module learns later from what the layer above found.",
+        "After each hidden layer a small module guesses the slope, so the layers below need not "
+        "wait for what is above.",
         signals,
     )
 

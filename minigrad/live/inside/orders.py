@@ -12,9 +12,10 @@ from minigrad.backend import to_host
 from minigrad.diagnostics.copies import as_before, copied
 from minigrad.layers import Layer
 from minigrad.live.inside.activations import formula_of
-from minigrad.live.inside.backward import Backward, end
+from minigrad.live.inside.backward import Backward
 from minigrad.live.inside.forward import Forward
 from minigrad.live.inside.instead import Instead, instead, next_direction, on_place
+from minigrad.live.inside.meeting import agreement, distance, estimate
 from minigrad.live.inside.small import Direction, Passes, Small, TooLarge
 from minigrad.live.inside.steps import symbol
 from minigrad.live.inside.text import finite, number, plain
@@ -41,7 +42,7 @@ class Subject:
 def looked_into(
     subject: Subject, direction: str = "", backward: str = "backprop"
 ) -> dict[str, Any]:
-    """All steps of one example, with all numbers: the page only draws.
+    """All steps of one example, with all numbers. The page only draws.
 
     direction  "W1.2.3" or "b1.3": that weight alone moves; "random:5": random, of this seed;
                "rule": the rule's next one; "": the first weight
@@ -60,12 +61,16 @@ def looked_into(
         other = instead(rule, model, passes, *on_place(subject.model, subject.x, subject.y))
     forward = Forward(passes, subject.classes, sentence)
     can = other is not None and other.signals is not None
-    back = Backward(passes, forward)
-    steps = [*forward.steps(), *back.steps()]
-    steps.append(end(passes, net.quotient(subject.x, subject.y, v, STEP), STEP))
-    if can and backward == "rule" and other is not None:
+    if can and other is not None and backward == "rule":
         back = Backward(passes, forward, other.signals, other.lowest)
         steps = [*forward.steps(), *back.steps()]
+        steps.append(distance(passes, back.slopes, "this rule"))
+    else:
+        back = Backward(passes, forward)
+        steps = [*forward.steps(), *back.steps()]
+        steps.append(agreement(passes, net.quotient(subject.x, subject.y, v, STEP), STEP))
+        if name == "rule":
+            steps.append(estimate(passes, getattr(subject.rule, "directions", 1)))
     found = _described(passes, subject, back)
     return found | {
         "steps": [step.as_dict() for step in steps],
@@ -162,7 +167,7 @@ def _subject(worker: Any, lane: int, example: int) -> tuple[Subject, dict[str, A
     if lane >= len(race.lanes):
         raise ValueError(f"there is no lane {lane}; lanes count from 0")
     own = race.lanes[lane]
-    if own.status == "left out":
+    if own.rule is None or own.status == "left out":
         raise ValueError(f"this lane is left out: {own.why}")
     x, y = to_host(race.train.x), to_host(race.train.y)
     example %= len(x)

@@ -105,7 +105,7 @@ class Small:
 
     def names(self) -> dict[str, str]:
         """{name in the network: name in the copy}: "1.W" -> "0.W"."""
-        found = {}
+        found: dict[str, str] = {}
         for i, layer in enumerate(self.model.layers):
             for stage in self.stages:
                 if stage.layer is layer:

@@ -102,8 +102,9 @@ def shortened(parts: Sequence[str], most: int) -> list[str]:
 def total(
     symbol: str, products: Sequence[Product], value: float, *, zeros: bool = True, none: str = "0"
 ) -> Line:
-    """symbol = a sum of products. With zeros=False, products that are 0 are left out of the numbers.
+    """symbol = a sum of products.
 
+    zeros: whether products that are 0 are among the numbers
     none: what is written if all are left out
     """
     formula = joined(shortened([" ".join(name for name, _ in p) for p in products], FEW))

@@ -140,7 +140,8 @@ def _of_difference(backprop: float, difference: float, kink: bool) -> str:
     if kink or digits < 3:
         return (
             "Backprop and the difference quotient differ: within this small step the network "
-            "passes a bend where a unit switches on or off. A quotient takes the mean of both sides."
+            "passes a bend where a unit switches on or off. A quotient takes the mean of both "
+            "sides."
         )
     return f"Backprop and the difference quotient agree in {min(digits, 12)} digits."
 

@@ -84,7 +84,7 @@ export class Graph {
     const room = width - 8 - strips * strip - (kinds.length - 1) * gap;
     const cell = Math.min(112, room / count);
     const boxHeight = Math.min(rowHeight - 6, cell * 0.92, 78);
-    const letter = Math.min(cell / 4.15, boxHeight / 2.5, 28);
+    const letter = Math.min(cell / 4.5, boxHeight / 2.5, 28);
     Object.assign(this, { cell, boxHeight, letter, strip });
     this.svg.style.setProperty("--letter", `${letter}px`);
     const used = count * cell + strips * strip;
@@ -298,6 +298,7 @@ export class Graph {
     const back = step.phase === "backward";
     const quiet = back && this.kind === "tangent";
     this.svg.classList.toggle("inside-quiet", quiet);
+    this.svg.dataset.phase = step.phase;
     if (quiet) return;
     const colour = back ? "gradient" : this.kind === "tangent" ? "tangent" : "value";
     for (const key of step.nodes) this.cells.get(key)?.face.classList.add("inside-new", `inside-${colour}`);
@@ -343,12 +344,10 @@ export class Graph {
     const wide = text.length * size * 0.56 + 8;
     const room = edge.end.left - edge.start.right;
     // Near the end at which the lines are far from each other.
-    const near = Math.min(0.5, (wide / 2 + 4) / room);
-    const along = end === "start" ? near : end === "end" ? 1 - near : 0.5;
-    const x = edge.start.right + room * along;
-    let part = along; // of the curve; x is 1.5 t - 1.5 t² + t³ of it
-    for (let k = 0; k < 12; k++) part += (along - (1.5 * part * (1 - part) + part ** 3)) * 0.7;
-    const y = edge.start.y + (edge.end.y - edge.start.y) * part * part * (3 - 2 * part);
+    const edgeOf = { start: wide / 2 + 4, end: room - wide / 2 - 4 };
+    const x = edge.start.right + (edgeOf[end] ?? room / 2);
+    const middle = (edge.start.y + edge.end.y) / 2;
+    const y = end ? edge[end].y : middle;
     const group = draw("g", { class: "inside-chip" });
     group.append(draw("rect", { x: x - wide / 2, y: y - size * 0.72, width: wide, height: size * 1.44, rx: 5 }));
     const said = draw("text", { x, y: y + size * 0.35 }, text);

@@ -85,7 +85,7 @@ export class Weight {
       const about = several
         ? `its next estimate. ${found.estimates.length} of them: mean ${found.text.mean}, spread ${found.text.spread}`
         : "its estimate from this example";
-      ways.push(["rule", capital(rule), found.estimates[0], found.text.estimate, about]);
+      ways.push(["rule", `This lane: ${rule}`, found.estimates[0], found.text.estimate, about]);
     }
     const head = element(
       "p",
@@ -101,7 +101,7 @@ export class Weight {
         element(
           "tr",
           { class: `inside-way-${name}` },
-          element("th", { scope: "row" }, title, element("small", {}, formula(about))),
+          element("th", { scope: "row" }, title, element("small", {}, about)),
           element("td", {}, formula(text)),
         ),
       );
@@ -111,8 +111,6 @@ export class Weight {
     this.card.hidden = false;
   }
 }
-
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 function draw(name, given, ...children) {
   const made = document.createElementNS(SVG, name);

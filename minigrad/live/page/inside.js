@@ -78,14 +78,15 @@ class Inside {
     this.more = element("details", {}, element("summary", {}, "All steps as a list"), this.list);
     this.more.addEventListener("toggle", () => this.writeList());
     this.refused = element("div", { class: "inside-refused", hidden: true });
-    this.body = element("div", { class: "inside-body" }, this.pictures, this.says);
-    this.root.append(tools, this.refused, this.body, this.transport(), this.more, this.spoken);
+    this.instead = element("p", { class: "inside-instead" });
+    this.body = element("div", { class: "inside-body" }, this.instead, this.pictures, this.says, this.more);
+    this.root.append(tools, this.refused, this.body, this.transport(), this.spoken);
     this.only("both");
   }
 
   buildTabs() {
     this.tabs = element("div", { class: "inside-tabs", role: "group", "aria-label": "Pictures" });
-    const names = { both: "Side by side", left: "Backward", right: "Forward mode" };
+    const names = { both: "Both", left: "Backward", right: "Forward mode" };
     for (const [name, title] of Object.entries(names)) {
       const tab = button(title, null, () => this.only(name));
       tab.dataset.name = name;
@@ -231,6 +232,7 @@ class Inside {
     this.backward.replaceChildren(...backs);
     this.backward.value = data.backward;
     this.backward.hidden = backs.length < 2;
+    this.fillInstead(lanes[data.lane].title);
     const own = data.direction;
     const ways = [];
     const one = own[0] === "W" || own[0] === "b" ? own : "W1.1.1";
@@ -250,8 +252,25 @@ class Inside {
     this.writeList();
   }
 
+  // What the lane's rule does, if it is not backprop.
+  fillInstead(title) {
+    const { data } = this;
+    this.instead.hidden = !data.instead;
+    if (!data.instead) return;
+    const name = element("strong", {}, `${title[0].toUpperCase()}${title.slice(1)}: `);
+    this.instead.replaceChildren(name, data.instead.words);
+    const rule = data.instead.drawn ? data.backward !== "rule" : data.direction !== "rule";
+    if (data.instead.drawn) {
+      const text = rule ? "Show its way back" : "Show backprop";
+      const change = { backward: rule ? "rule" : "backprop" };
+      this.instead.append(" ", button(text, null, () => this.ask(change, true)));
+    } else if (data.has_direction && rule) {
+      this.instead.append(" ", button("See it", null, () => this.ask({ direction: "rule" }, true)));
+    }
+  }
+
   fillChapters() {
-    const names = { forward: "forward", backward: "backward", end: "the same slope" };
+    const names = { forward: "forward", backward: "backward", end: "compared" };
     const found = [];
     this.data.steps.forEach((step, n) => {
       const last = found.at(-1);
@@ -259,7 +278,7 @@ class Inside {
       else found.push({ phase: step.phase, start: n, size: 1 });
     });
     const made = found.map(({ phase, start, size }) => {
-      const text = phase === "end" && size === 1 ? "=" : names[phase];
+      const text = phase === "end" ? "=" : names[phase];
       const go = button(text, `Go to: ${names[phase]}`, () => this.go(start));
       go.className = `inside-chapter inside-phase-${phase}`;
       go.style.flexGrow = size;
@@ -324,7 +343,8 @@ class Inside {
 
   say(root, side, kind, step) {
     const rows = side.lines.map((of) => line(of, kind));
-    const lines = element("div", { class: `inside-lines${rows.length > 2 ? " inside-many" : ""}` });
+    const long = side.lines.some((of) => of.numbers.length > 55);
+    const lines = element("div", { class: `inside-lines${rows.length > 2 ? " inside-many" : ""}${long ? " inside-long" : ""}` });
     lines.append(...rows);
     const words = element("p", { class: "inside-words" }, sentence(side.words));
     root.replaceChildren(lines, words);
