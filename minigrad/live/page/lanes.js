@@ -49,7 +49,7 @@ export class Lanes {
     const first = this.cards[0]?.card;
     if (!first) return;
     const letters = first.clientWidth / Number.parseFloat(getComputedStyle(document.body).fontSize);
-    const fit = letters < 13.5 ? "narrow" : letters < 30 ? "medium" : "wide";
+    const fit = letters < 13.5 ? "narrow" : letters < 21 ? "column" : letters < 34 ? "beside" : "wide";
     if (byId("lanes").dataset.fit !== fit) byId("lanes").dataset.fit = fit;
   }
 
@@ -197,7 +197,7 @@ export class Lanes {
     const here = new Set(settings.lanes.map((lane) => lane.rule));
     return (hello?.rules || []).map((rule) => ({
       title: rule.title + (here.has(rule.name) ? " (once more)" : ""),
-      about: rule.why || rule.equation,
+      about: rule.why || formula((rule.equation || "").split("\n").join(";  ")),
       disabled: Boolean(rule.why),
       act: () => this.change([...settings.lanes, { rule: rule.name, ...rule.defaults }]),
     }));
