@@ -18,11 +18,14 @@ export function create(root, context) {
     plane = state.plane;
     classes = state.classes ?? [];
     probe = null;
+    root.replaceChildren();
     if (!plane) return;
+    root.append(legend());
     lanes = panels(context, "regions", state.lanes).map((panel, k) => {
       const map = element("canvas", { class: "smooth", "aria-hidden": "true" });
       const dots = element("canvas", { class: "over", "aria-hidden": "true" });
-      const cross = element("canvas", { class: "over probe", tabindex: 0, role: "img" });
+      const cross = element("canvas", { class: "over", tabindex: context.recorded ? -1 : 0, role: "img" });
+      cross.classList.toggle("probe", !context.recorded);
       const box = element("div", { class: "stack square" }, map, dots, cross);
       const told = element("p", { class: "told" });
       panel.append(box, told);
@@ -58,7 +61,24 @@ export function create(root, context) {
     });
   }
 
+  // What colours, markers and rings mean.
+  function legend() {
+    const parts = classes.map((name, k) => element("span", {}, mark(k), `class ${name}`));
+    if (plane.noisy.length) {
+      parts.push(element("span", {}, element("i", { class: "ring" }), "label drawn anew"));
+    }
+    parts.push(element("span", {}, "strong colour: the network is sure"));
+    return element("div", { class: "legend" }, ...parts);
+  }
+
+  function mark(k) {
+    const made = element("b", {}, MARKERS[classOf(k).marker]);
+    made.style.color = css(classOf(k).colour);
+    return made;
+  }
+
   function ask(point) {
+    if (context.recorded) return; // nobody answers
     probe = point;
     for (const lane of lanes) {
       if (!point) lane.said = null;
@@ -92,14 +112,13 @@ export function create(root, context) {
 
   function explain(lane) {
     if (!lane.said) {
-      return write(lane.told, probe ? "no answer" : "click a point to ask about it");
+      if (!context.recorded) write(lane.told, probe ? "no answer" : "click a point to ask about it");
+      return;
     }
     const order = lane.said.map((p, k) => [p, k]).sort((a, b) => b[0] - a[0]);
-    const parts = order.slice(0, 3).map(([p, k]) => {
-      const mark = element("b", {}, MARKERS[classOf(k).marker]);
-      mark.style.color = css(classOf(k).colour);
-      return element("span", {}, mark, ` ${classes[k] ?? k}: ${percent(p)}`);
-    });
+    const parts = order.slice(0, 3).map(([p, k]) =>
+      element("span", {}, mark(k), ` ${classes[k] ?? k}: ${percent(p)}`),
+    );
     lane.told.replaceChildren(...parts);
   }
 

@@ -14,6 +14,7 @@ export function grid(n, h, w, width) {
       best = { columns, scale };
     }
   }
+  best.columns = Math.ceil(n / Math.ceil(n / best.columns)); // rows of about the same length
   return best;
 }
 
@@ -24,6 +25,8 @@ export function create(root, context) {
   function race(state) {
     for (const lane of lanes) lane.observer.disconnect();
     plane = state.plane;
+    const note = "each line: where a unit of the first layer changes its sign; its tick points to the positive side";
+    root.replaceChildren(...(plane ? [element("p", { class: "legend" }, note)] : []));
     lanes = panels(context, "weights", state.lanes).map((panel, k) => {
       const canvas = element("canvas", { role: "img", class: "pixels" });
       const low = element("span");
