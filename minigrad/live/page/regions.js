@@ -27,9 +27,10 @@ export function create(root, context) {
       const cross = element("canvas", { class: "over", tabindex: context.recorded ? -1 : 0, role: "img" });
       cross.classList.toggle("probe", !context.recorded);
       const box = element("div", { class: "stack square" }, map, dots, cross);
-      const told = element("p", { class: "told" });
-      panel.append(box, told);
-      const lane = { map, dots, cross, told, name: laneName(state.lanes[k]), width: 0, view: null, said: null };
+      const told = element("span");
+      const when = element("span", { class: "when" });
+      panel.append(box, element("p", { class: "told" }, told, when));
+      const lane = { map, dots, cross, told, when, name: laneName(state.lanes[k]), width: 0, view: null, said: null };
       lane.observer = onWidth(box, (width) => {
         lane.width = width;
         points(dots, plane, width);
@@ -56,7 +57,7 @@ export function create(root, context) {
         ]);
       });
       explain(lane);
-      say(cross, `decision regions of ${lane.name}: not measured yet. ${HELP}`);
+      say(cross, `decision regions of ${lane.name}: not measured yet`);
       return lane;
     });
   }
@@ -157,6 +158,7 @@ export function create(root, context) {
     const sure = bytes(lane.view.confidence);
     for (let i = 0; i < pixels.length; i++) pixels[i] = colours[label[i]][sure[i]];
     map.getContext("2d").putImageData(lane.image, 0, 0);
+    write(lane.when, `step ${lane.view.at}`);
     say(lane.cross, () => words(lane));
   }
 
@@ -166,7 +168,7 @@ export function create(root, context) {
     for (const k of label) share.set(k, (share.get(k) ?? 0) + 1);
     const parts = [...share].sort((a, b) => b[1] - a[1]);
     const told = parts.map(([k, n]) => `class ${classes[k] ?? k} on ${percent(n / label.length)}`);
-    return `decision regions of ${lane.name} at step ${view.at}: ${told.join(", ")} of the plane. ${HELP}`;
+    return `decision regions of ${lane.name} at step ${view.at}: ${told.join(", ")} of the plane${context.recorded ? "" : `. ${HELP}`}`;
   }
 
   function frame(state, message) {
