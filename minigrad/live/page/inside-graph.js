@@ -64,7 +64,7 @@ export class Graph {
   least() {
     const { sizes, twice } = this.data;
     const hidden = sizes.length - 2;
-    return 90 + (hidden * 2 + (twice ? 3 : 2)) * 44 + (hidden + 1) * 48;
+    return 84 + (hidden * 2 + (twice ? 3 : 2)) * 38 + (hidden + 1) * 36;
   }
 
   place(width, height) {
@@ -361,7 +361,7 @@ export class Graph {
   arc(from, to, colour) {
     const start = this.cells.get(from);
     const end = this.cells.get(to);
-    if (!start || !end || from === to) return;
+    if (!start || !end || start.middle === end.middle) return;
     const [x1, y1] = [start.middle, start.border.y - start.high / 2];
     const [x2, y2] = [end.middle, end.border.y - end.high / 2];
     const lift = Math.max(24, Math.abs(x1 - x2) * 0.28);

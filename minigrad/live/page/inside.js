@@ -55,7 +55,6 @@ class Inside {
       this.tabs,
       this.compare,
       this.again,
-      this.note,
     );
     this.backward = element("select", { "aria-label": "What goes back" });
     this.backward.onchange = () => this.ask({ backward: this.backward.value }, true);
@@ -86,7 +85,7 @@ class Inside {
 
   buildTabs() {
     this.tabs = element("div", { class: "inside-tabs", role: "group", "aria-label": "Pictures" });
-    const names = { both: "Both", left: "Backward", right: "Forward mode" };
+    const names = { both: "Both", left: "Backward", right: "Forward" };
     for (const [name, title] of Object.entries(names)) {
       const tab = button(title, null, () => this.only(name));
       tab.dataset.name = name;
@@ -126,6 +125,7 @@ class Inside {
       this.player,
       this.next,
       element("div", { class: "inside-track" }, this.chapters, this.slider),
+      this.note,
       this.count,
       this.speed,
     );
@@ -343,7 +343,7 @@ class Inside {
 
   say(root, side, kind, step) {
     const rows = side.lines.map((of) => line(of, kind));
-    const long = side.lines.some((of) => of.numbers.length > 55);
+    const long = side.lines.some((of) => of.numbers.length > 42);
     const lines = element("div", { class: `inside-lines${rows.length > 2 ? " inside-many" : ""}${long ? " inside-long" : ""}` });
     lines.append(...rows);
     const words = element("p", { class: "inside-words" }, sentence(side.words));
