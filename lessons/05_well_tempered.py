@@ -415,8 +415,8 @@ if full:
 #   descent in disguise. One from other data takes away half of the noise, and signal with it.
 # - A fair comparison changes one thing, uses several seeds, and gives the error of its difference.
 #   Ours, on MNIST: with the gate a slightly higher training loss, and a test accuracy that differs
-#   by a tenth of a per cent, down in large batches, perhaps up in small ones. Whether that is worth
-#   a rule is for you to say; that the difference is so small is a result, too.
+#   by one or two tenths of a per cent, down in large batches, up in small ones: neither is twice
+#   its error. Whether that is worth a rule is for you to say; a small difference is a result, too.
 #
 # ## Exercises (copy `lessons/exercises/05_well_tempered.py`, fill it in, run it)
 #

@@ -14,6 +14,7 @@ FILES = {  # and which of their tests
     "test_device_draws": "cupy",
     "test_device_labels": "cupy",
     "test_device_launches": "cupy",
+    "test_device_rules": "cupy",
     "test_device_kernels": "cupy and not float64",
 }
 

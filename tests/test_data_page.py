@@ -26,7 +26,7 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "digits" / "7" / "photo.png").exists()
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for block in blocks:
         exec(compile(block, "docs/data.md", "exec"), names)
     out = capsys.readouterr().out.splitlines()

@@ -290,7 +290,7 @@ def about(name: str) -> dict[str, Any]:
         "title": RULES[name].title,
         "equation": entry.equation,
         "symbols": entry.symbols,
-        "needs": " ".join((entry.backward, entry.transport, entry.labels, passes)),
+        "needs": [entry.backward, entry.transport, entry.labels, passes],
         "watch": entry.watch,
         "lesson": f"{near}lesson {number}: minigrad run {number}",
         "lesson_file": f"lessons/{entry.lesson}.py",

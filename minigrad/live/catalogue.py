@@ -6,26 +6,22 @@ import importlib
 from importlib.util import find_spec
 from typing import Any
 
-from minigrad.live import rules, sets
+from minigrad.live import code, drawing, inside, rules, saving, sets
 from minigrad.live.about import about
 from minigrad.live.orders import ORDERS, Order
 from minigrad.live.settings import LIMITS, OPTIMIZERS, LaneSettings, Settings
+from minigrad.live.tours import TOURS
 from minigrad.models import ACTIVATIONS
 from minigrad.version import __version__
 
-OFFERS = ("drawing", "inside", "code", "saving")  # files with an ORDERS of their own
 
-
-def joined(names: tuple[str, ...] = OFFERS) -> dict[str, Order]:
+def joined() -> dict[str, Order]:
     """The orders of all files by their names."""
-    orders = dict(ORDERS)
-    for name in names:
-        if find_spec(f"minigrad.live.{name}") is None:
-            continue
-        for order, what in importlib.import_module(f"minigrad.live.{name}").ORDERS.items():
-            if order in orders:
-                raise RuntimeError(f"two files have an order {order!r}; {name} is the second")
-            orders[order] = what
+    orders: dict[str, Order] = {}
+    for offered in (ORDERS, drawing.ORDERS, inside.ORDERS, code.ORDERS, saving.ORDERS):
+        if twice := orders.keys() & offered.keys():
+            raise RuntimeError(f"two files have an order {twice.pop()!r}")
+        orders |= offered
     return orders
 
 
@@ -36,7 +32,7 @@ def hello() -> dict[str, Any]:
         "version": __version__,
         "rules": [_rule(name) for name in rules.NAMES],
         "presets": presets(),
-        "tours": tours(),
+        "tours": TOURS,
         "data": [
             {
                 "name": name,
@@ -57,12 +53,6 @@ def presets() -> list[dict[str, Any]]:
     if find_spec("minigrad.live.presets") is None:
         return []
     return importlib.import_module("minigrad.live.presets").described()
-
-
-def tours() -> list[dict[str, Any]]:
-    if find_spec("minigrad.live.tours") is None:
-        return []
-    return list(importlib.import_module("minigrad.live.tours").TOURS)
 
 
 def preset(name: str | None = None) -> Settings:

@@ -13,7 +13,8 @@ import numpy as np
 from minigrad.backend import to_device, to_host
 from minigrad.data.images.centring import like_mnist
 from minigrad.data.images.pillow import resize
-from minigrad.live.orders import Order, whole
+from minigrad.live.orders import Order
+from minigrad.live.protocol import whole
 from minigrad.live.worker import Worker
 
 SIDES = (28, 280)  # pixels: the least and the largest side of a drawing
@@ -61,7 +62,7 @@ def _box(p: np.ndarray) -> np.ndarray:
 
 
 def _upright(p: np.ndarray) -> np.ndarray:
-    """Rows shifted by whole pixels, in proportion to their number; a slant above 0.6 is no slant."""
+    """Rows shifted by whole pixels, the more the lower. By more than 0.6 a row: by 0.6."""
     h, w = p.shape
     rim = min(h // 30, (h - 1) // 2)  # the very first row of a round stroke is one pixel
     begins = [int(np.argmax(p[row] > 0.5)) for row in (rim, h - 1 - rim)]

@@ -51,18 +51,21 @@ def cosine(lane: Lane, looking: Looking) -> dict[str, Any] | None:
 
 
 def weights(lane: Lane, looking: Looking) -> dict[str, Any] | None:
-    """W of the first layer, the weights into each unit as an image."""
-    first = next((leaf.params["W"] for _, leaf in lane.model.leaves() if "W" in leaf.params), None)
+    """W of the first layer, the weights into each unit as an image. In the plane b, too."""
+    first = next((leaf.params for _, leaf in lane.model.leaves() if "W" in leaf.params), None)
     if first is None:
         return None
-    W = backend.to_host(first[:, :UNITS]).T
+    W = backend.to_host(first["W"][:, :UNITS]).T
     scale = float(np.abs(W).max())
     if not math.isfinite(scale):
         return None
     side = math.isqrt(W.shape[1])
     shape = (side, side) if side * side == W.shape[1] else (1, W.shape[1])
     levels = np.rint(W * (127 / (scale or 1.0))).astype(np.int8)
-    return {"shape": [len(W), *shape], "scale": scale, "data": _text(levels)}
+    found = {"shape": [len(W), *shape], "scale": scale, "data": _text(levels)}
+    if looking.reach is not None and "b" in first:
+        found["bias"] = [_finite(float(b)) for b in backend.to_host(first["b"][:UNITS])]
+    return found
 
 
 def recall(lane: Lane, looking: Looking) -> dict[str, Any]:

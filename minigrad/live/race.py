@@ -64,6 +64,7 @@ class Race:
         self._lock = threading.Lock()
         self._stamp = 0
         self._views: list[dict[str, tuple[int, Any]]] = [{} for _ in self.lanes]
+        self._cosines: list[float | None] = [None for _ in self.lanes]  # for the next point
 
     @property
     def running(self) -> bool:
@@ -104,9 +105,8 @@ class Race:
             except Exception as error:  # a rule whose outputs fail
                 lane.end("failed", f"failed at step {lane.done}: {in_words(error)}")
                 row = None
-            stamp, view = self._views[k].get("cosine", (0, None))
-            if row is not None and view is not None and view["at"] == lane.done:
-                row["cosine"] = view["total"]
+            if row is not None:
+                row["cosine"], self._cosines[k] = self._cosines[k], None
             rows.append(row)
         if any(row is not None for row in rows):
             with self._lock:
@@ -118,6 +118,8 @@ class Race:
         if not lane.running and name in self._views[number]:
             return
         found = measuring.view(name, lane, self.looking)
+        if name == "cosine" and found is not None:
+            self._cosines[number] = found["total"]
         with self._lock:
             self._stamp += 1
             self._views[number][name] = self._stamp, found

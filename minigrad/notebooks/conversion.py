@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def notebook(script: Path, options: str = "", repository: str | None = None) -> 
     cells[0].source = _heading(title, doc, script, repository) + "\n" + text.strip("\n")
     here = HERE if repository is None else INSTALL.format(repository=repository)
     said = OPTIONS.format(number=script.name[:2], options=options)
-    found.cells = [cells[0], _code(here), _code(said), *cells[1:]]
+    found.cells = [cells[0], _code(here, ["remove-cell"]), _code(said), *cells[1:]]
     for number, cell in enumerate(found.cells):
         cell["id"] = f"cell-{number:03}"  # the same in each conversion
     found.metadata = {
@@ -62,10 +63,11 @@ def notebook(script: Path, options: str = "", repository: str | None = None) -> 
     return found
 
 
-def _code(source: str) -> Any:
+def _code(source: str, tags: Sequence[str] = ()) -> Any:
+    """A cell. The tag "remove-cell" leaves it out of a page that is made from the notebook."""
     from nbformat.v4 import new_code_cell
 
-    return new_code_cell(source)
+    return new_code_cell(source, metadata={"tags": list(tags)} if tags else {})
 
 
 def _heading(title: str, doc: str, script: Path, repository: str | None) -> str:

@@ -9,7 +9,7 @@ import traceback
 
 import minigrad as mg
 
-from . import checkpoints, growth, load, machine, memory, ours, sketches, table, timing
+from . import checkpoints, growth, load, machine, memory, ours, pages, sketches, table, timing
 from .workloads import WORKLOADS
 
 BUSY = 0.25  # a load for each core above this before the run: other work is going on
@@ -17,9 +17,9 @@ RECORDED = 3  # steps after which a graph must be there
 
 
 def main(options) -> int:
-    if options.markdown:
-        print(table.markdown(table.read(options.markdown)))
-        return 0
+    for print_or_write in ("markdown", "readme", "pages"):
+        if path := getattr(options, print_or_write):
+            return pages.main(print_or_write, path)
     chosen = [work for work in WORKLOADS if options.only.lower() in work.name.lower()]
     if options.quick and not options.only:
         chosen = chosen[:2]
@@ -33,17 +33,20 @@ def main(options) -> int:
     if options.checkpoints:
         checkpoints.main()
         return 0
+    kind = "growth" if options.growth else "load" if options.load else ""
     head = _head(options)
-    if options.growth:
-        found = growth.run(options)
-        if options.json:
-            table.write(options.json, head | {"growth": found}, [])
+    try:
+        record = table.Record(options.json, kind, head, options.add)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if kind:
+        (growth if options.growth else load).run(options, record.keep)
         return 0
-    if options.load:
-        found = load.run(options)
-        if options.json:
-            table.write(options.json, head | {"load": found}, [])
-        return 0
+    return _workloads(chosen, options, record)
+
+
+def _workloads(chosen, options, record) -> int:
     device = options.backend == "cupy"
     print(table.head(device), flush=True)
     rows = []
@@ -56,8 +59,7 @@ def main(options) -> int:
             traceback.print_exc(limit=-4)
             continue
         print(table.line(rows[-1], device), flush=True)
-        if options.json:
-            table.write(options.json, head, rows)
+        record.keep(rows)
     print(table.summary_text(table.summary(rows)))
     return 0 if len(rows) == len(chosen) else 1
 
@@ -79,8 +81,8 @@ def measured(work, options) -> dict:
     if device:
         if not options.no_profile:
             profiles = {who: gpu.profiled(steps[name]) for who, name in pair.items()}
-            extra["launches"] = {who: p["launches"] for who, p in profiles.items()}
-            extra["busy_ms"] = {who: p["busy_ms"] for who, p in profiles.items()}
+            for what in ("launches", "busy_ms"):
+                extra[what] = {who: p[what] for who, p in profiles.items() if p}
         if not options.no_memory:
             extra["memory_mib"] = {
                 who: gpu.peak_of(steps[name], who == "minigrad") for who, name in pair.items()
@@ -99,25 +101,34 @@ def contestants(work, options, jax: bool = True) -> dict:
     model = ours.network(work.net)
     steps = {"minigrad": ours.step(work, model)}
     host = options.backend == "numpy"
+    captures = not host and not options.no_capture
+    if captures:
+        from . import graphs
+
+        steps |= graphs.ours_captured(work)
     if options.sketch and host:
         steps |= sketches.steps(work, model)
     if options.no_peers:
         return steps
     installed = machine.versions(("torch", "jax"))
-    if "torch" in installed:
+    if "torch" in installed and (host or gpu_of_peers()):
         from . import torch_peer
 
         state = mg.to_torch_state_dict(model)
         steps |= torch_peer.steps(work, state, "cpu" if host else "cuda", options.threads)
-        if not host and not options.no_capture:
-            from . import graphs
-
-            steps |= graphs.steps(work, state)
+        if captures:
+            steps |= graphs.theirs(work, state)
     if jax and "jax" in installed and host:
         from . import jax_peer
 
         steps |= jax_peer.steps(work, model)
     return steps
+
+
+def gpu_of_peers() -> bool:
+    from . import device
+
+    return device.peers()
 
 
 def disagreement(steps, work) -> float:
@@ -155,7 +166,7 @@ def _head(options) -> dict:
     if device:
         from . import device as gpu
 
-        peak, where = gpu.peak_gflops(), gpu.name()
+        peak, where = gpu.peak_gflops(512 if options.quick else 4096), gpu.name()
     else:
         peak, where = machine.peak_gflops(size, repeats), machine.processor()
     versions = machine.versions()

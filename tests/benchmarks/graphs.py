@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 
 import minigrad as mg
@@ -37,16 +36,21 @@ class Ours:
         return value
 
 
-def steps(work, state) -> dict:
-    """{"captured minigrad": step, "graph PyTorch": step}, where they are to be had."""
-    found = {}
-    if work.rule != "forward" and importlib.util.find_spec("minigrad.capture"):
-        try:
-            found["captured minigrad"] = Ours(work)
-        except Exception as error:
-            print(f"not captured: {type(error).__name__}: {error}"[:200], file=sys.stderr)
-    if work.rule in ("backprop", "parts"):
-        from . import torch_peer
+def ours_captured(work) -> dict:
+    """{"captured minigrad": step}, where a graph of it is to be had."""
+    if work.rule == "forward":  # it is refused: fit says why
+        return {}
+    try:
+        return {"captured minigrad": Ours(work)}
+    except Exception as error:
+        print(f"not captured: {type(error).__name__}: {error}"[:200], file=sys.stderr)
+        return {}
 
-        found["graph PyTorch"] = torch_peer.graph(work, state)
-    return found
+
+def theirs(work, state) -> dict:
+    """{"graph PyTorch": step}. Its first call records it."""
+    if work.rule not in ("backprop", "parts"):
+        return {}
+    from . import torch_peer
+
+    return {"graph PyTorch": torch_peer.graph(work, state)}

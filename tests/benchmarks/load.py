@@ -6,7 +6,6 @@ OpenBLAS does by itself: OPENBLAS_THREAD_TIMEOUT=26 python -m tests.benchmarks -
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -22,19 +21,16 @@ NAMES = ("784-32-10, batch 60,000", "BN net, Adam, batch 256", "cDNI sweep, batc
 STEPS = [
     Workload("lesson 05, LeNet, batch 100", nets.LENET, 100, **LESSON),
     Workload("lesson 05, LeNet, batch 1000", nets.LENET, 1000, **LESSON),
+    Workload("lesson 05, LeNet, batch 6000", nets.LENET, 6000, **LESSON),
     *(work for work in WORKLOADS if work.name in NAMES),
 ]
 BUSY = "while True: pass"
-PINNED = "import os\nos.sched_setaffinity(0, {core})\n" + BUSY
 
 
 @contextmanager
 def busy_core() -> Iterator[None]:
-    """Within it another process keeps one of our cores busy."""
-    code = BUSY
-    if hasattr(os, "sched_getaffinity"):  # not every system has it
-        code = PINNED.format(core={min(os.sched_getaffinity(0))})
-    other = subprocess.Popen([sys.executable, "-c", code])
+    """Within it another process keeps a core busy. The system says which, and may change that."""
+    other = subprocess.Popen([sys.executable, "-c", BUSY])
     try:
         time.sleep(0.3)
         yield
@@ -54,7 +50,7 @@ def mean_of(step, seconds: float) -> float:
     return taken / done
 
 
-def run(options) -> list[dict]:
+def run(options, keep=lambda rows: None) -> list[dict]:
     """Measure and print. Rounds of both kinds alternate."""
     works = [work for work in STEPS if options.only.lower() in work.name.lower()]
     steps = {work.name: ours.step(work) for work in works}
@@ -69,11 +65,14 @@ def run(options) -> list[dict]:
     rows = []
     for name, times in found.items():
         ratios = [b / a for a, b in zip(times["idle"], times["busy"], strict=True)]
+        medians = {kind: 1e3 * statistics.median(ts) for kind, ts in times.items()}
         row = {"name": name, "ms": {kind: [1e3 * t for t in ts] for kind, ts in times.items()}}
+        row["median_ms"] = medians
         row["ratio"] = {"median": statistics.median(ratios), "low": min(ratios)}
         row["ratio"]["high"] = max(ratios)
         rows.append(row)
-        idle, busy = (1e3 * statistics.median(times[kind]) for kind in ("idle", "busy"))
+        keep(rows)
         spread = f"({min(ratios):.2f}, {max(ratios):.2f})"
+        idle, busy = medians["idle"], medians["busy"]
         print(f"{name:32}{idle:10.2f}{busy:20.2f}{row['ratio']['median']:8.2f}  {spread}")
     return rows

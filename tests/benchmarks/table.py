@@ -12,6 +12,7 @@ from .timing import best_of, ratio
 COLUMNS = ("workload", "minigrad", "PyTorch", "ratio", "(lowest, highest)", "JAX", "GFLOP/s", "MiB")
 ON_A_GPU = (*COLUMNS[:5], "launches", *COLUMNS[6:], "captured", "ratio", "PyTorch's")
 WIDTHS = (35, 10, 10, 6, 18, 10, 12, 14, 9, 6, 10)
+SAME = ("minigrad", "versions", "backend", "device", "blas", "threads", "repeats")
 CAPTURED, GRAPH = "captured minigrad", "graph PyTorch"
 
 
@@ -39,7 +40,7 @@ def row(work, found: dict[str, list[float]], extra: dict) -> dict:
     return result | extra
 
 
-def _text(cells) -> str:
+def _columns(cells) -> str:
     first, *others = (str(cell) for cell in cells)
     return first.ljust(WIDTHS[0]) + "".join(
         text.rjust(width + 1) for text, width in zip(others, WIDTHS[1:], strict=False)
@@ -47,16 +48,18 @@ def _text(cells) -> str:
 
 
 def head(device: bool) -> str:
-    return _text(ON_A_GPU if device else COLUMNS)
+    return _columns(ON_A_GPU if device else COLUMNS)
 
 
-def _ms(value: float | None) -> str:
+def ms(value: float | None) -> str:
+    """Milliseconds, with four digits or so."""
     if value is None:
         return "-"
     return f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
 
-def _pair(a, b, form="{:.0f}") -> str:
+def pair(a, b, form="{:.0f}") -> str:
+    """ "7 / 9": ours and PyTorch's."""
     texts = ["-" if value is None else form.format(value) for value in (a, b)]
     return "-" if texts == ["-", "-"] else " / ".join(texts)
 
@@ -69,24 +72,24 @@ def line(row: dict, device: bool) -> str:
     medians, best = row["median_ms"], row["best"]
     torch = row["ratios"].get("PyTorch")
     launches = row.get("launches", {})
-    jax = _ms(medians.get(best.get("JAX")))
+    jax = ms(medians.get(best.get("JAX")))
     memory = row.get("memory_mib", {})
     cells = [
         row["name"],
-        _ms(medians["minigrad"]),
-        _ms(medians.get(best.get("PyTorch"))),
+        ms(medians["minigrad"]),
+        ms(medians.get(best.get("PyTorch"))),
         f"{torch['median']:.2f}" if torch else "-",
         f"({torch['low']:.2f}, {torch['high']:.2f})" if torch else "-",
-        _pair(launches.get("minigrad"), launches.get("PyTorch")) if device else jax,
+        pair(launches.get("minigrad"), launches.get("PyTorch")) if device else jax,
         f"{row['gflops']:.3g}" if row["gflops"] < 1000 else f"{row['gflops']:.0f}",
-        _pair(memory.get("minigrad"), memory.get("PyTorch")),
+        pair(memory.get("minigrad"), memory.get("PyTorch")),
     ]
     if device:
         captured = row["ratios"].get("captured")
-        cells.append(_ms(medians.get(CAPTURED)))
+        cells.append(ms(medians.get(CAPTURED)))
         cells.append(f"{captured['median']:.2f}" if captured else "-")
-        cells.append(_ms(medians.get(GRAPH)))
-    return _text(cells)
+        cells.append(ms(medians.get(GRAPH)))
+    return _columns(cells)
 
 
 def summary(rows: list[dict]) -> dict:
@@ -125,42 +128,66 @@ def summary_text(found: dict, of: str = "ratios to PyTorch") -> str:
     return text
 
 
-def write(path: str, head: dict, rows: list[dict]) -> None:
-    """All that is known so far: a run that is cut off leaves its first rows."""
-    text = json.dumps(head | {"rows": rows, "summary": summary(rows)}, indent=1)
-    Path(path).write_text(text, encoding="utf-8")
+class Record:
+    """The file of a run. `keep` writes all that is known so far: a run that is cut off leaves that.
+
+    kind: "" for workloads, at the top of the file; "growth" or "load", a part of it.
+    add: the rest of the file stays, and so do rows that this run has not measured.
+    """
+
+    def __init__(self, path: str | None, kind: str, head: dict, add: bool = False):
+        self.path, self.kind, self.head = path, kind, head
+        self.old = read(path) if add and path and Path(path).exists() else {}
+        before = self.old.get(kind, {}) if kind else self.old
+        self.rows = before.get("rows", [])
+        for name in SAME if self.rows else ():
+            if before[name] != head[name]:
+                raise ValueError(
+                    f"{path} is of another kind of run: its {name} is {before[name]}, here it is "
+                    f"{head[name]}. Give the same --threads and --repeats, or leave out --add."
+                )
+
+    def keep(self, rows: list[dict]) -> None:
+        if not self.path:
+            return
+        kept = {_key(row): row for row in [*self.rows, *rows]}
+        part = self.head | {"rows": list(kept.values())}
+        if not self.kind:
+            part["summary"] = summary(part["rows"])
+        write(self.path, self.old | ({self.kind: part} if self.kind else part))
+
+
+def _key(row: dict) -> tuple:
+    return (row["name"],) if "name" in row else (row["series"], row["value"])
+
+
+def write(path: str, found: dict) -> None:
+    """JSON: a line for each row, six digits for each figure."""
+    Path(path).write_text(_text(found) + "\n", encoding="utf-8")
+
+
+def _text(found: dict, pad: str = "") -> str:
+    lines = []
+    for name, value in found.items():
+        if name == "rows":
+            rows = [f"\n{pad}  {json.dumps(_short(row), ensure_ascii=False)}" for row in value]
+            text = f"[{','.join(rows)}\n{pad} ]"
+        elif isinstance(value, dict) and "rows" in value:
+            text = _text(value, pad + " ")
+        else:
+            text = json.dumps(_short(value), ensure_ascii=False)
+        lines.append(f"{pad} {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(lines) + f"\n{pad}}}"
+
+
+def _short(value):
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {name: _short(part) for name, part in value.items()}
+    return [_short(part) for part in value] if isinstance(value, list) else value
 
 
 def read(path: str) -> dict:
     """What `write` has written."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
-
-
-def markdown(found: dict) -> str:
-    """A run as a table for a page, with what its figures mean nothing without."""
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    lines = [
-        f"minigrad {found['minigrad']}, {versions}; {found['device']}, {found['threads']} threads, "
-        f"{found['blas']}; peak {found['peak_gflops']:.0f} GFLOP/s; {found['repeats']} blocks of "
-        f"each; {found['when']}.",
-        "",
-        "| workload | minigrad, ms | PyTorch, ms | ratio (lowest, highest) | JAX, ms | GFLOP/s "
-        "| MiB, minigrad / PyTorch |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-    ]
-    for row in found["rows"]:
-        medians, best = row["median_ms"], row["best"]
-        torch = row["ratios"].get("PyTorch")
-        memory = row.get("memory_mib", {})
-        cells = [
-            row["name"],
-            _ms(medians["minigrad"]),
-            _ms(medians.get(best.get("PyTorch"))),
-            f"{torch['median']:.2f} ({torch['low']:.2f}, {torch['high']:.2f})" if torch else "-",
-            _ms(medians.get(best.get("JAX"))),
-            f"{row['gflops']:.3g}",
-            _pair(memory.get("minigrad"), memory.get("PyTorch")),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    text = summary_text(found["summary"])
-    return "\n".join([*lines, "", text[0].upper() + text[1:] + "."])

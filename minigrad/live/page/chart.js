@@ -221,7 +221,6 @@ export class Chart {
     this.caption(u, ctx, c);
     ctx.font = namesFont(c, ratio);
     ends.sort((a, b) => a.y - b.y);
-    for (const end of ends) end.at = end.y;
     apart(ends, space, top + space / 2, top + height - space / 2);
     const right = left + width;
     for (const end of ends) {
@@ -269,8 +268,8 @@ export class Chart {
     const { left, top, width, height } = u.bbox;
     ctx.font = `${Math.round(c.size * 0.8) * devicePixelRatio}px ${c.font}`;
     ctx.fillStyle = c.soft;
-    const below = u.axes[0].gap + u.axes[0].size * 0.36;
-    ctx.fillText(this.unit, left + width + 14 * devicePixelRatio, top + height + below * devicePixelRatio);
+    const below = (6 + c.size * 0.45) * devicePixelRatio; // the middle of the ticks' numbers
+    ctx.fillText(this.unit, left + width + 16 * devicePixelRatio, top + height + below);
   }
 
   // ------------------------------------------------------------ the pointer
@@ -281,20 +280,29 @@ export class Chart {
   }
 }
 
-// Move y positions apart, as little as needed.
+// Move names apart, as little as needed: those that would overlap become a stack around their middle.
 function apart(ends, space, low, high) {
-  for (let round = 0; round < 12; round++) {
-    let moved = false;
-    for (let k = 1; k < ends.length; k++) {
-      const gap = ends[k].at - ends[k - 1].at;
-      if (gap >= space - 0.5) continue;
-      const half = (space - gap) / 2;
-      ends[k - 1].at -= half;
-      ends[k].at += half;
-      moved = true;
+  const stacks = [];
+  for (const end of ends) {
+    stacks.push({ ends: [end], middle: end.y });
+    while (stacks.length > 1) {
+      const [above, below] = stacks.slice(-2);
+      const gap = below.middle - above.middle - (space * (above.ends.length + below.ends.length)) / 2;
+      if (gap >= 0) break;
+      stacks.splice(-2, 2, within([...above.ends, ...below.ends]));
     }
-    for (const end of ends) end.at = Math.max(low, Math.min(high, end.at));
-    if (!moved) break;
+    stacks.push(within(stacks.pop().ends));
+  }
+  for (const stack of stacks) {
+    stack.ends.forEach((end, k) => {
+      end.at = stack.middle + (k - (stack.ends.length - 1) / 2) * space;
+    });
+  }
+
+  function within(of) {
+    const half = ((of.length - 1) * space) / 2;
+    const mean = of.reduce((sum, end) => sum + end.y, 0) / of.length;
+    return { ends: of, middle: Math.max(low + half, Math.min(high - half, mean)) };
   }
 }
 

@@ -133,7 +133,7 @@ export class Controls {
   hello(state) {
     byId("version").textContent = state.hello.version || "";
     const sets = (state.hello.data || []).map((set) => {
-      const option = element("option", { value: set.name }, set.title);
+      const option = element("option", { value: set.name }, set.title.split(",")[0]);
       option.disabled = set.available === false;
       return option;
     });

@@ -5,6 +5,12 @@ import { laneName, onScheme, onWidth, panels, say, sharp } from "./paint.js";
 const MOST = 240; // points of a course: when there are more, every second one goes
 const HEIGHT = 34;
 
+// "layer 1": where there is little room, the word is left out.
+function heading(title) {
+  const [word, rest] = title.split(" ");
+  return rest ? element("span", {}, element("span", { class: "word" }, `${word} `), rest) : element("span", {}, title);
+}
+
 export function create(root, context) {
   let lanes = [];
   let layers = [];
@@ -20,7 +26,7 @@ export function create(root, context) {
         const strip = element("div", { class: "strip" }, canvas);
         const number = element("output", {}, "–");
         number.setAttribute("aria-live", "off");
-        panel.append(element("div", { class: `cosine-row ${key}` }, element("span", {}, title), strip, number));
+        panel.append(element("div", { class: `cosine-row ${key}` }, heading(title), strip, number));
         say(canvas, `cosine with the gradient, ${title} of ${name}: not measured yet`);
         return { key, title, canvas, strip, number, course: [], now: undefined };
       });

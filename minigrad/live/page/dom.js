@@ -55,6 +55,12 @@ export function sample(dash, width = 34) {
   return made;
 }
 
+// Text with indices: "W_l" and "W_{l+1}" become W with a small l or l+1.
+export function formula(text) {
+  const parts = text.split(/_(\{[^}]*\}|[\p{L}\p{N}])/u);
+  return parts.map((part, k) => (k % 2 ? element("sub", {}, part.replace(/[{}]/g, "")) : part));
+}
+
 export const byId = (name) => document.getElementById(name);
 
 // Set text only where it differs: the browser then has nothing to lay out.

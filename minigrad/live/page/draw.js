@@ -7,6 +7,8 @@ const BRUSH = 0.13; // the width of a stroke, as a share of the digit's longer s
 const WAIT = 100; // milliseconds between two readings while one draws
 const AGAIN = 400; // and while the networks learn
 
+const HINT = "Draw with the mouse, a finger or a pen.";
+
 export function create(root, context) {
   let strokes = []; // [[[x, y], ...], ...] in shares of the pad's side
   let example = null; // the number of a test example that is shown in the place of a drawing
@@ -20,34 +22,20 @@ export function create(root, context) {
   const clear = element("button", { type: "button" }, "Clear");
   const undo = element("button", { type: "button" }, "Undo");
   const number = element("input", { type: "number", min: 0, value: 0, id: "draw-example", inputmode: "numeric" });
-  const show = element("button", { type: "button" }, "Show");
-  const next = element("button", { type: "button", "aria-label": "the next test example" }, "Next");
-  const truth = element("p", { class: "draw-truth", role: "status" }, "Draw a digit, large, with one finger or the mouse.");
+  const next = element("button", { type: "button", "aria-label": "The next test example" }, "Next");
+  const truth = element("p", { class: "draw-truth", role: "status" }, HINT);
   const readings = element("div", { class: "draw-readings" });
   const box = element("div", { class: "draw-box" }, pad);
-  root.append(
-    element(
-      "div",
-      { class: "draw-top" },
-      box,
-      element(
-        "div",
-        { class: "draw-side" },
-        element("figure", {}, seen, element("figcaption", {}, "as the networks see it")),
-        element("div", { class: "draw-buttons" }, undo, clear),
-        element(
-          "div",
-          { class: "draw-example" },
-          element("label", { for: "draw-example" }, "or test example"),
-          number,
-          show,
-          next,
-        ),
-      ),
-    ),
+  const shown = element("figure", {}, seen, element("figcaption", {}, "as the networks see it"));
+  const row = (...parts) => element("div", { class: "draw-row" }, ...parts);
+  const tools = element(
+    "div",
+    { class: "draw-tools" },
+    row(shown, element("div", { class: "draw-buttons" }, undo, clear)),
+    row(element("label", { for: "draw-example" }, "or test example"), number, next),
     truth,
-    readings,
   );
+  root.append(element("div", { class: "draw" }, box, tools, readings));
   say(pad, "a pad to draw a digit on: empty");
   say(seen, "what the networks see: nothing yet");
 
@@ -99,10 +87,10 @@ export function create(root, context) {
     number.value = example;
     ask();
   };
-  show.onclick = () => showExample(number.valueAsNumber);
   next.onclick = () => showExample((example ?? number.valueAsNumber - 1) + 1);
+  number.addEventListener("change", () => showExample(number.valueAsNumber));
   number.addEventListener("keydown", (event) => {
-    event.stopPropagation();
+    event.stopPropagation(); // digits and arrows are for this field
     if (event.key === "Enter") showExample(number.valueAsNumber);
   });
 
@@ -123,7 +111,7 @@ export function create(root, context) {
     seen.getContext("2d").clearRect(0, 0, seen.width, seen.height);
     say(seen, "what the networks see: nothing yet");
     say(pad, "a pad to draw a digit on: empty");
-    write(truth, "Draw a digit, large, with one finger or the mouse.");
+    write(truth, HINT);
     for (const lane of lanes) tell(lane, null, null);
   }
 
@@ -246,15 +234,15 @@ export function create(root, context) {
       if (p > probabilities[best]) best = k;
     });
     lane.bars.forEach(({ bar, fill }, k) => {
-      const p = probabilities?.[k] ?? 0;
-      fill.style.transform = `scaleY(${p})`;
-      bar.title = probabilities ? `${classes[k]}: ${percent(p)}` : "";
+      fill.style.transform = `scaleY(${probabilities?.[k] ?? 0})`;
+      bar.title = probabilities ? `${classes[k]}: ${percent(probabilities[k])}` : "";
       bar.classList.toggle("best", Boolean(probabilities) && k === best);
     });
     const verdict = label === null || !probabilities ? "" : best === label ? "right" : "wrong";
-    lane.row.dataset.verdict = verdict;
+    const sign = { right: " ✓", wrong: " ✗" }[verdict] ?? "";
+    lane.reading.dataset.verdict = verdict;
     write(lane.winner, probabilities ? String(classes[best]) : "–");
-    write(lane.sure, probabilities ? `${percent(probabilities[best])}${verdict && (best === label ? " ✓" : " ✗")}` : "");
+    write(lane.sure, probabilities ? percent(probabilities[best]) + sign : "");
     const words = probabilities
       ? `${lane.name} reads ${classes[best]}, probability ${percent(probabilities[best])}${verdict && `, which is ${verdict}`}`
       : `${lane.name} reads nothing`;
@@ -262,35 +250,39 @@ export function create(root, context) {
   }
 
   function race(state) {
-    root.hidden = Boolean(state.plane);
     lanes = state.lanes.map((lane) => {
       const name = laneName(lane);
       const bars = state.classes.map((label) => {
         const fill = element("i");
-        return { fill, bar: element("span", {}, element("span", { class: "track" }, fill), element("b", {}, label)) };
+        const track = element("span", { class: "track" }, fill);
+        return { fill, bar: element("span", {}, track, element("b", {}, label)) };
       });
       const chart = element("div", { class: "draw-bars", role: "img" }, ...bars.map(({ bar }) => bar));
       const winner = element("strong", {}, "–");
       const sure = element("span", { class: "draw-sure" });
-      const row = element("div", { class: "draw-row" }, element("span", { class: "draw-name", title: name }, name), winner, sure, chart);
-      row.style.setProperty("--lane", context.colours?.().lanes[lane.look] ?? "currentColor");
-      row.dataset.look = lane.look;
-      return { row, chart, bars, winner, sure, name };
+      const title = element("span", { class: "draw-name", title: name }, name);
+      const reading = element("div", { class: "draw-reading" }, winner, title, sure, chart);
+      reading.style.setProperty("--lane", context.colours().lanes[lane.look]);
+      return { reading, look: lane.look, chart, bars, winner, sure, name };
     });
-    readings.replaceChildren(...lanes.map((lane) => lane.row));
+    readings.replaceChildren(...lanes.map((lane) => lane.reading));
     for (const lane of lanes) tell(lane, null, null);
     if (strokes.length || example !== null) soon(0);
   }
+  onScheme(() => {
+    for (const lane of lanes) lane.reading.style.setProperty("--lane", context.colours().lanes[lane.look]);
+  });
 
   let step = null;
   function frame(state) {
-    if (state.step === step || root.hidden) return;
+    if (state.step === step) return;
     step = state.step;
     if ((strokes.length || example !== null) && !stroke) soon(AGAIN);
   }
 
-  function shown(on) {
-    if (on && (strokes.length || example !== null)) soon(0);
-  }
-  return { race, frame, shown };
+  return {
+    race,
+    frame,
+    shown: (on) => on && (strokes.length || example !== null) && soon(0),
+  };
 }

@@ -1,10 +1,18 @@
 // The cards of the lanes.
-import { byId, element, icon, sample, short, write } from "./dom.js";
+import { byId, element, formula, icon, sample, short, write } from "./dom.js";
 import { DASHES } from "./colours.js";
 import { menu } from "./menu.js";
 import { slider } from "./rate.js";
 
 const RATES = [1e-5, 10];
+const OPTIONS = {
+  directions: { label: "directions K", about: "Directions K", values: [1, 2, 4, 8, 16, 32] },
+  update_probability: {
+    label: "updates p",
+    about: "Update probability",
+    values: [0.05, 0.1, 0.25, 0.5, 1],
+  },
+};
 
 export class Lanes {
   constructor(context) {
@@ -101,30 +109,27 @@ export class Lanes {
     return made;
   }
 
+  // K or the update probability: a few values to choose from.
   option(lane, k, name) {
-    const { send } = this.context;
-    const title = Lanes.title(lane);
-    const change = (value) => send({ do: "option", lane: k, name, value });
-    if (name === "directions") {
-      return slider({
-        label: "K",
-        about: `Directions K of ${title}`,
-        min: 1,
-        max: 64,
-        step: 1,
-        value: lane.directions || 1,
-        send: change,
-      }).root;
-    }
-    return slider({
-      label: "p",
-      about: `Update probability of ${title}`,
-      min: 0,
-      max: 1,
-      step: 0.05,
-      value: lane.update_probability ?? 1,
-      send: change,
-    }).root;
+    const { label, about, values } = OPTIONS[name];
+    const error = element("p", { class: "error", role: "alert" });
+    const id = `option-${k}-${name}`;
+    const now = lane[name] ?? 1;
+    const known = values.includes(now) ? values : [...values, now].sort((a, b) => a - b);
+    const rows = known.map((value) => element("option", { value: String(value) }, String(value)));
+    const control = element("select", { id }, ...rows);
+    control.setAttribute("aria-label", `${about} of ${Lanes.title(lane)}`);
+    control.value = String(now);
+    control.onchange = async () => {
+      try {
+        await this.context.send({ do: "option", lane: k, name, value: Number(control.value) });
+        write(error, "");
+      } catch (problem) {
+        write(error, problem.message);
+      }
+    };
+    const text = element("label", { for: id }, label);
+    return element("div", { class: "option" }, text, control, error);
   }
 
   // The rule in words: its equation, what it needs, where to read more.
@@ -132,9 +137,9 @@ export class Lanes {
     const { equation, symbols, needs, watch, lesson, source } = lane.about;
     if (!equation && !needs) return null;
     const root = element("div", { class: "explained" });
-    if (equation) root.append(element("p", { class: "equation" }, equation));
-    if (symbols) root.append(element("p", {}, symbols));
-    for (const text of [needs].flat()) if (text) root.append(element("p", {}, text));
+    if (equation) root.append(element("p", { class: "equation" }, ...formula(equation)));
+    if (symbols) root.append(element("p", { class: "symbols" }, ...formula(symbols)));
+    if (needs) root.append(element("p", {}, needs));
     if (watch) root.append(element("p", { class: "watch" }, watch));
     if (lesson) root.append(element("p", {}, link(lesson)));
     if (source) root.append(element("p", { class: "source" }, source));

@@ -1,6 +1,10 @@
 // Guided tours: a panel beside what it talks about. It gives the orders that a person could give.
 import { element, icon } from "./dom.js";
 
+const SPEEDS = [1, 3, 10, 30]; // rounds in a second, as the page offers them
+
+const VIEWS = ["regions", "units", "weights", "cosine", "recall"]; // of the lanes
+
 export function create(root, context) {
   return new Tours(context);
 }
@@ -13,7 +17,6 @@ class Tours {
     this.before = null; // the race before it
     this.playing = false; // whether the tour plays until a step
     this.number = 0; // of the orders for a step: older ones are given up
-    this.opened = new Set();
     this.panel = element("aside", { class: "tours-panel", "aria-label": "Guided tour", hidden: true });
     this.panel.addEventListener("keydown", (event) => this.key(event));
     document.body.append(this.panel);
@@ -44,6 +47,7 @@ class Tours {
     if (state.step < until) return;
     this.playing = false;
     this.context.send({ do: "play", on: false }).catch(() => {});
+    this.context.send({ do: "speed", rounds: null }).catch(() => {});
     this.reveal();
   }
 
@@ -93,6 +97,7 @@ class Tours {
       settings: structuredClone(state.settings),
       playing: state.playing,
       speed: state.speed,
+      views: VIEWS.filter((name) => this.context.isOpen(name)),
     };
     this.tour = tour;
     this.go(0);
@@ -139,7 +144,7 @@ class Tours {
     }
     // As slow as the step says, so that one can watch; back in a tour, as fast as possible.
     const rounds = watched && step.until ? (until - done) / step.seconds : null;
-    const speed = rounds === null || rounds > 400 ? null : Math.max(1, rounds);
+    const speed = rounds === null ? null : (SPEEDS.find((speed) => speed >= rounds) ?? null);
     await this.context.send({ do: "speed", rounds: speed });
     this.playing = true;
     await this.context.send({ do: "play", on: true });
@@ -154,25 +159,20 @@ class Tours {
     return null;
   }
 
-  // Open the views of a step, and close those that the tour has opened before.
+  // Show these views of the lanes and no others. null: leave them as they are.
   open(show) {
-    for (const name of this.opened) {
-      if (!show.includes(name)) {
-        this.opened.delete(name);
-        this.context.close(name);
-      }
-    }
-    for (const name of show) {
-      if (this.context.isOpen(name)) continue;
-      this.opened.add(name);
-      this.context.open(name);
+    if (!show) return;
+    for (const name of VIEWS) {
+      if (show.includes(name) === this.context.isOpen(name)) continue;
+      if (show.includes(name)) this.context.open(name);
+      else this.context.close(name);
     }
   }
 
   async leave(restore) {
     const before = this.before;
     this.number += 1;
-    this.open([]);
+    this.open(before.views);
     this.tour = null;
     this.before = null;
     this.playing = false;
@@ -250,7 +250,8 @@ class Tours {
     if (!at) return null;
     const card = at.match(/^lane (\d)$/);
     if (card) return this.context.lane(Number(card[1]) - 1)?.card || null;
-    return document.getElementById(at);
+    const found = document.getElementById(at);
+    return found?.closest("figure") && found.classList.contains("plot") ? found.closest("figure") : found;
   }
 
   point() {

@@ -101,7 +101,7 @@ export class Views {
   place(view) {
     const inside = element("div", { class: `view-${view.name}` });
     if (view.place === "lanes") {
-      inside.classList.add("strip");
+      inside.classList.add("view-tools");
       inside.hidden = true;
       byId("strips").append(inside);
       return inside;
@@ -214,7 +214,7 @@ export class Views {
 
   // Tell the server what is looked at.
   tell(force = false) {
-    if (this.context.state.recorded || !this.context.state.race) return;
+    if (!this.context.state.race) return;
     const wanted = VIEWS.filter((view) => view.show && this.on.has(view.name));
     const order = { do: "show", views: wanted.map((view) => view.show) };
     if (this.chosenLayer !== null) order.layer = this.chosenLayer;

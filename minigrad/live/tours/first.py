@@ -33,6 +33,7 @@ FIRST = Tour(
             ),
             at="lanes",
             settings=SIX,
+            show=("weights",),
         ),
         Step(
             "They are off",
@@ -52,14 +53,14 @@ FIRST = Tour(
             (
                 "Direct feedback alignment sends the error down through random numbers. It was "
                 "late, and it has come.",
-                "Synthetic gradients had to learn to predict gradients first.",
+                "DNI, synthetic gradients, had to learn to predict gradients first.",
             ),
             at="chart-accuracy",
             until=300,
             seen=(
                 Seen("Direct feedback alignment reads more than {}.", "accuracy", 2, least=0.9),
                 Seen(
-                    "Synthetic gradients are more than {} ahead of the top layer alone.",
+                    "DNI is more than {} ahead of the top layer alone.",
                     "accuracy",
                     1,
                     least=0.1,
@@ -89,7 +90,7 @@ FIRST = Tour(
             show=("cosine",),
             until=330,
             seen=(
-                Seen("Backprop is the gradient: {}.", "cosine", 0, least=0.999),
+                Seen("Backprop is the gradient itself: above {}.", "cosine", 0, least=0.999),
                 Seen("The forward gradient is below {} on average.", "cosine", 4, most=0.05),
             ),
         ),

@@ -30,6 +30,7 @@ MEMORY = Tour(
             ),
             at="lanes",
             settings=NOISE,
+            show=(),
         ),
         Step(
             "First what is common",

@@ -40,7 +40,7 @@ class Step(NamedTuple):
     title, text  what is said: two or three short sentences
     at           the element of the page that it is about, by its id; "lane 1" is the first card
     settings     a new race; None: the race goes on
-    show         the views that are open, by their names
+    show         the views that the lanes show, by their names; None: as they are
     until        the race plays until this step and pauses; None: it does not play
     seconds      about how long that takes on the page
     seen         what one should now see
@@ -53,7 +53,7 @@ class Step(NamedTuple):
     text: tuple[str, ...]
     at: str
     settings: Settings | None = None
-    show: tuple[str, ...] = ()
+    show: tuple[str, ...] | None = None
     until: int | None = None
     seconds: float = 6.0
     seen: tuple[Seen, ...] = ()
@@ -92,7 +92,7 @@ def _step(step: Step) -> dict[str, Any]:
         "text": list(step.text),
         "at": step.at,
         "settings": step.settings.as_dict() if step.settings else None,
-        "show": list(step.show),
+        "show": None if step.show is None else list(step.show),
         "until": step.until,
         "seconds": step.seconds,
         "seen": [one.sentence() for one in step.seen],

@@ -28,6 +28,7 @@ SOFTMAX = Tour(
             ),
             at="lanes",
             settings=TWICE,
+            show=(),
         ),
         Step(
             "It does learn",
@@ -96,8 +97,8 @@ SOFTMAX = Tour(
             show=("cosine",),
             until=1230,
             seen=(
-                Seen("The cosine of the first network: {}.", "cosine", 0, least=0.999),
-                Seen("And of the second: {}.", "cosine", 1, least=0.999),
+                Seen("The cosine of the first network is above {}.", "cosine", 0, least=0.999),
+                Seen("And that of the second: above {}.", "cosine", 1, least=0.999),
             ),
         ),
         Step(

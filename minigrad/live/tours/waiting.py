@@ -31,6 +31,7 @@ WAITING = Tour(
             ),
             at="lane 2",
             settings=UNLOCKED,
+            show=(),
         ),
         Step(
             "A late start",

@@ -291,4 +291,12 @@ random = types.SimpleNamespace(default_rng=_Generator)
 lib = types.SimpleNamespace(
     stride_tricks=types.SimpleNamespace(as_strided=_on_device(_np.lib.stride_tricks.as_strided))
 )
-cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceCount=lambda: 1))
+cuda = types.SimpleNamespace(
+    runtime=types.SimpleNamespace(
+        getDeviceCount=lambda: 1, getDeviceProperties=lambda device: {"name": b"a stand-in"}
+    ),
+    Device=lambda: types.SimpleNamespace(synchronize=lambda: _sync("waiting for the device")),
+)
+get_default_memory_pool = lambda: types.SimpleNamespace(  # noqa: E731
+    used_bytes=lambda: 0, total_bytes=lambda: 0, free_all_blocks=lambda: None
+)

@@ -211,7 +211,7 @@ cupy.cuda = types.SimpleNamespace(
     get_current_stream=lambda: Stream.current,
     using_allocator=lambda malloc: contextlib.nullcontext(),
     set_pinned_memory_allocator=set_upload,
-    Device=lambda: types.SimpleNamespace(compute_capability="90"),
+    Device=lambda: types.SimpleNamespace(compute_capability="90", synchronize=lambda: None),
     get_cublas_handle=lambda: 7,
 )
 

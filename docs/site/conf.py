@@ -1,0 +1,45 @@
+"""Sphinx's settings for the site. `build.py` beside this file makes the pages, and calls Sphinx."""
+
+import minigrad
+
+project = "minigrad"
+author = "the authors of minigrad"
+version = release = minigrad.__version__
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+root_doc = "index"
+
+html_theme = "furo"
+html_title = f"minigrad {version}"
+html_copy_source = False
+html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+
+nb_execution_mode = "off"  # the notebooks hold their outputs
+nb_render_markdown_format = "commonmark"
+myst_heading_anchors = 4
+suppress_warnings = [
+    "myst.header",  # a page may begin with a table or skip a level
+    "mystnb.unknown_mime_type",
+]
+
+autoclass_content = "both"  # the class and its arguments
+autodoc_inherit_docstrings = False  # only what a class itself says
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+add_module_names = False
+toc_object_entries = False
+
+
+def as_it_stands(app, what, name, obj, options, lines):
+    """Docstrings are plain text with equations in columns: they are shown as they are written."""
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if lines:
+        lines[:] = [".. code-block:: none", "", *("   " + line for line in lines), ""]
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", as_it_stands)

@@ -1,0 +1,157 @@
+"""`minigrad live` with a browser on the same computer: python -m tests.benchmarks.live
+
+Six lanes train on the digits, one thread, as fast as they can. Measured are: frames that the page
+draws in a second; what a message takes until its answer (the server's handlers, while the other
+thread trains); what a frame takes in the page; rounds in a second with the page and without one, in
+turns; and the memory, beside that of a script that trains the same lanes.
+"""
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+from tests.browser import Browser, find
+
+RACE = "lanes=backprop,cdni,activities~lr:.05,fa,dfa,forward~lr:.01"
+SECONDS = 5.0
+TURNS = 3
+PLAIN = """
+import sys, time
+import minigrad as mg
+from minigrad.compare.rules import RULES
+from minigrad.feeding import Feeding
+from minigrad.stepping import steps
+train, test = mg.data.load("digits")
+lanes = []
+rates = {"backprop": 0.1, "cdni": 0.1, "activities": 0.05, "fa": 0.1, "dfa": 0.1, "forward": 0.01}
+for name, lr in rates.items():
+    net = mg.models.mlp((784, 32, 10), "relu", seed=0)
+    rule = RULES[name].make(net, 0)
+    loss = mg.CrossEntropyLoss()
+    lanes.append(steps(net, loss, rule, mg.SGD(net, lr), Feeding(train, 32, True, 0)))
+for line in sys.stdin:
+    until = time.perf_counter() + float(line)
+    since, rounds = time.perf_counter(), 0
+    while time.perf_counter() < until:
+        for lane in lanes:
+            next(lane)
+        rounds += 1
+    print(rounds / (time.perf_counter() - since), flush=True)
+"""
+
+
+def main():
+    environment = os.environ | {"MINIGRAD_THREADS": "1"}
+    pipes = {"stdout": subprocess.PIPE, "text": True, "env": environment}
+    plain = subprocess.Popen([sys.executable, "-c", PLAIN], stdin=subprocess.PIPE, **pipes)
+    command = [sys.executable, "-m", "minigrad", "live", "--no-browser", RACE]
+    live = subprocess.Popen(command, **pipes)
+    browser = Browser(find())
+    try:
+        found = measured(plain, live, browser)
+    finally:
+        browser.close()
+        for process in (plain, live):
+            process.kill()
+            process.wait()
+    for name, value in found.items():
+        print(f"{name:52} {value}")
+
+
+def measured(plain, live, browser):
+    address = live.stdout.readline().strip()
+    size = {"width": 1280, "height": 720, "deviceScaleFactor": 1, "mobile": False}
+    browser.ask("Emulation.setDeviceMetricsOverride", **size)
+    browser.open(address)
+    until = time.monotonic() + 20
+    while not browser.value("Boolean(window.minigrad?.state.lanes.length)"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    browser.value(COUNTING)
+    alone, beside, frames, server, page, order = [], [], [], [], [], []
+    for _ in range(TURNS):
+        plain.stdin.write(f"{SECONDS}\n")
+        plain.stdin.flush()
+        alone.append(float(plain.stdout.readline()))
+        browser.value("window.minigrad.context.send({do: 'play', on: true})")
+        time.sleep(1)
+        step, drawn, since = (
+            *browser.value("[window.minigrad.state.step, drawn]"),
+            time.perf_counter(),
+        )
+        time.sleep(SECONDS)
+        end, last, now = (
+            *browser.value("[window.minigrad.state.step, drawn]"),
+            time.perf_counter(),
+        )
+        beside.append((end - step) / (now - since))
+        frames.append((last - drawn) / (now - since))
+        found = browser.ask(
+            "Runtime.evaluate", expression=ANSWERS, returnByValue=True, awaitPromise=True
+        )["result"]["value"]
+        server += found["server"]
+        order += found["order"]
+        page += found["page"]
+        memory = resident(live.pid)
+        browser.value("window.minigrad.context.send({do: 'play', on: false})")
+    more = memory - resident(plain.pid)
+    shares = [b / a for a, b in zip(alone, beside, strict=True)]
+    return {
+        "frames drawn in a second": spread(frames),
+        "rounds in a second without a page": spread(alone),
+        "rounds in a second with the page": spread(beside),
+        "speed with the page / without": spread(shares, 3),
+        "a handler of the server, ms": percentiles(server),
+        "an order until its reply, ms": percentiles(order),
+        "a frame in the page, ms": percentiles(page),
+        "memory of minigrad live, MB": f"{memory:.0f}",
+        "more than a script with the same lanes, MB": f"{more:.0f}",
+    }
+
+
+COUNTING = """(() => {
+    window.drawn = 0;
+    const times = window.minigrad.timings, push = times.push;
+    times.push = (...a) => { window.drawn += 1; return push.apply(times, a); };
+})()"""
+# A message that is refused is answered by the handler alone; a rate by the thread that trains.
+ANSWERS = """(async () => {
+    const took = async (order, n) => {
+        const times = [];
+        for (let i = 0; i < n; i++) {
+            const since = performance.now();
+            await window.minigrad.context.send(order).catch(() => null);
+            times.push(performance.now() - since);
+            await new Promise(done => setTimeout(done, 10));
+        }
+        return times;
+    };
+    const page = [...window.minigrad.timings];
+    const server = await took({ do: "no such order" }, 60);
+    const order = await took({ do: "rate", lane: 0, lr: 0.1 }, 60);
+    return { server, order, page };
+})()"""
+
+
+def resident(pid):
+    """The memory of a process in MB."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return int(re.search(r"VmRSS:\s*(\d+)", file.read())[1]) / 1024
+
+
+def spread(values, digits=1):
+    middle = statistics.median(values)
+    return f"{middle:.{digits}f}  ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def percentiles(times):
+    ordered = sorted(times)
+    p50, p95 = (ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.95))
+    return f"p50 {p50:.1f}, p95 {p95:.1f}, longest {ordered[-1]:.1f}"
+
+
+if __name__ == "__main__":
+    main()
