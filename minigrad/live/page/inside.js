@@ -31,7 +31,10 @@ class Inside {
       },
     });
     const dialog = root.closest("dialog");
-    (dialog || root).addEventListener("keydown", (event) => this.key(event));
+    // On the document: after a click on a picture nothing inside has the focus.
+    document.addEventListener("keydown", (event) => {
+      if (!dialog || dialog.open) this.key(event);
+    });
     new ResizeObserver(() => this.layout()).observe(this.pictures);
   }
 
@@ -110,6 +113,7 @@ class Inside {
     this.previous = button("", "Previous step", () => this.go(this.at - 1), "previous");
     this.player = button("", "Play the steps", () => this.play(!this.timer), "play");
     this.next = button("", "Next step", () => this.go(this.at + 1), "next");
+    this.next.setAttribute("autofocus", ""); // so that arrow keys step, and do not change the lane
     this.slider = element("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Step" });
     this.slider.oninput = () => this.go(Number(this.slider.value));
     this.chapters = element("div", { class: "inside-chapters" });
