@@ -326,7 +326,8 @@ export class Graph {
         const moving = `inside-moving${back ? " inside-back-way" : ""}`;
         flows.append(draw("path", { d: edge.path, class: moving }));
       }
-      const text = learned ? this.data.texts.gradient[key] : this.said(key);
+      const own = step.labels[key] ?? this.said(key);
+      const text = learned ? this.data.texts.gradient[key] : own;
       if (edge.start) this.chip(edge, text, end, colour, learned);
     }
     for (const [from, to] of step.arcs) this.arc(from, to, colour);

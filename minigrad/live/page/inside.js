@@ -347,7 +347,7 @@ class Inside {
 
   say(root, side, kind, step) {
     const rows = side.lines.map((of) => line(of, kind));
-    const long = side.lines.some((of) => of.numbers.length > 42);
+    const long = side.lines.some((of) => of.numbers.length > 34);
     const lines = element("div", { class: `inside-lines${rows.length > 2 ? " inside-many" : ""}${long ? " inside-long" : ""}` });
     lines.append(...rows);
     const words = element("p", { class: "inside-words" }, sentence(side.words));
