@@ -68,4 +68,4 @@ def preset(name: str | None = None) -> Settings:
 
 def _rule(name: str) -> dict[str, Any]:
     found = {"name": name, "title": rules.title(name), "options": list(rules.options(name))}
-    return found | about(name)
+    return found | {"rates": rules.rates(name)} | about(name)
