@@ -43,11 +43,11 @@ RATES: dict[str, tuple[float, float]] = {
     "pc": (0.1, 0.003),
     "forward": (0.003, 0.01),
     "activities": (0.02, 0.01),
-    "guided": (0.03, 0.003),
-    "differences": (0.003, 0.003),
-    "spsa": (0.003, 0.003),
-    "es": (0.003, 0.003),
-    "top-layer": (0.1, 0.01),
+    "guided": (0.03, 0.0003),
+    "differences": (0.003, 0.01),
+    "spsa": (0.003, 0.01),
+    "es": (0.003, 0.01),
+    "top-layer": (0.3, 0.03),
 }
 
 
