@@ -18,6 +18,7 @@ from minigrad.feeding import Feeding
 from minigrad.layers import Layer, Sequential, Softmax
 from minigrad.live import rules
 from minigrad.live.settings import LaneSettings, Settings
+from minigrad.live.trail import Trail
 from minigrad.losses import CrossEntropyLoss
 from minigrad.optim import SGD, Adam, Optimizer
 from minigrad.rules import Rule
@@ -67,6 +68,7 @@ class Lane:
         self.seconds = 0.0
         self.work = 0.0
         self.losses: list[float] = []  # since the last point of the curves
+        self.trail = Trail(self.model)
         if self.rule is not None:
             feeding = Feeding(self.train, settings.batch_size, True, self.seed)
             self._steps = steps(self.model, self.loss, self.rule, self.optimizer, feeding)
@@ -96,6 +98,7 @@ class Lane:
         self.done += 1
         self.work += rules.cost(self.rule) or 0.0 if self.rule is not None else 0.0
         self.losses.append(value)
+        self.trail.add(self.done, self.model)
 
     def end(self, status: str, why: str) -> None:
         """No more steps."""
