@@ -251,7 +251,8 @@ lesson.save(figure, "proportional_step")
 # It goes with the values, from x to the loss: z_dot = x W_dot, h_dot = h (1 - h) z_dot, and so on.
 # (It could be computed in the same pass and keep nothing; here `forward` goes first and keeps its
 # point, so that many directions can share one pass.) Both are the same Jacobian J, applied from
-# the one side or the other, and so <dy, J v> = <Jᵀ dy, v>: here dL/dt = <dW, W_dot>.
+# the one side or the other, and so <dy, J v> = <Jᵀ dy, v>. Here: move the weights to W + t W_dot,
+# with t a small number; then the loss's slope by t is dL/dt = <dW, W_dot>.
 
 # %%
 

@@ -70,8 +70,8 @@ lesson.save(figure, "step_size")
 
 # %% [markdown]
 # |1 - 2α| < 1 is what it takes to converge: α below 1 here. In general it is α < 2/L with L the
-# largest second derivative (here 2). In one dimension α = 1/L = 0.5 is best: one step, and x is
-# at the bottom.
+# largest second derivative (here 2). On a parabola, whose second derivative is the same everywhere,
+# α = 1/L = 0.5 is best: one step, and x is at the bottom.
 
 # %%
 
@@ -196,8 +196,8 @@ def walk_ravine(optimizer, steps=steps):
 
 # %% [markdown]
 # Two more: Nesterov's momentum takes the gradient one step ahead of where it is, which damps the
-# swinging; its classic choice is lr = 1/κ and μ = (√κ - 1)/(√κ + 1). Adam divides each direction's
-# step by that direction's own gradient size, so the ravine's shape hardly matters to it; but near
+# swinging; its classic choice is lr = 1/κ and μ = (√κ - 1)/(√κ + 1). Adam divides the step of x and
+# the step of y each by the size of its own gradients, so how steep either is hardly matters. Near
 # the bottom its steps do not shrink by themselves. For Adam we try ten learning rates and take the
 # best; the others have the constants that theory calls best.
 
@@ -223,6 +223,43 @@ figure = plots.over_contours(
     ravine, walks, f"A ravine, {kappa:g} times steeper across than along", (-11, 6), (-2.3, 2.3)
 )
 lesson.save(figure, "ravine")
+
+# %% [markdown]
+# Adam scales x and y, and this ravine lies along x. Turn a ravine by 45 degrees: now x is as steep
+# as y, and there is nothing to scale. Plain descent and momentum do not know which way the axes lie:
+# they end as high as before. We take κ = 400, which makes the difference plain.
+
+# %%
+
+turn = np.array([[1, -1], [1, 1]]) / np.sqrt(2)
+straight = np.diag([1.0, 400.0])
+turned = turn @ straight @ turn.T
+
+
+def best_height(H, at, make, rates):
+    """The lowest ½ xᵀ H x after 200 steps, of all the learning rates."""
+    ends = [walk(make(Point(at), lr), lambda x: H @ x, 200)[-1] for lr in rates]
+    return min(float(0.5 * end @ H @ end) for end in ends)
+
+
+def momentum(point, lr):
+    return mg.SGD(point, lr, momentum=((20 - 1) / (20 + 1)) ** 2)
+
+
+ends = {
+    name: [best_height(H, x, make, rates) for H, x in ((straight, at), (turned, turn @ at))]
+    for name, make, rates in (
+        ("momentum", momentum, [4 / (1 + 20) ** 2]),
+        ("Adam, the best of ten", mg.Adam, np.geomspace(0.1, 3, 10)),
+    )
+}
+for name, (along, across) in ends.items():
+    print(f"{name:22} f along the axes {along:.0e}, turned {across:.0e}")
+lesson.record("f after 200 steps, along the axes and turned", ends)
+along, across = ends["momentum"]
+lesson.expect("momentum: f turned / f along", across / along, equal=1, tolerance=1e-3)
+along, across = ends["Adam, the best of ten"]
+lesson.expect("Adam: f turned / f along", across / along, at_least=100)
 
 # %% [markdown]
 # Where is the border? At α = 2/κ, whatever the flat direction would like.
@@ -288,10 +325,10 @@ if lesson.options.show or lesson.notebook:
 # %% [markdown]
 # ## What to remember
 #
-# - A step size is judged by the curvature L: convergence needs α < 2/L. In one dimension 1/L is
-#   best; in a ravine the best lies just below 2/L.
+# - A step size is judged by the curvature L: convergence needs α < 2/L. On a parabola 1/L is best:
+#   one step. In a ravine the best lies just below 2/L.
 # - The steepest direction sets the limit, the flattest the time: their ratio κ is the difficulty.
-# - Momentum turns κ into √κ.
+# - Momentum turns κ into √κ. Adam helps where the steep directions are coordinates.
 # - A wrong sign can look like an improvement. Check against something that you know.
 #
 # ## Exercises (copy `lessons/exercises/02_gradient_descent.py`, fill it in, run it)

@@ -11,6 +11,7 @@ import textwrap
 import numpy as np
 import pytest
 from blanks_answers import ANSWERS
+from conftest import ROOT
 
 from minigrad import cli
 from minigrad.blanks import folder as folders
@@ -253,3 +254,10 @@ def test_another_sitecustomize_still_runs(tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "theirs\n"
     assert json.loads(environment["MINIGRAD_BUILD"]) == {}
+
+
+def test_the_page_has_every_part_in_order():
+    page = (ROOT / "docs" / "build.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [\d, ]+ \| (.*?) \| .* \| (\d\d) \|$", page, re.MULTILINE)
+    named = [(name, lesson) for names, lesson in rows for name in re.findall(r"`(\w+)`", names)]
+    assert named == [(part.cls, part.lesson[:2]) for part in PARTS]

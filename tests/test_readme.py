@@ -44,7 +44,7 @@ def test_the_two_commands_stand_as_they_are_run():
 
 def test_the_commands_of_minigrad_exist(tmp_path, monkeypatch, capsys):
     """Every `minigrad ...` of the README and of CONTRIBUTING.md is one that it takes."""
-    known = {"list", "run", "exercise", "check", "compare", "data", "live"}
+    known = {"list", "run", "exercise", "check", "compare", "data", "build", "live", "notebooks"}
     for page in (README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")):
         assert set(re.findall(r"(?:`|^ {4})minigrad ([a-z]+)", page)) <= known
     monkeypatch.chdir(tmp_path)

@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("--out", default="site", help="(default site)")
     parser.add_argument("--notebooks", metavar="FOLDER", help="notebooks that have been run")
     parser.add_argument("--full", action="store_true", help="run the lessons in full: an hour")
+    parser.add_argument("--quick", action="store_true", help="a shorter comparison, a shorter race")
     options = parser.parse_args()
     out = Path(options.out).resolve()
     source, html = out / "source", out / "html"
@@ -55,7 +56,7 @@ def main() -> int:
     notebooks = Path(options.notebooks).resolve() if options.notebooks else out / "notebooks"
     if options.notebooks is None:
         minigrad("notebooks", notebooks, "--execute", *([] if options.full else ["--quick"]))
-    extra = demonstrations(out / "extra")
+    extra = demonstrations(out / "extra", options.quick)
     write_sources(source, notebooks, extra)
     status = subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", source, html],
@@ -75,15 +76,16 @@ def minigrad(*words: object) -> None:
     subprocess.run([sys.executable, "-m", "minigrad", *map(str, words)], check=True)
 
 
-def demonstrations(folder: Path) -> Path:
-    """Pages that stand alone: a comparison's report, and a race that replays."""
+def demonstrations(folder: Path, quick: bool) -> Path:
+    """Pages that stand alone: a comparison's report, and a race that replays. Made once."""
     folder.mkdir(parents=True, exist_ok=True)
     report, race = folder / "report.html", folder / "race.html"
     if not report.exists():
-        minigrad("compare", "--quick", "--out", folder.parent / "comparison")
+        less = ("--rules", "backprop,dfa,forward", "--seeds", 2, "--epochs", 4) if quick else ()
+        minigrad("compare", "--quick", "--out", folder.parent / "comparison", *less)
         shutil.copy(folder.parent / "comparison" / "report.html", report)
     if not race.exists():
-        minigrad("live", "--record", race, "--steps", 600)
+        minigrad("live", "--record", race, "--steps", 60 if quick else 600)
     return folder
 
 

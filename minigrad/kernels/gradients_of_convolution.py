@@ -15,7 +15,7 @@ from minigrad.kernels.columns import parts_of, way
 from minigrad.kernels.device import convolved
 from minigrad.kernels.memory import scratch
 from minigrad.kernels.parts import groups, share
-from minigrad.kernels.recording import dot
+from minigrad.kernels.recording import long_dot
 from minigrad.kernels.switch import kernel
 from minigrad.kernels.windows import (
     Padding,
@@ -123,9 +123,9 @@ def _gradients(
             cols = by.columns(rows[part])
             cols = cols.T if cols.ndim == 2 else cols.swapaxes(1, 2)
             upstream = by.upstream(dys[part])
-            total += dot(cols, upstream, out=product)
+            total += long_dot(cols, upstream, out=product)
             dy_part = dys[part].reshape(-1, O)
-            db += dot(xp.ones(len(dy_part), dy.dtype), dy_part)
+            db += long_dot(xp.ones(len(dy_part), dy.dtype), dy_part)
             if dx is not None:  # cols are not needed any more: their memory is used again
                 by.add_windows(upstream, turned, dx[part], (above, left))
         return by.kernels(total), db

@@ -55,6 +55,17 @@ def dot(a: Array, b: Array, out: Array | None = None) -> Array:
     return a @ b if out is None else array_module(a, b).matmul(a, b, out=out)
 
 
+def long_dot(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a b, for few results of long sums, with a and b of one or two axes.
+
+    `matmul` holds Python's lock while it computes 500 numbers or fewer, however long that takes.
+    Other threads then stand still. NumPy's `dot` calls the same function of BLAS without it.
+    """
+    if type(a) is np.ndarray and type(b) is np.ndarray and a.ndim < 3 and b.ndim < 3:
+        return np.dot(a, b, out=out)
+    return dot(a, b, out)
+
+
 def number(value: Array) -> Any:
     """The 0-d array as a float. While a step is recorded it stays where it is: `OnDevice`."""
     return float(value) if _local.recorder is None else OnDevice(value)

@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.backend import Array, array_module
 from minigrad.kernels import device
 from minigrad.kernels.device import convolution
-from minigrad.kernels.memory import scratch
+from minigrad.kernels.memory import copy_pixels, scratch
 from minigrad.kernels.switch import kernel
 
 Pair = tuple[int, int]
@@ -163,7 +163,7 @@ def im2col(rows: Array, kernel: Pair, stride: Pair, cols: Array) -> Array:
         return cols
     N, OH, OW, KH, KW, C = view.shape
     turned = cols.reshape(KH, KW, C, N, OH, OW)
-    turned[...] = view.transpose(3, 4, 5, 0, 1, 2)  # at once: threads wait less for each other
+    copy_pixels(turned, view.transpose(3, 4, 5, 0, 1, 2))  # at once: threads wait less
     return turned.reshape(KH * KW * C, N * OH * OW).T
 
 

@@ -31,7 +31,7 @@ from math import prod
 import numpy as np
 
 from minigrad.backend import Array, array_module
-from minigrad.kernels.memory import scratch
+from minigrad.kernels.memory import copy_pixels, scratch
 from minigrad.kernels.recording import dot
 from minigrad.kernels.windows import Pair, add_to_pixels, output_size, windows
 
@@ -173,7 +173,7 @@ class Winograd:
             whole[:, :, W:] = 0
         name = "tiles" if side[0] == SIDE else "upstream"
         tiles = scratch(name, (*side, N, *self.tiles, C), images)
-        tiles[...] = windows(whole, side, self.m).transpose(3, 4, 0, 1, 2, 5)
+        copy_pixels(tiles, windows(whole, side, self.m).transpose(3, 4, 0, 1, 2, 5))
         return tiles
 
     def _put_together(self, Y: Array, y: Array) -> None:
@@ -181,7 +181,7 @@ class Winograd:
         N, OH, OW, O = y.shape
         whole = self._whole(y, self.m)
         places = windows(whole, self.m, self.m).transpose(3, 4, 0, 1, 2, 5)
-        places[...] = Y.reshape(places.shape)
+        copy_pixels(places, Y.reshape(places.shape))
         if whole is not y:
             y[...] = whole[:, :OH, :OW]
 

@@ -7,9 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 POINTS = "points"
-SHARES = {POINTS: 0.08}  # of the time, for the points of the curves
-FOR_VIEWS = 0.08  # for all views together
+SHARE = 0.08  # of the time, for the points of the curves
+MOST = 0.15  # for them, where SHARE would give fewer than SMOOTH in a second
+SMOOTH = 16.0
 RATE = 30.0  # points in a second, at most
+FOR_VIEWS = 0.07  # of the time, for all views together
 MEMORY = 8  # measurements of which the cost is the mean
 
 
@@ -17,7 +19,7 @@ class Budget:
     """Says what is due to be measured. After a measurement of c seconds the next one waits.
 
     It waits until c is no more than its share of the time since it began: c/share seconds. All
-    together take `SHARES` and `FOR_VIEWS` of the time at most, however much is shown.
+    together take `MOST` and `FOR_VIEWS` of the time at most, however much is shown.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter):
@@ -34,6 +36,8 @@ class Budget:
         """A measurement that began at `since` has ended. `views`: how many are shown."""
         costs = self._costs.setdefault(name, deque(maxlen=MEMORY))
         costs.append(self.clock() - since)
-        share = SHARES.get(name, FOR_VIEWS / max(1, views))
         cost = sum(costs) / len(costs)
-        self._next[name] = since + max(1 / rate, cost / share)
+        wait = cost / (SHARE if name == POINTS else FOR_VIEWS / max(1, views))
+        if name == POINTS and wait > 1 / SMOOTH:
+            wait = max(1 / SMOOTH, cost / MOST)
+        self._next[name] = since + max(1 / rate, wait)

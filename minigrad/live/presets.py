@@ -66,7 +66,8 @@ PRESETS: dict[str, Preset] = {
         "Double softmax",
         "The loss has a softmax of its own. A network that ends in another one can give the right "
         "class at most e/(e + 9) = 23 % instead of 100 %: its loss stays above 1.46, and its "
-        "gradients are small. It learns more slowly, though nothing looks wrong.",
+        "gradients are small. It learns more slowly, though nothing looks wrong. Ten times the "
+        "learning rate mends the speed, not the loss.",
         Settings(
             lanes=(
                 Lane("backprop", 0.1),
@@ -138,8 +139,9 @@ PRESETS: dict[str, Preset] = {
     ),
     "xor": Preset(
         "Xor",
-        "The set that a network without hidden layer cannot learn. Four hidden units can do it. "
-        "Without a teacher's gradient from above, noise on weights finds it, too, with time.",
+        "The set that a network without hidden layer cannot learn. Four hidden units can do it: "
+        "with backprop in some hundred steps, with noise on weights in some thousand. Feedback "
+        "alignment does not get there from every start: try other seeds.",
         Settings(
             data="xor",
             data_noise=0.05,
@@ -151,9 +153,10 @@ PRESETS: dict[str, Preset] = {
     ),
     "label-noise": Preset(
         "Memorising noise",
-        "40 % of the training labels are drawn anew. At first the network learns the digits; then "
-        "it learns the wrong labels by heart: its training loss falls to nothing while it answers "
-        "fewer and fewer test digits right. Stop early, or take a rule that filters noise.",
+        "40 % of the training labels are drawn anew. At first the network learns the digits; "
+        "after some hundred steps it learns the wrong labels by heart: its training loss goes on "
+        "falling, while it answers fewer test digits right. The top layer alone is too small to "
+        "learn so much by heart: it learns slowly, and is the best in the end.",
         Settings(
             label_noise=0.4,
             hidden=(128,),

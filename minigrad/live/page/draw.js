@@ -27,16 +27,15 @@ export function create(root, context) {
   const readings = element("div", { class: "draw-readings" });
   const box = element("div", { class: "draw-box" }, pad);
   const shown = element("figure", {}, seen, element("figcaption", {}, "as the networks see it"));
-  root.append(
-    element(
-      "div",
-      { class: "draw-left" },
-      box,
-      element("div", { class: "draw-row" }, shown, element("div", { class: "draw-buttons" }, undo, clear)),
-      element("div", { class: "draw-row" }, element("label", { for: "draw-example" }, "or test example"), number, next),
-    ),
-    element("div", { class: "draw-right" }, readings, truth),
+  const row = (...parts) => element("div", { class: "draw-row" }, ...parts);
+  const tools = element(
+    "div",
+    { class: "draw-tools" },
+    row(shown, element("div", { class: "draw-buttons" }, undo, clear)),
+    row(element("label", { for: "draw-example" }, "or test example"), number, next),
+    truth,
   );
+  root.append(element("div", { class: "draw" }, box, tools, readings));
   say(pad, "a pad to draw a digit on: empty");
   say(seen, "what the networks see: nothing yet");
 

@@ -214,7 +214,7 @@ export class Views {
 
   // Tell the server what is looked at.
   tell(force = false) {
-    if (this.context.state.recorded || !this.context.state.race) return;
+    if (!this.context.state.race) return;
     const wanted = VIEWS.filter((view) => view.show && this.on.has(view.name));
     const order = { do: "show", views: wanted.map((view) => view.show) };
     if (this.chosenLayer !== null) order.layer = this.chosenLayer;
