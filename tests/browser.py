@@ -41,6 +41,8 @@ KEYS = {
     "Enter": ("Enter", 13, "\r"),
     "Tab": ("Tab", 9, None),
     "Escape": ("Escape", 27, None),
+    "End": ("End", 35, None),
+    "Home": ("Home", 36, None),
     "ArrowLeft": ("ArrowLeft", 37, None),
     "ArrowUp": ("ArrowUp", 38, None),
     "ArrowRight": ("ArrowRight", 39, None),
@@ -131,7 +133,7 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def until(self, expression, seconds=20):
+    def until(self, expression, seconds=10):
         """Wait until an expression is true. Returns its value."""
         end = time.monotonic() + seconds
         while not (found := self.value(expression)):

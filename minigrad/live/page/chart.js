@@ -112,7 +112,7 @@ export class Chart {
     }
     const [from, to] = this.limits(low, high);
     return [
-      [0, right || 1],
+      [0, right || 100],
       [from, to],
     ];
   }

@@ -67,9 +67,7 @@ export class Controls {
   }
 
   newSeed() {
-    const { settings } = this.context.state;
-    const seed = Math.floor(Math.random() * 1000);
-    this.order({ do: "set", settings: { ...settings, seed } });
+    this.order({ do: "seed" });
   }
 
   explain() {
@@ -90,7 +88,7 @@ export class Controls {
     return (this.context.state.hello?.presets || []).map((preset) => ({
       title: preset.title,
       about: preset.about,
-      act: () => this.order({ do: "preset", name: preset.name }),
+      act: () => this.order({ do: "set", settings: preset.settings }),
     }));
   }
 

@@ -78,7 +78,7 @@ export class Curves {
       name: Lanes.title(lane),
       status: lane.status,
       x: this.x(lane),
-      y: lane.points[what],
+      y: what === "loss" ? evened(lane.points.step, lane.points.loss) : lane.points[what],
     }));
   }
 
@@ -128,6 +128,34 @@ export class Curves {
     for (const chart of this.charts) chart.make();
     this.frame(this.context.state);
   }
+}
+
+// A point of the loss is the mean of some steps, or of one: points after few steps are ragged. Here each
+// is the mean of the last hundredth of all steps, or of the point's own if these are more.
+export function evened(step, loss) {
+  const width = (step.at(-1) || 0) / 100;
+  const found = new Array(loss.length);
+  let first = 0;
+  let sum = 0;
+  let count = 0;
+  const weight = (k) => step[k] - (k ? step[k - 1] : 0);
+  for (let k = 0; k < loss.length; k++) {
+    found[k] = loss[k];
+    if (loss[k] === null) {
+      first = k + 1;
+      sum = count = 0;
+      continue;
+    }
+    sum += weight(k) * loss[k];
+    count += weight(k);
+    while (first < k && step[first] <= step[k] - width) {
+      sum -= weight(first) * loss[first];
+      count -= weight(first);
+      first++;
+    }
+    if (first < k && count > 0) found[k] = sum / count;
+  }
+  return found;
 }
 
 // The place of the value nearest to x in a list that grows.

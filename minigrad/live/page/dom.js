@@ -42,14 +42,15 @@ export function icon(name) {
   return made;
 }
 
-// A short line in a lane's colour and dashes: what the lane looks like in the curves.
+// A line in a lane's colour and dashes: what the lane looks like in the curves.
 export function sample(dash, width = 34) {
   const made = document.createElementNS(SVG, "svg");
-  made.setAttribute("viewBox", `0 0 ${width} 10`);
   made.setAttribute("class", "sample");
+  made.setAttribute("width", width);
+  made.setAttribute("height", 4);
   made.setAttribute("aria-hidden", "true");
   const line = document.createElementNS(SVG, "line");
-  const of = { x1: 1, y1: 5, x2: width - 1, y2: 5, "stroke-dasharray": dash.join(" ") };
+  const of = { x1: 0, y1: 2, x2: "100%", y2: 2, "stroke-dasharray": dash.join(" ") };
   for (const [key, value] of Object.entries(of)) line.setAttribute(key, value);
   made.append(line);
   return made;
@@ -57,7 +58,7 @@ export function sample(dash, width = 34) {
 
 // Text with indices: "W_l" and "W_{l+1}" become W with a small l or l+1.
 export function formula(text) {
-  const parts = text.split(/_(\{[^}]*\}|[\p{L}\p{N}])/u);
+  const parts = text.split(/_(\{[^}]*\}|[\p{Ll}\p{Lu}\p{N}]+)/u);
   return parts.map((part, k) => (k % 2 ? element("sub", {}, part.replace(/[{}]/g, "")) : part));
 }
 

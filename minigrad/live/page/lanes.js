@@ -19,6 +19,7 @@ export class Lanes {
     this.context = context;
     this.cards = [];
     this.shown = new Set();
+    new ResizeObserver(() => this.fit()).observe(byId("lanes"));
     menu(byId("add"), () => this.offers(), { label: "Add a lane" });
   }
 
@@ -39,7 +40,17 @@ export class Lanes {
     byId("lanes").style.setProperty("--count", state.lanes.length);
     const limit = state.hello?.limits?.lanes || 6;
     byId("add").disabled = state.lanes.length >= limit;
+    this.fit();
     this.frame(state);
+  }
+
+  // How wide the cards are, in letters: style.css lays them out by it.
+  fit() {
+    const first = this.cards[0]?.card;
+    if (!first) return;
+    const letters = first.clientWidth / Number.parseFloat(getComputedStyle(document.body).fontSize);
+    const fit = letters < 13.5 ? "narrow" : letters < 21 ? "column" : letters < 34 ? "beside" : "wide";
+    if (byId("lanes").dataset.fit !== fit) byId("lanes").dataset.fit = fit;
   }
 
   rates(state) {
@@ -69,13 +80,7 @@ export class Lanes {
     );
     remove.onclick = () => this.remove(k);
     remove.hidden = state.lanes.length < 2;
-    const head = element(
-      "header",
-      {},
-      sample(DASHES[lane.look]),
-      element("h2", { id: `lane-${k}` }, title),
-      remove,
-    );
+    const head = element("header", {}, element("h2", { id: `lane-${k}` }, title), remove);
     const numbers = element(
       "dl",
       { class: "numbers" },
@@ -89,6 +94,7 @@ export class Lanes {
     const card = element(
       "article",
       { class: "lane card", "aria-labelledby": `lane-${k}` },
+      sample(DASHES[lane.look], "100%"),
       head,
       element("div", { class: "inner" }, facts, made.views),
     );
@@ -191,7 +197,7 @@ export class Lanes {
     const here = new Set(settings.lanes.map((lane) => lane.rule));
     return (hello?.rules || []).map((rule) => ({
       title: rule.title + (here.has(rule.name) ? " (once more)" : ""),
-      about: rule.why || rule.equation,
+      about: rule.why || formula((rule.equation || "").split("\n").join(";  ")),
       disabled: Boolean(rule.why),
       act: () => this.change([...settings.lanes, { rule: rule.name, ...rule.defaults }]),
     }));

@@ -1,6 +1,8 @@
 // A button that opens a menu: arrow keys move, Enter chooses, Escape closes.
 import { element, icon } from "./dom.js";
 
+let other = null; // closes the menu that is open
+
 // items() -> [{title, about, chosen, disabled, act}]
 export function menu(button, items, { label } = {}) {
   const list = element("div", { class: "menu", role: "menu", "aria-label": label, hidden: true });
@@ -18,6 +20,8 @@ export function menu(button, items, { label } = {}) {
   }
 
   function open(at = 0) {
+    other?.();
+    other = close;
     const made = items().map((item) => {
       const row = element("button", {
         type: "button",
@@ -28,7 +32,7 @@ export function menu(button, items, { label } = {}) {
       });
       row.append(element("span", { class: "menu-title" }, item.title));
       if (item.key) row.append(element("kbd", {}, item.key));
-      if (item.about) row.append(element("span", { class: "menu-about" }, item.about));
+      if (item.about) row.append(element("span", { class: "menu-about" }, ...[item.about].flat()));
       row.disabled = Boolean(item.disabled);
       row.onclick = () => {
         close(true);
@@ -78,18 +82,16 @@ export function menu(button, items, { label } = {}) {
   return { open, close };
 }
 
-// Keep the list within the window.
+// Keep the list within the window: below the button or above it, where there is more room.
 function place(list, button) {
   list.classList.remove("to-left", "up");
+  list.style.maxHeight = "";
+  const at = button.getBoundingClientRect();
   const box = list.getBoundingClientRect();
+  const [above, below] = [at.top, innerHeight - at.bottom];
   if (box.right > document.documentElement.clientWidth - 8) list.classList.add("to-left");
-  if (box.bottom > innerHeight - 8 && button.getBoundingClientRect().top > innerHeight / 2) {
-    list.classList.add("up");
-  }
-}
-
-export function menuButton(id, text, name) {
-  const made = element("button", { type: "button", id, class: "field" }, text);
-  if (name) made.append(icon(name));
-  return made;
+  const up = box.height > below - 16 && above > below;
+  list.classList.toggle("up", up);
+  list.style.maxHeight = `${Math.max(160, (up ? above : below) - 18)}px`;
+  if (list.getBoundingClientRect().left < 0) list.classList.remove("to-left");
 }

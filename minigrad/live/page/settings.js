@@ -140,14 +140,14 @@ export class Settings {
       });
       const less = element(
         "button",
-        { type: "button", class: "quiet round", "aria-label": "one hidden layer less" },
+        { type: "button", class: "round", "aria-label": "one hidden layer less" },
         "−",
       );
       less.disabled = !sizes.length;
       less.onclick = () => this.change({ hidden: sizes.slice(0, -1) }, error);
       const more = element(
         "button",
-        { type: "button", class: "quiet round", "aria-label": "one hidden layer more" },
+        { type: "button", class: "round", "aria-label": "one hidden layer more" },
         "+",
       );
       more.onclick = () => this.change({ hidden: [...sizes, sizes.at(-1) || 16] }, error);
