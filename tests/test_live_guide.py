@@ -18,6 +18,7 @@ def text(page, selector):  # noqa: F811
 def test_a_tour_sets_up_plays_says_and_restores(page):  # noqa: F811
     tour = next(one for one in ALL if one.name == "two-softmaxes")
     now = "JSON.stringify([minigrad.state.settings, minigrad.context.isOpen('weights')])"
+    page.until("minigrad.context.isOpen('weights')")
     before = page.value(now)
     page.press("t")
     page.until("document.querySelectorAll('.tours-choice').length === 5")
@@ -26,7 +27,7 @@ def test_a_tour_sets_up_plays_says_and_restores(page):  # noqa: F811
     page.until("document.activeElement.textContent === " + json.dumps(tour.steps[0].title))
     page.press("ArrowRight")
     page.until(f"{KICKER}.endsWith('step 2 of 7')")
-    page.until("document.querySelector('.tours-seen li')", 60)
+    page.until("document.querySelectorAll('.tours-seen li').length === 2", 60)
     assert text(page, ".tours-seen li") == tour.steps[1].seen[0].sentence()
     page.until("!minigrad.state.playing")
     assert 100 <= page.value("minigrad.state.step") < 400
@@ -35,7 +36,7 @@ def test_a_tour_sets_up_plays_says_and_restores(page):  # noqa: F811
     # Step 3 looks at recall, and hides nothing of the card that it points at.
     page.click(".tours-next")
     page.until("minigrad.context.isOpen('recall') && !minigrad.context.isOpen('weights')")
-    page.until("document.querySelector('.tours-target.lane, .tours-target[data-look]')")
+    page.until("document.querySelector('.tours-target')?.classList.contains('lane')")
     overlap = """(() => {
         const a = document.querySelector('.tours-panel').getBoundingClientRect();
         const b = document.querySelector('.tours-target').getBoundingClientRect();
