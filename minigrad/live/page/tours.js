@@ -56,6 +56,11 @@ class Tours {
 
   // ---------------------------------------------------------------- the list of tours
   list() {
+    if (!this.tours.length) {
+      this.context.say("There are no tours in a recording: start minigrad live.");
+      setTimeout(() => this.context.close("tours"));
+      return;
+    }
     const items = this.tours.map((tour) => {
       const button = element("button", { type: "button", class: "tours-choice" });
       button.append(
