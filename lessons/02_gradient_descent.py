@@ -226,8 +226,8 @@ lesson.save(figure, "ravine")
 
 # %% [markdown]
 # Adam scales x and y, and this ravine lies along x. Turn a ravine by 45 degrees: now x is as steep
-# as y, and there is nothing to scale. Plain descent and momentum do not know which way the axes lie:
-# they end as high as before. We take κ = 400, which makes the difference plain.
+# as y, and there is nothing to scale. Plain descent and momentum do not know which way the axes
+# lie: they end as high as before. We take κ = 400, which makes the difference plain.
 
 # %%
 

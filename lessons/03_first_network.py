@@ -159,7 +159,11 @@ lesson.save(figure, "loss")
 # Why does the loss of the doubled net stand still and then move on? Count how many of the ten
 # digits the net reads at all. A digit that it does not read has little probability on its images,
 # and so, as the table above says, little pull to get any: it takes long to be found. When one is,
-# the loss falls to the next level.
+# the loss falls to the next level. On MNIST:
+#
+# ![Loss of the doubled net, and the number of digits that it reads](figures/plateaus.png)
+#
+# After 1000 steps it still never reads a 5. The corrected net reads all ten after 20.
 
 # %%
 

@@ -41,6 +41,8 @@ KEYS = {
     "Enter": ("Enter", 13, "\r"),
     "Tab": ("Tab", 9, None),
     "Escape": ("Escape", 27, None),
+    "End": ("End", 35, None),
+    "Home": ("Home", 36, None),
     "ArrowLeft": ("ArrowLeft", 37, None),
     "ArrowUp": ("ArrowUp", 38, None),
     "ArrowRight": ("ArrowRight", 39, None),

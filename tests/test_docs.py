@@ -25,7 +25,7 @@ BLOCKS = {
     for code in re.findall(r"```python\n(.*?)```", DESIGN, re.DOTALL)
 }
 NAMES = "docs/design.md docs/data.md docs/compare.md CONTRIBUTING.md CHANGELOG.md README.md"
-NAMES += " docs/performance.md docs/build.md data/README.md"
+NAMES += " docs/performance.md docs/build.md docs/live.md data/README.md"
 PAGES = [ROOT / name for name in NAMES.split()]
 
 

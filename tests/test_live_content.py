@@ -1,11 +1,13 @@
 """What the live page says is so: of each rule, in its tours, and in the code that it shows."""
 
+import argparse
 import base64
 import contextlib
 import io
 import json
 import math
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +18,10 @@ from conftest import ROOT
 import minigrad as mg
 from minigrad import cli
 from minigrad.compare.rules import RULES
-from minigrad.live import code
+from minigrad.live import code, command
 from minigrad.live import rules as live_rules
 from minigrad.live.about import ABOUT, about
+from minigrad.live.presets import PRESETS
 from minigrad.live.race import Race
 from minigrad.live.settings import LaneSettings, Settings
 from minigrad.live.tours import ALL, TOURS
@@ -206,3 +209,20 @@ def test_a_lane_that_is_not_there():
     worker = Racing(DIGITS, 0)
     with pytest.raises(ValueError, match="1 lanes"):
         code.code(worker, 1)
+
+
+# ------------------------------------------------------------------ the page for teachers
+
+
+def test_the_page_for_teachers():
+    """Its presets, tours, commands and lessons are there; the README counts the rules right."""
+    text = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[a-z].*?) \|", text, re.MULTILINE)
+    assert re.findall(r"`(.+?)`", " ".join(rows)) == list(PRESETS)
+    for tour in ALL:
+        assert f'"{tour.title}"' in text.replace("\n", " ")
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    command.add_arguments(parser)
+    for line in re.findall(r"(?:`|^ {4})minigrad live ?([^`\n]*)", text, re.MULTILINE):
+        command.chosen(parser.parse_args(shlex.split(line)))
+    assert f"{len(RULES)} rules" in (ROOT / "README.md").read_text(encoding="utf-8")

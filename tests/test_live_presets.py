@@ -1,4 +1,8 @@
-"""Each race that has a name shows what it says."""
+"""Each race that has a name shows what it says.
+
+`python tests/test_live_presets.py` looks at all of them, from three starts; it takes minutes. The
+tests look at those that are short.
+"""
 
 from dataclasses import replace
 
@@ -122,10 +126,9 @@ def test_what_a_preset_says_is_seen(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("name", list(CLAIMS))
-def test_what_a_preset_says_is_seen_from_any_start(name, seed):
-    CLAIMS[name](seed)
+@pytest.mark.parametrize("name", ["scale-trap", "double-softmax"])
+def test_what_a_longer_preset_says_is_seen(name):
+    CLAIMS[name](0)
 
 
 def test_presets_are_plain_data_for_a_page():
@@ -135,3 +138,10 @@ def test_presets_are_plain_data_for_a_page():
         assert Settings.from_text(PRESETS[found["name"]].settings.to_text()).lanes
         assert found["about"].endswith(".")
     assert catalogue.preset() == PRESETS["five-ways"].settings
+
+
+if __name__ == "__main__":
+    for name, claim in CLAIMS.items():
+        for seed in (0, 1, 2):
+            claim(seed)
+            print(f"{name}, seed {seed}: seen", flush=True)

@@ -295,6 +295,10 @@ ODD = {
     '{"do": "speed", "rounds": 0}': "above 0",
     '{"do": "speed", "rounds": 1e8}': "from 0.1 to 1000",
     '{"do": "set", "settings": []}': "an object",
+    '{"do": "preset", "name": "no such"}': "no preset 'no such'",
+    '{"do": "preset", "name": []}': "expected text",
+    '{"do": "address", "text": "data=no-such"}': "no-such",
+    '{"do": "option", "lane": 0, "name": "no such", "value": 1}': "options",
     '{"do": "set", "settings": {"no such": 1}}': "no such",
     '{"do": "set", "settings": {"lanes": [{"rule": "x"}]}}': "x",
     '{"do": "show", "views": "cosine"}': "list of at most",
@@ -386,6 +390,11 @@ def test_a_tab_is_told_what_there_is_then_the_race_then_frames(served):
         hello, race, frame = tab.said
         assert hello["version"]
         assert hello["limits"]["lanes"] == 6
+        assert len(hello["presets"]) >= 5
+        assert len(hello["tours"]) >= 4
+        for rule in hello["rules"]:
+            assert rule["equation"], rule
+            assert rule["needs"], rule
         assert [lane["rule"] for lane in race["lanes"]] == ["backprop", "forward"]
         assert frame["race"] == race["race"]
 

@@ -127,7 +127,7 @@ def test_pictures_of_digits(page):
             np.testing.assert_array_equal(found, table[levels[unit] & 255])
         scale = page.value(f"document.querySelectorAll('.slot-weights .scale')[{k}].textContent")
         assert f"+{np.abs(W).max():.2g}" in scale
-        assert scale.endswith("16 units")
+        assert scale.endswith(f"16 units, step {race.done}")
         words = told(page, k, "weights", "canvas", f"step {race.done}")
         assert "16 units of the first layer" in words
 
@@ -147,6 +147,9 @@ def test_pictures_of_digits(page):
     # Backprop's estimate is the gradient. Forward-forward's gradients are of losses of its own.
     assert numbers[:3] == ["1.00", "1.00", "1.00"]
     assert told(page, 0, "cosine", "canvas", f"step {race.done}").endswith("scale from -1 to 1")
+    x, y = page.middle(".slot-weights canvas")
+    page.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    page.until("!document.querySelector('.weights-lens').hidden", 5)
     page.picture("views-digits")
 
 

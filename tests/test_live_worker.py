@@ -164,6 +164,21 @@ def test_a_pace_is_kept_and_delays_no_order(worker):
 
 
 @pytest.mark.on_host
+def test_at_a_slow_pace_every_round_is_shown_at_once(worker):
+    one = worker()
+    order(one, Worker.set_show, ["regions"])
+    order(one, Worker.set_speed, 0.1)
+    order(one, Worker.play, True)
+
+    def shown():
+        lanes = one.frame()[0]["lanes"]
+        done = [lane["points"]["step"][-1:] for lane in lanes]
+        return done == [[1], [1]] and [lane["views"]["regions"]["at"] for lane in lanes] == [1, 1]
+
+    until(shown, 5)
+
+
+@pytest.mark.on_host
 @pytest.mark.parametrize("how", ["new", "paused", "closed", "slow", "over"])
 def test_who_waits_uses_no_time(worker, how):
     one = worker(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from importlib.util import find_spec
 from typing import Any
 
-from minigrad.live import code, drawing, inside, rules, saving, sets
+from minigrad.live import code, drawing, inside, presets, rules, saving, sets
 from minigrad.live.about import about
 from minigrad.live.orders import ORDERS, Order
-from minigrad.live.settings import LIMITS, OPTIMIZERS, LaneSettings, Settings
+from minigrad.live.settings import LIMITS, OPTIMIZERS
 from minigrad.live.tours import TOURS
 from minigrad.models import ACTIVATIONS
 from minigrad.version import __version__
@@ -31,7 +29,7 @@ def hello() -> dict[str, Any]:
         "kind": "hello",
         "version": __version__,
         "rules": [_rule(name) for name in rules.NAMES],
-        "presets": presets(),
+        "presets": presets.described(),
         "tours": TOURS,
         "data": [
             {
@@ -46,24 +44,6 @@ def hello() -> dict[str, Any]:
         "optimizers": list(OPTIMIZERS),
         "limits": LIMITS,
     }
-
-
-def presets() -> list[dict[str, Any]]:
-    """The races that have a name: {"name", "title", "about", "settings"} of each."""
-    if find_spec("minigrad.live.presets") is None:
-        return []
-    return importlib.import_module("minigrad.live.presets").described()
-
-
-def preset(name: str | None = None) -> Settings:
-    """The settings of a preset; None: the first one's. ValueError for a name that is unknown."""
-    known = {found["name"]: found["settings"] for found in presets()}
-    if name is None:
-        usual = Settings(lanes=(LaneSettings(), LaneSettings("forward", 0.01)))
-        return Settings.from_dict(next(iter(known.values()))) if known else usual
-    if name not in known:
-        raise ValueError(f"no preset {name!r:.40}; there are {', '.join(known)}")
-    return Settings.from_dict(known[name])
 
 
 def _rule(name: str) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def chosen(arguments: argparse.Namespace) -> Settings:
     """The race that the command names."""
     from dataclasses import replace
 
-    from minigrad.live import catalogue
+    from minigrad.live.presets import PRESETS
     from minigrad.live.settings import Settings
 
     if arguments.preset is not None and arguments.address is not None:
@@ -96,8 +96,13 @@ def chosen(arguments: argparse.Namespace) -> Settings:
     if arguments.address is not None:
         _, _, text = arguments.address.rpartition("#")
         settings = Settings.from_text(text)
+    elif arguments.preset is None:
+        settings = next(iter(PRESETS.values())).settings
+    elif arguments.preset in PRESETS:
+        settings = PRESETS[arguments.preset].settings
     else:
-        settings = catalogue.preset(arguments.preset)
+        names = ", ".join(PRESETS)
+        raise ValueError(f"no preset {arguments.preset!r:.40}; there are {names}")
     named = {"data": arguments.data, "seed": arguments.seed}
     return replace(settings, **{name: value for name, value in named.items() if value is not None})
 
@@ -168,9 +173,10 @@ def open_browser(address: str) -> None:
 
     try:
         browser = webbrowser.get()
-        in_terminal = type(browser) is webbrowser.GenericBrowser
-        opened = not in_terminal and browser.open(address)
+        found = type(browser) is not webbrowser.GenericBrowser
+        if found:
+            browser.open(address)  # what it returns is no sign: xdg-open ends at once
     except (webbrowser.Error, OSError):
-        opened = False
-    if not opened:
+        found = False
+    if not found:
         print("No browser could be opened: open this address in one.", file=sys.stderr, flush=True)

@@ -50,7 +50,7 @@ def page(folder: Path, recording: str, styles: tuple[str, ...] = ()) -> str:
 
 def style(folder: Path, name: str) -> str:
     if not (folder / name).is_file():
-        return ""
+        raise ValueError(f"there is no {name} in the page's folder")
     code = (folder / name).read_text(encoding="utf-8")
     if "</style" in code.lower():
         raise ValueError(f"{name} contains </style")
@@ -92,8 +92,7 @@ def collect(folder: Path, name: str, modules: dict[str, str]) -> None:
 
     def renamed(found: re.Match[str]) -> str:
         other = (folder / here / found[3]).resolve().relative_to(folder.resolve()).as_posix()
-        if "(" not in found[1] or (folder / other).is_file():  # TEMPORARY: views to come
-            needed.append(other)
+        needed.append(other)
         return f"{found[1]}{found[2]}page/{other}{found[2]}"
 
     modules[whole] = ""  # so that a circle ends

@@ -63,7 +63,9 @@ class Lane:
             size = math.prod(train.x.shape[1:])
             self.why = rules.why_not(lane.rule, self.rule, self.model, self.loss, size)
         except (TypeError, ValueError) as error:
-            self.why = in_words(error).partition(": ")[2]
+            self.why = " ".join(str(error).split())
+        except Exception as error:  # a fault in a rule must not end the race
+            self.rule, self.why = None, in_words(error)
         if self.why and not settings.hidden:
             self.why = f"{rules.title(lane.rule)} needs a hidden layer, of 32 units for example"
         self.status = "left out" if self.why or self.rule is None else "running"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from minigrad.live.presets import PRESETS
 from minigrad.live.protocol import flag, mapping, number, positive, text, whole, word
 from minigrad.live.settings import Settings
 from minigrad.live.worker import Worker
@@ -35,6 +36,12 @@ def _set(worker: Worker, settings: dict[str, Any]) -> None:
     worker.load(Settings.from_dict(settings))
 
 
+def _preset(worker: Worker, name: str) -> None:
+    if name not in PRESETS:
+        raise ValueError(f"no preset {name!r:.40}; there are {', '.join(PRESETS)}")
+    worker.load(PRESETS[name].settings)
+
+
 def _address(worker: Worker, text: str) -> None:
     """A new race, unless it is the one that runs: a reloaded page says the same address."""
     settings = Settings.from_text(text)
@@ -51,6 +58,7 @@ ORDERS: dict[str, Order] = {
     "seed": Order(lambda worker: worker.restart_anew()),
     "speed": Order(lambda worker, rounds: worker.set_speed(rounds), {"rounds": speed}),
     "set": Order(_set, {"settings": mapping}),
+    "preset": Order(_preset, {"name": word}),
     "address": Order(_address, {"text": text}),
     "rate": Order(
         lambda worker, lane, lr: worker.set_rate(lane, lr), {"lane": whole, "lr": positive}

@@ -27,6 +27,7 @@ def views(value: Any) -> tuple[str, ...]:
     return found
 
 
+FRAMES = 20  # of a tab in a second, at most: drawing them takes time from the training
 SHOW: dict[str, Callable[[Any], Any]] = {
     "views": views,
     "layer": lambda value: None if value is None else protocol.word(value),
@@ -88,11 +89,14 @@ class Tab:
 
     async def _send_frames(self) -> None:
         """A frame when there is news and the page has drawn the last one. No frame waits."""
+        due = 0.0
         try:
             while True:
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
                 await self._ready.wait()
                 await self.news.wait()
                 self.news.clear()
+                due = time.monotonic() + 1 / FRAMES
                 begun = time.perf_counter()
                 race, described = self.server.race_text()
                 said = protocol.write(self.cursor.frame(self.server.worker))

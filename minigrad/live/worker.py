@@ -16,6 +16,7 @@ from minigrad.live.measuring import VIEWS, hidden
 from minigrad.live.race import NOTHING, Known, Race
 from minigrad.live.settings import Settings, whole, within
 
+LONG = 0.1  # seconds between two rounds in which everything is measured
 ENDED = "the race has ended: start `minigrad live` again"
 
 
@@ -50,6 +51,7 @@ class Worker(threading.Thread):
         self._ended = False
         self._due = 0.0  # when the next round may begin
         self._places: dict[str, int] = {}  # of each view: whose lane is next
+        self._unseen: list[str] = []  # what is left to measure before the next round
 
     # From any thread
 
@@ -88,20 +90,25 @@ class Worker(threading.Thread):
             self._made.set_exception(error)
             return
         self._made.set_result(None)
-        while not self._ended:
-            wait = self._wait()
-            if wait != 0 or not self._orders.empty():
-                self._obey(wait)
-            elif self.race.turn or not self._measure():
-                self._advance()
-        self._refuse()
+        try:
+            while not self._ended:
+                wait = self._wait()
+                if wait != 0 or not self._orders.empty():
+                    self._obey(wait)
+                elif self.race.turn or not self._measure():
+                    self._advance()
+        finally:
+            self._ended = True
+            self._refuse()
 
     def _wait(self) -> float | None:
-        """Seconds until the next step may be made. None: until somebody orders it."""
+        """Seconds until there is something to do. None: until somebody orders it."""
         if self.race.turn:  # a round that has begun is ended
             return 0
         if not (self.playing and self.watched):
             return None
+        if self._unseen:
+            return 0
         if self.speed is None:
             return 0
         return max(0.0, self._due - time.perf_counter())
@@ -112,6 +119,9 @@ class Worker(threading.Thread):
             # The pace is kept on average; what was missed is not made up for.
             self._due = max(self._due + 1 / self.speed, time.perf_counter())
         race.advance()
+        if race.turn == 0 and self._due - time.perf_counter() > LONG:
+            # There is time before the next round: all of this one is shown.
+            self._unseen = [POINTS, *sorted(self.show) * len(race.lanes)]
         if race.turn == 0 and not race.running:
             self.playing = False
             race.measure(self.show)
@@ -147,23 +157,37 @@ class Worker(threading.Thread):
                 future.set_exception(RuntimeError(ENDED))
 
     def _measure(self) -> bool:
-        """Measure what is due, one thing: the points of all lanes, or a view of one lane."""
-        race = self.race
-        if race.done == 0:
+        """Measure one thing that is due: the points of all lanes, or a view of one. Whether it was.
+
+        At a slow pace, all that is shown is due after each round.
+        """
+        shown = [POINTS, *sorted(self.show)]
+        if self._unseen:
+            name = self._unseen.pop(0)
+            if name in shown:
+                self._look(name)
+            return True
+        if self.race.done == 0:
             return False
-        for name in self.budget.due([POINTS, *sorted(self.show)]):
-            since = self.budget.clock()
-            if name == POINTS:
-                race.add_points()
-                self.budget.spent(name, since)
-                self.changed()
-            else:
-                place = self._places.get(name, 0) % len(race.lanes)
-                self._places[name] = place + 1
-                race.look(name, place)
-                self.budget.spent(name, since, len(self.show), RATE * len(race.lanes))
+        for name in self.budget.due(shown):
+            self._look(name)
             return True
         return False
+
+    def _look(self, name: str) -> None:
+        race = self.race
+        since = self.budget.clock()
+        if name == POINTS:
+            race.add_points()
+            self.budget.spent(name, since)
+            self.changed()
+            return
+        place = self._places.get(name, 0) % len(race.lanes)
+        self._places[name] = place + 1
+        race.look(name, place)
+        self.budget.spent(name, since, len(self.show), RATE * len(race.lanes))
+        if not self._unseen and self.speed is not None:
+            self.changed()  # no point comes soon that would tell it
 
     # Orders
 
@@ -195,6 +219,7 @@ class Worker(threading.Thread):
         race = Race(settings, self.race.number + 1)
         race.looking = race.looking._replace(layer=self._layer(race))
         self.race = race
+        self._unseen = []
         self.playing = self.playing and race.running
         self._due = time.perf_counter()
         race.measure(self.show)

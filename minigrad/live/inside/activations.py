@@ -87,7 +87,7 @@ def _tanh() -> Formula:
     return Formula(
         "tanh",
         lambda z: ("tanh({z})", f"tanh({number(z)})", math.tanh(z)),
-        lambda z, h: ("1 − {h}²", f"1 − {inside(h)}²", ((1.0,), (-1.0, h, h))),
+        lambda z, h: ("1 − ({h})²", f"1 − {inside(h)}²", ((1.0,), (-1.0, h, h))),
         "tanh is the hyperbolic tangent: it presses every number between −1 and 1",
     )
 

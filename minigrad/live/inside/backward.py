@@ -182,6 +182,11 @@ class Backward:
             line = Line(self.slope(key), signal.formula, "", signal.value)
         left = Side([line], signal.words, [("gradient", key)])
         arcs = [(source, key) for source in signal.sources] if signal.arcs else []
+        labels = {}
+        if not signal.arcs:  # what stands in the place of each weight
+            labels = {
+                e: f"B {number(p[0][1])}" for e, p in zip(edges, signal.products, strict=True)
+            }
         return Step(
             "backward",
             title,
@@ -192,6 +197,7 @@ class Backward:
             () if signal.arcs else edges,
             arcs,
             ((slope_of("h", hat=True), HAT),),
+            labels,
         )
 
     def _bend(self, layer: int, j: int) -> Step:

@@ -44,10 +44,9 @@ def agreement(passes: Passes, losses: tuple[float, float], step: float) -> Step:
                 (above - below) / (2 * step),
             ),
         ],
-        "One pass forward gave the slope along this one direction, and no single gradient. For "
-        f"each of the {len(_weights(passes))} weights and biases alone it takes a pass of its own. "
-        "Moving the weights a little along the direction, there and back, and looking at the loss, "
-        "gives the same number.",
+        "One pass forward gave this one slope, and no single gradient: each of the "
+        f"{len(_weights(passes))} weights and biases alone would take a pass of its own. Moving "
+        "the weights a little along the direction, there and back, gives the same.",
     )
     return Step("end", "Both ways give the same slope", left, right, ["L"], (), keys)
 

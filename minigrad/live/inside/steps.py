@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,7 @@ class Step:
     title    what it is about, in words
     nodes    what is computed; sources: from what; edges: through which weights
     arcs     (from, to) where no weight leads: a rule's own way
+    labels   what is written on a weight, where it is not the weight itself
     defines  symbols that are new, with their meaning
     """
 
@@ -52,6 +53,7 @@ class Step:
     edges: Sequence[str] = ()
     arcs: Sequence[tuple[str, str]] = ()
     defines: Definitions = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -63,6 +65,7 @@ class Step:
             "sources": list(self.sources),
             "edges": list(self.edges),
             "arcs": [list(arc) for arc in self.arcs],
+            "labels": dict(self.labels),
             "defines": [list(pair) for pair in self.defines],
         }
 

@@ -23,7 +23,7 @@ export function create(root, context) {
       const name = laneName(state.lanes[k]);
       const rows = names.map(([key, title]) => {
         const canvas = element("canvas", { role: "img" });
-        const strip = element("div", { class: "strip" }, canvas);
+        const strip = element("div", { class: "course" }, canvas);
         const number = element("output", {}, "–");
         number.setAttribute("aria-live", "off");
         panel.append(element("div", { class: `cosine-row ${key}` }, heading(title), strip, number));

@@ -265,6 +265,7 @@ export function create(root, context) {
       reading.style.setProperty("--lane", context.colours().lanes[lane.look]);
       return { reading, look: lane.look, chart, bars, winner, sure, name };
     });
+    readings.dataset.count = lanes.length;
     readings.replaceChildren(...lanes.map((lane) => lane.reading));
     for (const lane of lanes) tell(lane, null, null);
     if (strokes.length || example !== null) soon(0);

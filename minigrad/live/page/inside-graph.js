@@ -64,7 +64,7 @@ export class Graph {
   least() {
     const { sizes, twice } = this.data;
     const hidden = sizes.length - 2;
-    return 90 + (hidden * 2 + (twice ? 3 : 2)) * 44 + (hidden + 1) * 48;
+    return 84 + (hidden * 2 + (twice ? 3 : 2)) * 38 + (hidden + 1) * 36;
   }
 
   place(width, height) {
@@ -326,7 +326,8 @@ export class Graph {
         const moving = `inside-moving${back ? " inside-back-way" : ""}`;
         flows.append(draw("path", { d: edge.path, class: moving }));
       }
-      const text = learned ? this.data.texts.gradient[key] : this.said(key);
+      const own = step.labels[key] ?? this.said(key);
+      const text = learned ? this.data.texts.gradient[key] : own;
       if (edge.start) this.chip(edge, text, end, colour, learned);
     }
     for (const [from, to] of step.arcs) this.arc(from, to, colour);
@@ -361,7 +362,7 @@ export class Graph {
   arc(from, to, colour) {
     const start = this.cells.get(from);
     const end = this.cells.get(to);
-    if (!start || !end || from === to) return;
+    if (!start || !end || start.middle === end.middle) return;
     const [x1, y1] = [start.middle, start.border.y - start.high / 2];
     const [x2, y2] = [end.middle, end.border.y - end.high / 2];
     const lift = Math.max(24, Math.abs(x1 - x2) * 0.28);

@@ -31,7 +31,10 @@ class Inside {
       },
     });
     const dialog = root.closest("dialog");
-    (dialog || root).addEventListener("keydown", (event) => this.key(event));
+    // On the document: after a click on a picture nothing inside has the focus.
+    document.addEventListener("keydown", (event) => {
+      if (!dialog || dialog.open) this.key(event);
+    });
     new ResizeObserver(() => this.layout()).observe(this.pictures);
   }
 
@@ -55,7 +58,6 @@ class Inside {
       this.tabs,
       this.compare,
       this.again,
-      this.note,
     );
     this.backward = element("select", { "aria-label": "What goes back" });
     this.backward.onchange = () => this.ask({ backward: this.backward.value }, true);
@@ -86,7 +88,7 @@ class Inside {
 
   buildTabs() {
     this.tabs = element("div", { class: "inside-tabs", role: "group", "aria-label": "Pictures" });
-    const names = { both: "Both", left: "Backward", right: "Forward mode" };
+    const names = { both: "Both", left: "Backward", right: "Forward" };
     for (const [name, title] of Object.entries(names)) {
       const tab = button(title, null, () => this.only(name));
       tab.dataset.name = name;
@@ -111,6 +113,7 @@ class Inside {
     this.previous = button("", "Previous step", () => this.go(this.at - 1), "previous");
     this.player = button("", "Play the steps", () => this.play(!this.timer), "play");
     this.next = button("", "Next step", () => this.go(this.at + 1), "next");
+    this.next.setAttribute("autofocus", ""); // so that arrow keys step, and do not change the lane
     this.slider = element("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Step" });
     this.slider.oninput = () => this.go(Number(this.slider.value));
     this.chapters = element("div", { class: "inside-chapters" });
@@ -126,6 +129,7 @@ class Inside {
       this.player,
       this.next,
       element("div", { class: "inside-track" }, this.chapters, this.slider),
+      this.note,
       this.count,
       this.speed,
     );
@@ -343,7 +347,7 @@ class Inside {
 
   say(root, side, kind, step) {
     const rows = side.lines.map((of) => line(of, kind));
-    const long = side.lines.some((of) => of.numbers.length > 55);
+    const long = side.lines.some((of) => of.numbers.length > 34);
     const lines = element("div", { class: `inside-lines${rows.length > 2 ? " inside-many" : ""}${long ? " inside-long" : ""}` });
     lines.append(...rows);
     const words = element("p", { class: "inside-words" }, sentence(side.words));

@@ -10,7 +10,8 @@ export function create(root, context) {
     lanes = panels(context, "recall", state.lanes).map((panel, k) => {
       const name = laneName(state.lanes[k]);
       const list = element("div", { class: "bars", role: "img" });
-      const told = element("p", { class: "told" }, "share of each class read right");
+      const told = element("span", {}, "share of each class read right");
+      const when = element("span", { class: "when" });
       const bars = classes.map((label) => {
         const fill = element("i");
         const bar = element("span", { class: "bar", tabindex: 0 }, element("span", { class: "track" }, fill), element("b", {}, label));
@@ -18,9 +19,9 @@ export function create(root, context) {
         list.append(bar);
         return { bar, fill, last: null };
       });
-      panel.append(list, told);
+      panel.append(list, element("p", { class: "told" }, told, when));
       say(list, `recall by class of ${name}: not measured yet`);
-      return { list, told, bars, name, classes };
+      return { list, told, when, bars, name, classes };
     });
   }
 
@@ -38,6 +39,7 @@ export function create(root, context) {
     });
     lane.bars.forEach(({ bar }, k) => bar.classList.toggle("least", k === least));
     if (least >= 0) write(lane.told, `worst: ${lane.classes[least]}, ${percent(recall[least])}`);
+    write(lane.when, `step ${at}`);
     say(lane.list, () => {
       const each = recall.map((r, k) => `${lane.classes[k]}: ${r === null ? "no example" : percent(r)}`);
       return `recall by class of ${lane.name} at step ${at}: ${each.join(", ")}`;

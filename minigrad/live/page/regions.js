@@ -18,15 +18,19 @@ export function create(root, context) {
     plane = state.plane;
     classes = state.classes ?? [];
     probe = null;
+    root.replaceChildren();
     if (!plane) return;
+    root.append(legend());
     lanes = panels(context, "regions", state.lanes).map((panel, k) => {
       const map = element("canvas", { class: "smooth", "aria-hidden": "true" });
       const dots = element("canvas", { class: "over", "aria-hidden": "true" });
-      const cross = element("canvas", { class: "over probe", tabindex: 0, role: "img" });
+      const cross = element("canvas", { class: "over", tabindex: context.recorded ? -1 : 0, role: "img" });
+      cross.classList.toggle("probe", !context.recorded);
       const box = element("div", { class: "stack square" }, map, dots, cross);
-      const told = element("p", { class: "told" });
-      panel.append(box, told);
-      const lane = { map, dots, cross, told, name: laneName(state.lanes[k]), width: 0, view: null, said: null };
+      const told = element("span");
+      const when = element("span", { class: "when" });
+      panel.append(box, element("p", { class: "told" }, told, when));
+      const lane = { map, dots, cross, told, when, name: laneName(state.lanes[k]), width: 0, view: null, said: null };
       lane.observer = onWidth(box, (width) => {
         lane.width = width;
         points(dots, plane, width);
@@ -53,12 +57,29 @@ export function create(root, context) {
         ]);
       });
       explain(lane);
-      say(cross, `decision regions of ${lane.name}: not measured yet. ${HELP}`);
+      say(cross, `decision regions of ${lane.name}: not measured yet`);
       return lane;
     });
   }
 
+  // What colours, markers and rings mean.
+  function legend() {
+    const parts = classes.map((name, k) => element("span", {}, mark(k), `class ${name}`));
+    if (plane.noisy.length) {
+      parts.push(element("span", {}, element("i", { class: "ring" }), "label drawn anew"));
+    }
+    parts.push(element("span", {}, "strong colour: the network is sure"));
+    return element("div", { class: "legend" }, ...parts);
+  }
+
+  function mark(k) {
+    const made = element("b", {}, MARKERS[classOf(k).marker]);
+    made.style.color = css(classOf(k).colour);
+    return made;
+  }
+
   function ask(point) {
+    if (context.recorded) return; // nobody answers
     probe = point;
     for (const lane of lanes) {
       if (!point) lane.said = null;
@@ -92,14 +113,13 @@ export function create(root, context) {
 
   function explain(lane) {
     if (!lane.said) {
-      return write(lane.told, probe ? "no answer" : "click a point to ask about it");
+      if (!context.recorded) write(lane.told, probe ? "no answer" : "click a point to ask about it");
+      return;
     }
     const order = lane.said.map((p, k) => [p, k]).sort((a, b) => b[0] - a[0]);
-    const parts = order.slice(0, 3).map(([p, k]) => {
-      const mark = element("b", {}, MARKERS[classOf(k).marker]);
-      mark.style.color = css(classOf(k).colour);
-      return element("span", {}, mark, ` ${classes[k] ?? k}: ${percent(p)}`);
-    });
+    const parts = order.slice(0, 3).map(([p, k]) =>
+      element("span", {}, mark(k), ` ${classes[k] ?? k}: ${percent(p)}`),
+    );
     lane.told.replaceChildren(...parts);
   }
 
@@ -138,6 +158,7 @@ export function create(root, context) {
     const sure = bytes(lane.view.confidence);
     for (let i = 0; i < pixels.length; i++) pixels[i] = colours[label[i]][sure[i]];
     map.getContext("2d").putImageData(lane.image, 0, 0);
+    write(lane.when, `step ${lane.view.at}`);
     say(lane.cross, () => words(lane));
   }
 
@@ -147,7 +168,7 @@ export function create(root, context) {
     for (const k of label) share.set(k, (share.get(k) ?? 0) + 1);
     const parts = [...share].sort((a, b) => b[1] - a[1]);
     const told = parts.map(([k, n]) => `class ${classes[k] ?? k} on ${percent(n / label.length)}`);
-    return `decision regions of ${lane.name} at step ${view.at}: ${told.join(", ")} of the plane. ${HELP}`;
+    return `decision regions of ${lane.name} at step ${view.at}: ${told.join(", ")} of the plane${context.recorded ? "" : `. ${HELP}`}`;
   }
 
   function frame(state, message) {

@@ -12,7 +12,9 @@ export function create(root, context) {
     lanes = [];
     plane = state.plane;
     chosen = null;
+    root.replaceChildren();
     if (!plane) return;
+    if (state.hidden?.length > 1) root.append(chooser(state.hidden));
     lanes = panels(context, "units", state.lanes).map((panel, k) => {
       const map = element("canvas", { class: "smooth", role: "img" });
       const dots = element("canvas", { class: "over", "aria-hidden": "true" });
@@ -37,6 +39,20 @@ export function create(root, context) {
       });
       return lane;
     });
+  }
+
+  // Which hidden layer's units are shown.
+  function chooser(names) {
+    const buttons = names.map((name, k) => {
+      const button = element("button", { type: "button" }, `hidden layer ${k + 1}`);
+      button.onclick = () => {
+        context.layer(name);
+        for (const other of buttons) other.setAttribute("aria-pressed", other === button);
+      };
+      return button;
+    });
+    buttons.forEach((button, k) => button.setAttribute("aria-pressed", k === 0));
+    return element("div", { class: "unit-layers orders", role: "group", "aria-label": "Layer of the units" }, ...buttons);
   }
 
   function choose(unit) {

@@ -14,6 +14,7 @@ export function grid(n, h, w, width) {
       best = { columns, scale };
     }
   }
+  best.columns = Math.ceil(n / Math.ceil(n / best.columns)); // rows of about the same length
   return best;
 }
 
@@ -23,7 +24,11 @@ export function create(root, context) {
 
   function race(state) {
     for (const lane of lanes) lane.observer.disconnect();
+    under = null;
+    glass.hidden = true;
     plane = state.plane;
+    const note = "each line: where a unit of the first layer changes its sign; its tick points to the positive side";
+    root.replaceChildren(...(plane ? [element("p", { class: "legend" }, note)] : []));
     lanes = panels(context, "weights", state.lanes).map((panel, k) => {
       const canvas = element("canvas", { role: "img", class: "pixels" });
       const low = element("span");
@@ -43,6 +48,7 @@ export function create(root, context) {
         canvas.classList.add("over");
         bar.hidden = true;
       }
+      if (!plane) looked(lane);
       lane.observer = onWidth(box, (width) => {
         lane.width = width;
         if (plane) points(lane.under, plane, width, { faint: true });
@@ -51,6 +57,49 @@ export function create(root, context) {
       say(canvas, `first-layer weights of ${lane.name}: not measured yet`);
       return lane;
     });
+  }
+
+  // A lens over the unit under the pointer.
+  const lens = element("canvas", { class: "pixels" });
+  const caption = element("span");
+  const glass = element("div", { class: "weights-lens", "aria-hidden": "true", hidden: true }, lens, caption);
+  document.body.append(glass);
+  let under = null; // {lane, unit}
+
+  function looked(lane) {
+    const look = (event) => {
+      if (!lane.view || !lane.columns) return;
+      const at = lane.canvas.getBoundingClientRect();
+      const [n, h, w] = lane.view.shape;
+      const x = Math.floor((((event.clientX - at.left) / at.width) * lane.canvas.width) / (w + 1));
+      const y = Math.floor((((event.clientY - at.top) / at.height) * lane.canvas.height) / (h + 1));
+      const unit = y * lane.columns + x;
+      if (x < 0 || x >= lane.columns || y < 0 || unit >= n) return leave();
+      under = { lane, unit };
+      glass.hidden = false;
+      glass.style.left = `${Math.min(event.clientX + 18, innerWidth - 200)}px`;
+      glass.style.top = `${event.clientY > 260 ? event.clientY - 225 : event.clientY + 22}px`;
+      enlarge();
+    };
+    const leave = () => {
+      under = null;
+      glass.hidden = true;
+    };
+    lane.canvas.addEventListener("pointermove", look);
+    lane.canvas.addEventListener("pointerdown", look);
+    lane.canvas.addEventListener("pointerleave", leave);
+    lane.canvas.addEventListener("pointercancel", leave);
+  }
+
+  function enlarge() {
+    const { lane, unit } = under;
+    const [, h, w] = lane.view.shape;
+    lens.width = w;
+    lens.height = h;
+    const x = (unit % lane.columns) * (w + 1);
+    const y = Math.floor(unit / lane.columns) * (h + 1);
+    lens.getContext("2d").drawImage(lane.canvas, x, y, w, h, 0, 0, w, h);
+    write(caption, `unit ${unit + 1}`);
   }
 
   function draw(lane) {
@@ -65,7 +114,7 @@ export function create(root, context) {
       write(lane.low, "");
       write(lane.high, `${shape[0]} units`);
       write(lane.note, `largest |w| ${short(scale)}`);
-    } else write(lane.note, `${shape[0]} units`);
+    } else write(lane.note, `${shape[0]} units, step ${lane.view.at}`);
     say(lane.canvas, () => words(lane, values));
   }
 
@@ -89,6 +138,7 @@ export function create(root, context) {
     const { columns, scale } = grid(n, h, w, lane.width * ratio);
     const rows = Math.ceil(n / columns);
     const { canvas } = lane;
+    lane.columns = columns;
     const width = columns * (w + 1) - 1;
     const height = rows * (h + 1) - 1;
     if (canvas.width !== width || canvas.height !== height || !lane.image) {
@@ -110,6 +160,7 @@ export function create(root, context) {
       }
     }
     canvas.getContext("2d").putImageData(lane.image, 0, 0);
+    if (under?.lane === lane) enlarge();
   }
 
   // w.x + b = 0, with a tick on the side where the unit's sum is positive.
