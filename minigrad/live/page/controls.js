@@ -20,6 +20,10 @@ export class Controls {
     byId("restart").onclick = () => this.restart();
     byId("seed").onclick = () => this.newSeed();
     byId("set-up").onclick = () => settings.toggle();
+    byId("tour").onclick = () => views.toggle("tours");
+    context.viewAdded = (view) => {
+      if (view.name === "tours") byId("tour").hidden = false;
+    };
     byId("explain").onclick = () => this.explain();
     for (const [name, of] of [
       ["step", "step"],
@@ -116,7 +120,7 @@ export class Controls {
     const { say } = this.context;
     try {
       await navigator.clipboard.writeText(location.href);
-      say("The link is copied. It restores this set-up.");
+      say('The link is copied. It restores this set-up here; minigrad live "LINK" does elsewhere.');
     } catch {
       say("Copy the link from the browser's address bar: it restores this set-up.");
     }
