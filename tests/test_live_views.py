@@ -147,6 +147,10 @@ def test_pictures_of_digits(page):
     # Backprop's estimate is the gradient. Forward-forward's gradients are of losses of its own.
     assert numbers[:3] == ["1.00", "1.00", "1.00"]
     assert told(page, 0, "cosine", "canvas", f"step {race.done}").endswith("scale from -1 to 1")
+    page.value("document.querySelector('.slot-recall .bars').focus()")
+    page.press("ArrowRight")
+    page.press("ArrowRight")
+    page.until("document.querySelector('.slot-recall .bar:nth-child(2)').matches('.chosen')", 5)
     x, y = page.middle(".slot-weights canvas")
     page.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
     page.until("!document.querySelector('.weights-lens').hidden", 5)
