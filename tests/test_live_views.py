@@ -67,10 +67,13 @@ def page(address):
 
 
 def look_at(page, *names):
-    """Show these views and no others."""
+    """Show these views and no others. Their files may still be on the way."""
     for name in ("regions", "units", "weights", "cosine", "recall", "draw"):
-        act = "open" if name in names else "close"
-        page.value(f"void minigrad.context.{act}('{name}')")
+        if name in names:
+            context = "minigrad.context"
+            page.until(f"({context}.open('{name}'), {context}.isOpen('{name}'))")
+        else:
+            page.value(f"void minigrad.context.close('{name}')")
 
 
 def train(page, steps, *names):
