@@ -41,11 +41,12 @@ export function create(root, context) {
 
   function add(lane, { at, total, layers: found }) {
     if (at === lane.at) return draw(lane); // it was told before
-    const keep = lane.seen++ % lane.every === 0;
+    const keep = lane.seen++ % lane.every === 0 || at < lane.at;
     for (const row of lane.rows) {
+      while (row.course.length && row.course.at(-1)[0] >= at) row.course.pop(); // a recording went back
       row.now = row.key === "total" ? total : found[row.key];
       row.now ??= null;
-      if (keep) row.course.push([at, row.now]);
+      if (keep || !row.course.length) row.course.push([at, row.now]);
       else row.course[row.course.length - 1] = [at, row.now];
     }
     if (lane.rows[0].course.length > MOST) {
