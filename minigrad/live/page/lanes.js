@@ -90,7 +90,13 @@ export class Lanes {
     const knobs = element("div", { class: "knobs orders" }, made.rate.root);
     for (const option of lane.about.options || []) knobs.append(this.option(lane, k, option));
     made.views = element("div", { class: "views" });
-    const facts = element("div", { class: "facts" }, numbers, made.state, knobs, this.explained(lane));
+    const facts = element(
+      "div",
+      { class: "facts" },
+      numbers,
+      element("div", { class: "middle" }, knobs, made.state),
+      this.explained(lane),
+    );
     const card = element(
       "article",
       { class: "lane card", "aria-labelledby": `lane-${k}` },
@@ -145,7 +151,11 @@ export class Lanes {
     const root = element("div", { class: "explained" });
     if (equation) root.append(element("p", { class: "equation" }, ...formula(equation)));
     if (symbols) root.append(element("p", { class: "symbols" }, ...formula(symbols)));
-    if (needs) root.append(element("p", {}, needs));
+    for (const text of [needs || []].flat()) {
+      const [what, ...rest] = text.split(": ");
+      const said = rest.length ? [element("b", {}, `${what}: `), rest.join(": ")] : [text];
+      root.append(element("p", { class: "need" }, ...said));
+    }
     if (watch) root.append(element("p", { class: "watch" }, watch));
     if (lesson) root.append(element("p", {}, link(lesson)));
     if (source) root.append(element("p", { class: "source" }, source));
@@ -209,8 +219,10 @@ export function percent(share) {
 }
 
 function sentence(lane) {
+  if (lane.why?.startsWith(lane.status)) return lane.why;
   if (lane.status === "diverged") return `diverged: ${lane.why || "the loss is not a number"}`;
   if (lane.status === "left out") return `left out: ${lane.why || "it cannot train this network"}`;
+  if (lane.status !== "running") return [lane.status, lane.why].filter(Boolean).join(": ");
   return "";
 }
 
