@@ -7,12 +7,11 @@ import pytest
 
 pytest.importorskip("uvicorn", reason='the page needs: pip install "minigrad[live]"')
 
-from test_live_server import Served  # noqa: E402
+from test_live_server import Served
 
-from minigrad.live import race, record  # noqa: E402
-from minigrad.live.orders import Order  # noqa: E402
-from minigrad.live.settings import LaneSettings, Settings  # noqa: E402
-from minigrad.live.worker import Worker  # noqa: E402
+from minigrad.live import command, race, record
+from minigrad.live.orders import Order
+from minigrad.live.settings import LaneSettings, Settings
 
 pytestmark = pytest.mark.on_host
 PLANE = Settings(data="moons", hidden=(4,), lanes=(LaneSettings(),))
@@ -127,3 +126,13 @@ def test_a_file_that_cannot_be_written_is_said_before_the_training(tmp_path, mon
     monkeypatch.setattr(record, "record", lambda *given: pytest.fail("it has trained"))
     with pytest.raises(OSError, match="there"):
         record.write(tmp_path / "there" / "race.html", PLANE, 10)
+
+
+def test_a_recording_is_no_folder(tmp_path, monkeypatch):
+    (tmp_path / "race.html").mkdir()
+    monkeypatch.setattr(record, "record", lambda *given: pytest.fail("it has trained"))
+    with pytest.raises(ValueError, match=r"race\.html: a folder of that name is there"):
+        command._record(PLANE, tmp_path / "race.html", 10)
+    (tmp_path / "there").write_text("a file")
+    with pytest.raises(OSError, match="cannot write .*: a file of that name is there"):
+        command._record(PLANE, tmp_path / "there" / "race.html", 10)

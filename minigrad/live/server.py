@@ -62,7 +62,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.worker = Worker(settings, self._changed)
         self.worker.watch(False)
-        # What an order does beside the training, one after the other: Matplotlib draws in one thread
+        # What orders do beside the training, one by one: Matplotlib draws in one thread
         self.beside = ThreadPoolExecutor(1, "minigrad live, beside")
         routes = [
             Route("/", self._index),
