@@ -133,7 +133,7 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def until(self, expression, seconds=10):
+    def until(self, expression, seconds=20):
         """Wait until an expression is true. Returns its value."""
         end = time.monotonic() + seconds
         while not (found := self.value(expression)):

@@ -57,18 +57,12 @@ class Lane:
         self.test = test.placed(like)
         self.loss = CrossEntropyLoss()
         self.optimizer = MAKE[settings.optimizer](self.model, lane.lr)
-        self.rule: Rule | None = None
-        self.why: str | None = None
-        try:
-            self.rule = rules.make(lane.rule, self.model, self.seed, *self._options())
-            size = math.prod(train.x.shape[1:])
-            self.why = rules.why_not(lane.rule, self.rule, self.model, self.loss, size)
-        except (TypeError, ValueError) as error:
-            self.why = " ".join(str(error).split())
-        except Exception as error:  # a fault in a rule must not end the race
-            self.rule, self.why = None, in_words(error)
-        if self.why and not settings.hidden:
-            self.why = f"{rules.title(lane.rule)} needs a hidden layer, of 32 units for example"
+        size = math.prod(train.x.shape[1:])
+        self.rule: Rule | None
+        self.why: str | None
+        self.rule, self.why = rules.fitted(
+            lane.rule, self.model, self.loss, size, self.seed, *self._options()
+        )
         self.status = "left out" if self.why or self.rule is None else "running"
         self.done = 0
         self.seconds = 0.0

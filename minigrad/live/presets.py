@@ -1,4 +1,4 @@
-"""Races that have a name. Each says what one should see; `python tests/test_live_presets.py` looks."""
+"""Races with a name. Each says what one should see: `python tests/test_live_presets.py` looks."""
 
 from __future__ import annotations
 

@@ -3,6 +3,10 @@
 import { colours } from "./colours.js";
 import { short } from "./dom.js";
 
+// Distances of the numbers on the x axis: whole ones, and parts of a second.
+const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
+for (let k = 100; k < 1e9; k *= 10) STEPS.push(k, 2 * k, 5 * k);
+
 const pen = document.createElement("canvas").getContext("2d"); // measures text
 
 function namesFont(c, ratio) {
@@ -51,9 +55,10 @@ export class Chart {
           y: { range: edge, distr: this.log ? 3 : 1 },
         },
         axes: [
-          { ...axis, size: size * 1.7, gap: 6, space: size * 4, values: (u, at) => at.map(count) },
+          { ...axis, size: size * 1.7, gap: 6, space: size * 4, incrs: () => STEPS.filter((step) => step >= 1 || this.unit === "seconds"), values: (u, at) => at.map(count) },
           {
             ...axis,
+            ...(this.log ? { splits: (u, k, low, high) => decades(low, high) } : {}),
             size: size * 2.9,
             gap: 8,
             space: size * 2,
@@ -88,7 +93,7 @@ export class Chart {
     const c = colours();
     pen.font = namesFont(c, 1);
     const longest = Math.max(0, ...this.lanes.map((lane) => pen.measureText(lane.name).width));
-    return Math.round(Math.min(Math.max(longest + 26, c.size * 7), width * 0.3, c.size * 13));
+    return Math.round(Math.min(Math.max(longest + 26, c.size * 7), width * 0.34, c.size * 14));
   }
 
   setLog(on) {
@@ -120,8 +125,8 @@ export class Chart {
   limits(low, high) {
     if (this.what === "accuracy") return [0, 1];
     if (!(low <= high)) return this.log ? [0.1, 10] : [0, 2.5];
-    if (this.log) return [low / 1.25, Math.max(high * 1.25, low * 2)];
     // A lane that runs away does not flatten the others: see `ceiling`.
+    if (this.log) return [low / 1.25, Math.max(Math.min(high * 1.25, 100 * this.ceiling()), low * 2)];
     return [0, Math.min(high, this.ceiling()) * 1.04 || 1];
   }
 
@@ -306,16 +311,35 @@ function apart(ends, space, low, high) {
   }
 }
 
+// A name that fits. "forward gradient, K = 16" becomes "forward gr…, K = 16": the longest part is cut.
 const cut = new Map();
 function fitted(ctx, text, width) {
   const key = `${ctx.font}|${width}|${text}`;
   if (cut.has(key)) return cut.get(key);
-  let found = text;
-  while (found.length > 2 && ctx.measureText(found).width > width) {
-    found = `${found.replace(/…$/, "").slice(0, -1).trimEnd()}…`;
+  const parts = text.split(", ").map((part) => ({ text: part, cut: false }));
+  const joined = () => parts.map((part) => part.text + (part.cut ? "…" : "")).join(", ");
+  while (ctx.measureText(joined()).width > width) {
+    const longest = parts.reduce((a, b) => (b.text.length > a.text.length ? b : a));
+    if (longest.text.length < 3) break;
+    longest.text = longest.text.slice(0, -1).trimEnd();
+    longest.cut = true;
   }
   if (cut.size > 500) cut.clear();
-  cut.set(key, found);
+  cut.set(key, joined());
+  return joined();
+}
+
+// Numbers of a logarithmic axis: 0.1, 1, 10; with 2 and 5 between them where there is room.
+function decades(low, high) {
+  const many = Math.log10(high / low);
+  const between = many > 3 ? [1] : many > 1.2 ? [1, 3] : [1, 2, 3, 5, 7];
+  const found = [];
+  for (let k = Math.floor(Math.log10(low)); k <= Math.log10(high); k++) {
+    for (const of of between) {
+      const value = Number((of * 10 ** k).toPrecision(3));
+      if (value >= low && value <= high) found.push(value);
+    }
+  }
   return found;
 }
 

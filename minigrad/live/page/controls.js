@@ -20,6 +20,10 @@ export class Controls {
     byId("restart").onclick = () => this.restart();
     byId("seed").onclick = () => this.newSeed();
     byId("set-up").onclick = () => settings.toggle();
+    byId("tour").onclick = () => views.toggle("tours");
+    context.viewAdded = (view) => {
+      if (view.name === "tours") byId("tour").hidden = false;
+    };
     byId("explain").onclick = () => this.explain();
     for (const [name, of] of [
       ["step", "step"],
@@ -102,7 +106,7 @@ export class Controls {
       { name: "tours", title: "Guided tours", key: "t" },
       { name: "code", title: "The same in Python", key: "c" },
     ]
-      .filter(({ name }) => this.views.has(name) && !(recorded && name === "code"))
+      .filter(({ name }) => this.views.has(name) && !recorded)
       .map(({ name, title, key }) => ({ title, key, act: () => this.views.toggle(name, true) }));
     return [
       ...views,
@@ -116,7 +120,7 @@ export class Controls {
     const { say } = this.context;
     try {
       await navigator.clipboard.writeText(location.href);
-      say("The link is copied. It restores this set-up.");
+      say('The link is copied. It restores this set-up here; minigrad live "LINK" does elsewhere.');
     } catch {
       say("Copy the link from the browser's address bar: it restores this set-up.");
     }

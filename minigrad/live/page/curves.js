@@ -69,7 +69,24 @@ export class Curves {
 
   frame(state) {
     for (const chart of this.charts) chart.set(this.lines(state, chart.what), this.unit.title);
+    this.describe(state);
     document.body.classList.toggle("at-start", state.step === 0 && !state.playing);
+  }
+
+  // The curves in words, for screen readers: now and then, and when the race pauses.
+  describe(state) {
+    const now = performance.now();
+    if (state.playing && now - (this.described || 0) < 3000) return;
+    this.described = now;
+    for (const chart of this.charts) {
+      const values = state.lanes.map((lane) => {
+        const value = lane.points[chart.what].at(-1);
+        return `${Lanes.title(lane)} ${value === undefined ? "nothing yet" : chart.format(value)}`;
+      });
+      const text = `The ${chart.what} after ${state.step} steps: ${values.join(", ")}`;
+      chart.root.setAttribute("aria-label", text);
+      chart.root.setAttribute("role", "img");
+    }
   }
 
   lines(state, what) {
@@ -86,7 +103,8 @@ export class Curves {
     if (this.unit.name === "seconds") return lane.points.seconds;
     if (this.unit.name === "step") return lane.points.step;
     if (!lane.cost) return []; // the rule does not say what a step costs
-    return lane.points.step.map((step) => step * lane.cost);
+    const { work, step } = lane.points; // K may have been another one before
+    return work?.length === step.length ? work : step.map((n) => n * lane.cost);
   }
 
   // The values under the pointer.
@@ -105,7 +123,7 @@ export class Curves {
         row.dataset.look = lane.look;
         return row;
       });
-    box.replaceChildren(element("p", {}, `${short(x, 4)} ${this.unit.title}`), ...rows);
+    box.replaceChildren(element("p", {}, `${this.where(x)} ${this.unit.title}`), ...rows);
     const right = at.left > chart.plot.over.clientWidth / 2;
     box.classList.toggle("left", right);
     const inner = chart.plot.over;
@@ -113,6 +131,10 @@ export class Curves {
     box.style.right = right
       ? `${chart.root.clientWidth - inner.offsetLeft - at.left + 14}px`
       : "";
+  }
+
+  where(x) {
+    return this.unit.name === "seconds" ? short(x) : Math.round(x).toLocaleString("en");
   }
 
   // Set one lane off from the others.

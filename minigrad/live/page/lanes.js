@@ -25,7 +25,7 @@ export class Lanes {
 
   // What a lane is called: its rule, and what tells it from the others.
   static title(lane) {
-    return lane.label || lane.title;
+    return (lane.label || lane.title).replace(/ (?=[\d=])/g, "\u00a0"); // "lr 0.1" stays whole
   }
 
   lane(k) {
@@ -54,7 +54,14 @@ export class Lanes {
   }
 
   rates(state) {
-    state.lanes.forEach((lane, k) => this.cards[k].rate.set(lane.lr));
+    state.lanes.forEach((lane, k) => {
+      const card = this.cards[k];
+      card.rate.set(lane.lr);
+      write(card.title, Lanes.title(lane));
+      for (const [name, control] of card.options) {
+        if (document.activeElement !== control) control.value = String(lane[name]);
+      }
+    });
   }
 
   card(state, lane, k) {
@@ -80,7 +87,8 @@ export class Lanes {
     );
     remove.onclick = () => this.remove(k);
     remove.hidden = state.lanes.length < 2;
-    const head = element("header", {}, element("h2", { id: `lane-${k}` }, title), remove);
+    made.title = element("h2", { id: `lane-${k}` }, title);
+    const head = element("header", {}, made.title, remove);
     const numbers = element(
       "dl",
       { class: "numbers" },
@@ -88,9 +96,20 @@ export class Lanes {
       element("div", {}, element("dt", {}, "loss"), made.loss),
     );
     const knobs = element("div", { class: "knobs orders" }, made.rate.root);
-    for (const option of lane.about.options || []) knobs.append(this.option(lane, k, option));
-    made.views = element("div", { class: "views" });
-    const facts = element("div", { class: "facts" }, numbers, made.state, knobs, this.explained(lane));
+    made.options = new Map();
+    for (const option of lane.about.options || []) {
+      const root = this.option(lane, k, option);
+      made.options.set(option, root.querySelector("select"));
+      knobs.append(root);
+    }
+    made.views = element("div", { class: "views" }, made.state);
+    const facts = element(
+      "div",
+      { class: "facts" },
+      numbers,
+      knobs,
+      this.explained(lane),
+    );
     const card = element(
       "article",
       { class: "lane card", "aria-labelledby": `lane-${k}` },
@@ -145,7 +164,11 @@ export class Lanes {
     const root = element("div", { class: "explained" });
     if (equation) root.append(element("p", { class: "equation" }, ...formula(equation)));
     if (symbols) root.append(element("p", { class: "symbols" }, ...formula(symbols)));
-    if (needs) root.append(element("p", {}, needs));
+    for (const text of [needs || []].flat()) {
+      const [what, ...rest] = text.split(": ");
+      const said = rest.length ? [element("b", {}, `${what}: `), rest.join(": ")] : [text];
+      root.append(element("p", { class: "need" }, ...said));
+    }
     if (watch) root.append(element("p", { class: "watch" }, watch));
     if (lesson) root.append(element("p", {}, link(lesson)));
     if (source) root.append(element("p", { class: "source" }, source));
@@ -167,6 +190,7 @@ export class Lanes {
       const card = this.cards[k];
       if (!card) return;
       const { accuracy, loss } = lane.points;
+      card.rate.set(lane.lr);
       const last = accuracy.at(-1);
       write(card.accuracy, last === undefined || last === null ? "–" : `${percent(last)}`);
       write(card.loss, loss.length ? short(loss.at(-1)) : "–");
@@ -193,13 +217,16 @@ export class Lanes {
   }
 
   offers() {
-    const { hello, settings } = this.context.state;
+    const { hello, settings, unfit = {} } = this.context.state;
     const here = new Set(settings.lanes.map((lane) => lane.rule));
     return (hello?.rules || []).map((rule) => ({
       title: rule.title + (here.has(rule.name) ? " (once more)" : ""),
-      about: rule.why || formula((rule.equation || "").split("\n").join(";  ")),
-      disabled: Boolean(rule.why),
-      act: () => this.change([...settings.lanes, { rule: rule.name, ...rule.defaults }]),
+      about: unfit[rule.name] || formula((rule.equation || "").split("\n").join(";  ")),
+      disabled: rule.name in unfit,
+      act: () => {
+        const lr = rule.rates?.[settings.optimizer]; // one to begin with
+        this.change([...settings.lanes, { rule: rule.name, lr }]);
+      },
     }));
   }
 }
@@ -209,8 +236,10 @@ export function percent(share) {
 }
 
 function sentence(lane) {
+  if (lane.why?.startsWith(lane.status)) return lane.why;
   if (lane.status === "diverged") return `diverged: ${lane.why || "the loss is not a number"}`;
   if (lane.status === "left out") return `left out: ${lane.why || "it cannot train this network"}`;
+  if (lane.status !== "running") return [lane.status, lane.why].filter(Boolean).join(": ");
   return "";
 }
 

@@ -57,6 +57,7 @@ export function slider({ label, about, min, max, value, log = false, step, send 
   range.oninput = () => {
     touched = performance.now();
     const now = from(Number(range.value));
+    current = now;
     draw(now);
     number.value = short(now);
     tell(now);
