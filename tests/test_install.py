@@ -132,7 +132,8 @@ def names_in(archive):
 @packed
 def test_both_archives_hold_everything(archives):
     wheel, sdist = map(names_in, archives)
-    package = [path.relative_to(ROOT).as_posix() for path in (ROOT / "minigrad").rglob("*.py")]
+    files = [*(ROOT / "minigrad").rglob("*.py"), *(ROOT / "minigrad/live/page").rglob("*.*")]
+    package = [path.relative_to(ROOT).as_posix() for path in files]
     assert {*package, "minigrad/py.typed"} <= {*wheel}
     assert {*package, "minigrad/py.typed", "setup.cfg", "README.md"} <= {*sdist}
     for folder, files in WHOLE.items():

@@ -13,8 +13,10 @@ from minigrad.live.inside.backward import Backward
 from minigrad.live.inside.forward import Forward
 from minigrad.live.inside.orders import Subject, looked_into
 from minigrad.live.inside.small import Passes, Small, TooLarge
+from minigrad.live.inside.surface import Plane, directions, near, surface
 from minigrad.live.inside.text import number, plain
 from minigrad.live.inside.weight import compared
+from minigrad.live.trail import MOST, Trail, flat
 from minigrad.rules import Backprop, WeightPerturbation
 
 pytestmark = pytest.mark.on_host
@@ -259,3 +261,78 @@ def test_numbers_as_text():
     }
     assert {value: number(value) for value in said} == said
     assert plain("[∂L|∂z^{(1)}_{2}] = e^{−z_{1}}") == "∂L/∂z(1)2 = e^(−z1)"
+
+
+def ways(lrs=(0.1, 0.02)):
+    """Two networks that go from the same weights, and the examples."""
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((30, 2)).astype("float32"), rng.integers(0, 3, 30)
+    found = []
+    for lr in lrs:
+        of = subject()
+        trail = Trail(of.model)
+        optimizer = mg.SGD(of.model, lr)
+        for step in range(1, 21):
+            of.rule.estimate(of.model, of.loss, x, y)
+            optimizer.step()
+            trail.add(step, of.model)
+        found.append((of, trail))
+    return found, x.astype("float64"), y
+
+
+def test_the_surface_is_the_loss():
+    found, x, y = ways()
+    trails = [trail.places for _, trail in found]
+    of = found[0][0]
+    net = Small(of.model, of.loss)
+    given = surface(Plane(net, x, y, trails))
+    json.dumps(given, allow_nan=False)
+    assert given["share"] > 0.9
+    left, right, low, high = given["range"]
+    for way in given["ways"]:
+        assert way[0] == (0, 0)
+        for a, b in way:
+            assert left < a < right
+            assert low < b < high
+    start = trails[0][0][1]
+    u, v, _ = directions(start, [near(way) for way in trails])
+    np.testing.assert_allclose([u @ u, v @ v, u @ v], [1, 1, 0], atol=1e-12)
+    theta = start + left * u + high * v  # the corner at the top left
+    at = 0
+    wide = Small(of.model, of.loss)
+    for p in wide.model.params.values():
+        p[...] = theta[at : at + p.size].reshape(p.shape)
+        at += p.size
+    corner = wide.loss.forward(wide.model.forward(x), y)
+    assert given["loss"][0][0] == pytest.approx(corner, abs=1e-6)
+    for (of, _), end in zip(found, given["ends"], strict=True):
+        true = of.loss.forward(of.model.forward(x.astype("float32")), y)
+        assert end == pytest.approx(true, abs=1e-5)
+
+
+def test_a_surface_before_the_first_step_and_after_divergence():
+    of = subject()
+    net = Small(of.model, of.loss)
+    x, y = np.zeros((2, 2)), np.array([0, 1])
+    start = Trail(of.model).places
+    given = surface(Plane(net, x, y, [start, []]))
+    assert given["share"] == 0
+    assert given["ends"][1] is None
+    away = [*start, (1, start[0][1] + 1e30), (2, start[0][1] * np.nan)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        given = surface(Plane(net, x, y, [away]))
+    json.dumps(given, allow_nan=False)
+    assert given["ways"] == [[(0.0, 0.0)]]
+
+
+def test_a_trail_keeps_few_places():
+    of = subject()
+    trail = Trail(of.model)
+    for step in range(1, 5 * MOST):
+        trail.add(step, of.model)
+    steps = [step for step, _ in trail.places]
+    assert steps == list(range(0, steps[-1] + 1, trail.every))
+    assert MOST / 2 <= len(steps) <= MOST
+    assert trail.until(5000, of.model)[-1][0] == 5000
+    np.testing.assert_array_equal(trail.places[0][1], flat(of.model))
+    assert Trail(mg.models.mlp((64, 30, 3), seed=0)).places == []

@@ -146,6 +146,22 @@ def test_what_feedback_alignment_does_instead(page):
     page.picture("inside-alignment")
 
 
+def test_the_loss_surface_has_each_lane_s_way(page):
+    page.value("[...document.querySelectorAll('.inside-tabs button')].at(-1).click()")
+    page.until("document.querySelectorAll('.inside-legend li').length === 3")
+    assert page.value("document.querySelectorAll('.inside-way').length") == 3
+    assert "two random directions" in text(page, ".inside-surface-words")
+    page.value("minigrad.context.send({do: 'step'})")
+    page.until("minigrad.state.step === 1")
+    page.value("[...document.querySelectorAll('.inside-tabs button')].at(-1).click()")
+    page.until("/hold \\d+ %/.test(document.querySelector('.inside-surface-words').innerText)")
+    page.picture("inside-surface")
+    page.value("document.querySelector('.inside-tabs button').click()")
+    page.until("!document.querySelector('.inside-again').hidden")  # the network has moved on
+    page.click(".inside-again")
+    page.until("document.querySelector('.inside-note').innerText === 'at step 1'")
+
+
 def test_another_example_and_closing(page):
     page.click(".inside-stepper [aria-label='Next example']")
     page.until("document.querySelector('.inside-example').innerText.startsWith('Example 2 ')")

@@ -188,6 +188,21 @@ def test_a_rule_that_does_not_fit_is_left_out_with_its_reason():
 
 
 @pytest.mark.on_host
+def test_the_page_is_told_which_rules_fit():
+    """Also those that are in no lane; and with which rate one begins."""
+    none = race(("backprop",), hidden=()).described()["unfit"]
+    assert set(none) == {
+        *("cdni", "dni", "fa", "dfa", "drtp", "sign", "local", "ff", "guided", "top-layer")
+    }
+    assert list(race(("backprop",)).described()["unfit"]) == ["ff"]
+    assert race(("backprop",), data="digits").described()["unfit"] == {}
+    for name in rules.NAMES:
+        for rate in rules.rates(name).values():
+            assert LaneSettings(name, rate).lr == rate
+    assert list(rules.rates("fa")) == list(lanes.MAKE)
+
+
+@pytest.mark.on_host
 def test_mnist_is_never_downloaded(monkeypatch, tmp_path):
     monkeypatch.setattr(sets.mnist, "find", lambda: None)
     assert not sets.available("mnist")

@@ -37,9 +37,12 @@ class Raced:
             return lane.rule.cost
         if measure == "classes":
             return np.sum(class_recall(lane.model, lane.test.x, lane.test.y) > 0)
-        assert measure == "cosine"
-        x, y = lane.train.x[:32], lane.train.y[:32]
-        return quality(lane.rule, lane.model, lane.loss, x, y, replicates=32).total.cosine
+        batch = self.race.looking.probe  # on which the page measures it
+        found = quality(lane.rule, lane.model, lane.loss, batch.x, batch.y, replicates=32)
+        names = list(found.layers)
+        layer = {"first layer": names[0], "last layer": names[-1]}.get(measure)
+        assert layer or measure == "cosine"
+        return (found.layers[layer] if layer else found.total).cosine
 
     def wrong(self, seen):
         """The sentences that are not so, with the number there is."""

@@ -67,10 +67,13 @@ def page(address):
 
 
 def look_at(page, *names):
-    """Show these views and no others."""
+    """Show these views and no others. Their files may still be on the way."""
     for name in ("regions", "units", "weights", "cosine", "recall", "draw"):
-        act = "open" if name in names else "close"
-        page.value(f"void minigrad.context.{act}('{name}')")
+        if name in names:
+            context = "minigrad.context"
+            page.until(f"({context}.open('{name}'), {context}.isOpen('{name}'))")
+        else:
+            page.value(f"void minigrad.context.close('{name}')")
 
 
 def train(page, steps, *names):
@@ -147,6 +150,10 @@ def test_pictures_of_digits(page):
     # Backprop's estimate is the gradient. Forward-forward's gradients are of losses of its own.
     assert numbers[:3] == ["1.00", "1.00", "1.00"]
     assert told(page, 0, "cosine", "canvas", f"step {race.done}").endswith("scale from -1 to 1")
+    page.value("document.querySelector('.slot-recall .bars').focus()")
+    page.press("ArrowRight")
+    page.press("ArrowRight")
+    page.until("document.querySelector('.slot-recall .bar:nth-child(2)').matches('.chosen')", 5)
     x, y = page.middle(".slot-weights canvas")
     page.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
     page.until("!document.querySelector('.weights-lens').hidden", 5)

@@ -48,4 +48,4 @@ def hello() -> dict[str, Any]:
 
 def _rule(name: str) -> dict[str, Any]:
     found = {"name": name, "title": rules.title(name), "options": list(rules.options(name))}
-    return found | about(name)
+    return found | {"rates": rules.rates(name)} | about(name)

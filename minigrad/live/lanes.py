@@ -18,6 +18,7 @@ from minigrad.feeding import Feeding
 from minigrad.layers import Layer, Sequential, Softmax
 from minigrad.live import rules
 from minigrad.live.settings import LaneSettings, Settings
+from minigrad.live.trail import Trail
 from minigrad.losses import CrossEntropyLoss
 from minigrad.optim import SGD, Adam, Optimizer
 from minigrad.rules import Rule
@@ -56,23 +57,18 @@ class Lane:
         self.test = test.placed(like)
         self.loss = CrossEntropyLoss()
         self.optimizer = MAKE[settings.optimizer](self.model, lane.lr)
-        self.rule: Rule | None = None
-        self.why: str | None = None
-        try:
-            self.rule = rules.make(lane.rule, self.model, self.seed, *self._options())
-            size = math.prod(train.x.shape[1:])
-            self.why = rules.why_not(lane.rule, self.rule, self.model, self.loss, size)
-        except (TypeError, ValueError) as error:
-            self.why = " ".join(str(error).split())
-        except Exception as error:  # a fault in a rule must not end the race
-            self.rule, self.why = None, in_words(error)
-        if self.why and not settings.hidden:
-            self.why = f"{rules.title(lane.rule)} needs a hidden layer, of 32 units for example"
+        size = math.prod(train.x.shape[1:])
+        self.rule: Rule | None
+        self.why: str | None
+        self.rule, self.why = rules.fitted(
+            lane.rule, self.model, self.loss, size, self.seed, *self._options()
+        )
         self.status = "left out" if self.why or self.rule is None else "running"
         self.done = 0
         self.seconds = 0.0
         self.work = 0.0
         self.losses: list[float] = []  # since the last point of the curves
+        self.trail = Trail(self.model)
         if self.rule is not None:
             feeding = Feeding(self.train, settings.batch_size, True, self.seed)
             self._steps = steps(self.model, self.loss, self.rule, self.optimizer, feeding)
@@ -102,6 +98,7 @@ class Lane:
         self.done += 1
         self.work += rules.cost(self.rule) or 0.0 if self.rule is not None else 0.0
         self.losses.append(value)
+        self.trail.add(self.done, self.model)
 
     def end(self, status: str, why: str) -> None:
         """No more steps."""

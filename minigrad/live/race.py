@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 
 from minigrad import backend
 from minigrad.arguments import in_words
-from minigrad.live import measuring, sets
+from minigrad.live import measuring, rules, sets
 from minigrad.live.curves import Curves
 from minigrad.live.lanes import Lane, labels
 from minigrad.live.settings import Settings
@@ -33,6 +34,7 @@ class Race:
 
     number   counts the races of a server: the page forgets its curves when it changes
     edition  counts the changes of rates and options: the page gets the race anew
+    unfit    {rule: why it cannot train this network}, of all rules that cannot
     done     rounds so far
     turn     the lane that is next; 0 between two rounds
     The worker's thread calls all methods, but `frame` and `described`, which any thread may call.
@@ -58,6 +60,9 @@ class Race:
             measuring.reach(self.train) if plane else None,
             None,
         )
+        first = self.lanes[0]
+        size = math.prod(self.train.x.shape[1:])
+        self.unfit = rules.unfit(first.model, first.loss, size)
         self.curves = Curves(len(self.lanes))
         self.done = 0
         self.turn = 0
@@ -164,6 +169,7 @@ class Race:
             "lanes": [lane.described(k, names[k]) for k, lane in enumerate(self.lanes)],
             "layers": [prefix.removesuffix(".") for prefix, leaf in model.leaves() if leaf.params],
             "hidden": measuring.hidden(self.lanes[0]),
+            "unfit": self.unfit,
             "classes": list(self.train.names or map(str, range(self.train.classes or 0))),
             "plane": self._plane(),
         }

@@ -22,7 +22,7 @@ from minigrad.progress import Bar
 PAGE = Path(__file__).parent / "page"
 FRAMES = 200  # steps that can be looked at
 VIEWS = ("cosine", "recall", "weights", "regions", "units")
-BUDGET = 650_000  # bytes of all views, packed; taken less often, if they have more
+BUDGET = 450_000  # bytes of all views, packed; taken less often, if they have more
 BYTES = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
 
 

@@ -6,12 +6,15 @@ thread trains); what a frame takes in the page; rounds in a second with the page
 turns; and the memory, beside that of a script that trains the same lanes.
 """
 
+import json
 import os
 import re
 import statistics
 import subprocess
 import sys
 import time
+
+from websockets.sync.client import connect
 
 from tests.browser import Browser, find
 
@@ -89,12 +92,9 @@ def measured(plain, live, browser):
         )
         beside.append((end - step) / (now - since))
         frames.append((last - drawn) / (now - since))
-        found = browser.ask(
-            "Runtime.evaluate", expression=ANSWERS, returnByValue=True, awaitPromise=True
-        )["result"]["value"]
-        server += found["server"]
-        order += found["order"]
-        page += found["page"]
+        server += answers(address, {"do": "no such order"})
+        order += answers(address, {"do": "rate", "lane": 0, "lr": 0.1})
+        page += browser.value("[...window.minigrad.timings]")
         memory = resident(live.pid)
         browser.value("window.minigrad.context.send({do: 'play', on: false})")
     more = memory - resident(plain.pid)
@@ -117,23 +117,26 @@ COUNTING = """(() => {
     const times = window.minigrad.timings, push = times.push;
     times.push = (...a) => { window.drawn += 1; return push.apply(times, a); };
 })()"""
-# A message that is refused is answered by the handler alone; a rate by the thread that trains.
-ANSWERS = """(async () => {
-    const took = async (order, n) => {
-        const times = [];
-        for (let i = 0; i < n; i++) {
-            const since = performance.now();
-            await window.minigrad.context.send(order).catch(() => null);
-            times.push(performance.now() - since);
-            await new Promise(done => setTimeout(done, 10));
-        }
-        return times;
-    };
-    const page = [...window.minigrad.timings];
-    const server = await took({ do: "no such order" }, 60);
-    const order = await took({ do: "rate", lane: 0, lr: 0.1 }, 60);
-    return { server, order, page };
-})()"""
+
+
+def answers(address, order, n=80):
+    """What a second tab, which draws nothing, waits for each answer, in ms.
+
+    A message that is refused is answered by the handler alone; a rate by the thread that trains.
+    """
+    place, token = address.removeprefix("http://").split("/?token=")
+    times = []
+    with connect(f"ws://{place}/socket?token={token}", origin=f"http://{place}") as tab:
+        for number in range(n):
+            time.sleep(0.01)
+            since = time.perf_counter()
+            tab.send(json.dumps(order | {"id": number}))
+            while True:
+                found = json.loads(tab.recv())
+                if found["kind"] == "reply" and found["to"] == number:
+                    break
+            times.append(1000 * (time.perf_counter() - since))
+    return times
 
 
 def resident(pid):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import textwrap
-from itertools import groupby
 from pathlib import Path
 
 from .table import CAPTURED, GRAPH, ms, pair, read, summary_text
@@ -75,8 +74,9 @@ def growth(found: dict) -> str:
     columns = ["what grows", "", "minigrad, µs", "PyTorch, µs", "ratio (lowest, highest)"]
     columns += ["GFLOP/s", "KiB"]
     rows = []
-    for name, points in groupby(found["rows"], key=lambda row: row["series"]):
-        for i, row in enumerate(points):
+    for name in dict.fromkeys(row["series"] for row in found["rows"]):
+        points = [row for row in found["rows"] if row["series"] == name]
+        for i, row in enumerate(sorted(points, key=lambda row: row["value"])):
             torch = f"{row['torch_us']:.2f}" if "torch_us" in row else "-"
             kib = "-" if row["kib"] is None else f"{row['kib']:.1f}"
             cells = [name if i == 0 else "", row["value"], f"{row['us']:.2f}", torch]

@@ -18,6 +18,7 @@ from minigrad.live.inside.instead import Instead, instead, next_direction, on_pl
 from minigrad.live.inside.meeting import agreement, distance, estimate
 from minigrad.live.inside.small import Direction, Passes, Small, TooLarge
 from minigrad.live.inside.steps import symbol
+from minigrad.live.inside.surface import EXAMPLES, Plane, surface
 from minigrad.live.inside.text import finite, number, plain
 from minigrad.live.inside.weight import STEP, compared
 from minigrad.live.orders import Order, whole
@@ -215,7 +216,32 @@ def way(value: Any) -> str:
     return str(value)
 
 
+def _plane(worker: Any) -> Plane | dict[str, Any]:
+    """What the surface is made of. Lanes with another network (softmax twice) are left out."""
+    race = worker.race
+    try:
+        nets = [Small(lane.model, lane.loss) for lane in race.lanes]
+    except TooLarge as error:
+        return refused(error)
+    first = nets[0].softmax is None
+    ways = [
+        lane.trail.until(lane.done, lane.model)
+        if (net.softmax is None) == first and lane.status != "left out"
+        else []
+        for lane, net in zip(race.lanes, nets, strict=True)
+    ]
+    if not any(ways):
+        raise ValueError("no lane of this race can train: there is no way to draw")
+    x = to_host(race.train.x)[:EXAMPLES].reshape(len(race.train.x[:EXAMPLES]), -1)
+    return Plane(nets[0], x.astype("float64"), to_host(race.train.y)[:EXAMPLES], ways)
+
+
+def _surface(plane: Plane | dict[str, Any]) -> dict[str, Any]:
+    return surface(plane) if isinstance(plane, Plane) else plane
+
+
 ORDERS: dict[str, Order] = {
+    "surface": Order(_plane, then=_surface),
     "inside": Order(_inside, {"lane": whole, "example": whole, "direction": key, "backward": way}),
     "inside_weight": Order(_weight, {"lane": whole, "example": whole, "key": key}),
 }

@@ -39,7 +39,7 @@ class Code {
     const label = element("label", { for: "code-lane" }, "Lane");
     const tabs = element("span", { class: "code-tabs", role: "group", "aria-label": "Language" });
     tabs.append(...this.tabs);
-    const again = element("button", { type: "button", class: "quiet" }, "Weights of now");
+    const again = element("button", { type: "button", class: "quiet" }, "Take the weights of this moment");
     again.onclick = () => this.ask();
     const tools = element("div", { class: "code-tools" }, label, this.lanes, tabs, this.copy);
     root.append(tools, this.about, text, element("p", { class: "code-file" }, this.file, again));

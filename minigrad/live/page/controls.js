@@ -106,7 +106,7 @@ export class Controls {
       { name: "tours", title: "Guided tours", key: "t" },
       { name: "code", title: "The same in Python", key: "c" },
     ]
-      .filter(({ name }) => this.views.has(name) && !(recorded && name === "code"))
+      .filter(({ name }) => this.views.has(name) && !recorded)
       .map(({ name, title, key }) => ({ title, key, act: () => this.views.toggle(name, true) }));
     return [
       ...views,

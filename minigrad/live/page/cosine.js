@@ -5,6 +5,8 @@ import { laneName, onScheme, onWidth, panels, say, sharp } from "./paint.js";
 const MOST = 240; // points of a course: when there are more, every second one goes
 const HEIGHT = 34;
 
+const inWords = (cosine) => cosine.toFixed(2).replace(/^-0\.00$/, "0.00");
+
 // "layer 1": where there is little room, the word is left out.
 function heading(title) {
   const [word, rest] = title.split(" ");
@@ -41,11 +43,12 @@ export function create(root, context) {
 
   function add(lane, { at, total, layers: found }) {
     if (at === lane.at) return draw(lane); // it was told before
-    const keep = lane.seen++ % lane.every === 0;
+    const keep = lane.seen++ % lane.every === 0 || at < lane.at;
     for (const row of lane.rows) {
+      while (row.course.length && row.course.at(-1)[0] >= at) row.course.pop(); // a recording went back
       row.now = row.key === "total" ? total : found[row.key];
       row.now ??= null;
-      if (keep) row.course.push([at, row.now]);
+      if (keep || !row.course.length) row.course.push([at, row.now]);
       else row.course[row.course.length - 1] = [at, row.now];
     }
     if (lane.rows[0].course.length > MOST) {
@@ -102,11 +105,11 @@ export function create(root, context) {
         paint.fill();
       }
       const known = row.now !== null;
-      write(row.number, known ? row.now.toFixed(2).replace("-", "−") : "undefined");
+      write(row.number, known ? inWords(row.now).replace("-", "−") : "undefined");
       row.number.classList.toggle("none", !known);
       row.number.title = known ? "" : "the estimate or the gradient is 0, so there is no angle between them";
       say(row.canvas, () => {
-        const value = row.now === null ? "undefined, since the estimate or the gradient is 0" : row.now.toFixed(2);
+        const value = row.now === null ? "undefined, since the estimate or the gradient is 0" : inWords(row.now);
         return `cosine with the gradient, ${row.title} of ${lane.name} at step ${lane.at}: ${value}, on a scale from -1 to 1`;
       });
     }

@@ -103,7 +103,8 @@ export class Curves {
     if (this.unit.name === "seconds") return lane.points.seconds;
     if (this.unit.name === "step") return lane.points.step;
     if (!lane.cost) return []; // the rule does not say what a step costs
-    return lane.points.step.map((step) => step * lane.cost);
+    const { work, step } = lane.points; // K may have been another one before
+    return work?.length === step.length ? work : step.map((n) => n * lane.cost);
   }
 
   // The values under the pointer.

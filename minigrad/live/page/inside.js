@@ -3,6 +3,7 @@
 // forward (forward mode). All numbers and formulas come from the server.
 import { element, icon, write } from "./dom.js";
 import { Graph } from "./inside-graph.js";
+import { Surface } from "./inside-surface.js";
 import { formula, line, lineAsText, plain, sentence } from "./inside-text.js";
 import { Weight } from "./inside-weight.js";
 
@@ -20,7 +21,6 @@ class Inside {
     this.at = 0;
     this.data = null;
     this.timer = 0;
-    this.seen = new Set();
     root.classList.add("inside");
     this.build();
     this.weight = new Weight(this.body, context, {
@@ -30,6 +30,7 @@ class Inside {
         this.draw();
       },
     });
+    this.surface = new Surface(this.body, context);
     const dialog = root.closest("dialog");
     // On the document: after a click on a picture nothing inside has the focus.
     document.addEventListener("keydown", (event) => {
@@ -49,6 +50,7 @@ class Inside {
     this.compare = button("Compare a weight", null, () => this.compareOne());
     this.again = button("Look again", null, () => this.ask({}));
     this.again.hidden = true;
+    this.again.classList.add("inside-again");
     this.buildTabs();
     const tools = element(
       "div",
@@ -83,12 +85,13 @@ class Inside {
     this.instead = element("p", { class: "inside-instead" });
     this.body = element("div", { class: "inside-body" }, this.instead, this.pictures, this.says, this.more);
     this.root.append(tools, this.refused, this.body, this.transport(), this.spoken);
-    this.only("both");
+    this.root.dataset.only = this.body.dataset.only = "both";
+    this.tabs.firstChild.setAttribute("aria-pressed", "true");
   }
 
   buildTabs() {
     this.tabs = element("div", { class: "inside-tabs", role: "group", "aria-label": "Pictures" });
-    const names = { both: "Both", left: "Backward", right: "Forward" };
+    const names = { both: "Both", left: "Backward", right: "Forward", surface: "Surface" };
     for (const [name, title] of Object.entries(names)) {
       const tab = button(title, null, () => this.only(name));
       tab.dataset.name = name;
@@ -181,7 +184,7 @@ class Inside {
       this.refuse({ why: error.message });
       return;
     }
-    this.stepNow = state.step;
+    this.again.hidden = true;
     this.shownAt = found.step ?? state.step;
     if (!found.small) {
       this.refuse(found);
@@ -197,6 +200,7 @@ class Inside {
     this.fill();
     this.layout();
     this.weight.renew(found);
+    if (this.body.dataset.only === "surface") this.surface.show();
   }
 
   refuse({ why, settings, button: text }) {
@@ -424,7 +428,12 @@ class Inside {
   }
 
   only(name) {
-    this.body.dataset.only = name;
+    this.root.dataset.only = this.body.dataset.only = name;
+    if (name === "surface") {
+      this.play(false);
+      this.weight.close();
+      this.surface.show();
+    }
     for (const tab of this.tabs.children) {
       tab.setAttribute("aria-pressed", String(tab.dataset.name === name));
     }

@@ -217,13 +217,16 @@ export class Lanes {
   }
 
   offers() {
-    const { hello, settings } = this.context.state;
+    const { hello, settings, unfit = {} } = this.context.state;
     const here = new Set(settings.lanes.map((lane) => lane.rule));
     return (hello?.rules || []).map((rule) => ({
       title: rule.title + (here.has(rule.name) ? " (once more)" : ""),
-      about: rule.why || formula((rule.equation || "").split("\n").join(";  ")),
-      disabled: Boolean(rule.why),
-      act: () => this.change([...settings.lanes, { rule: rule.name, ...rule.defaults }]),
+      about: unfit[rule.name] || formula((rule.equation || "").split("\n").join(";  ")),
+      disabled: rule.name in unfit,
+      act: () => {
+        const lr = rule.rates?.[settings.optimizer]; // one to begin with
+        this.change([...settings.lanes, { rule: rule.name, lr }]);
+      },
     }));
   }
 }

@@ -1,6 +1,6 @@
 // What the views share: bytes from text, colours, sharp canvases, panels of lanes, words for screen readers.
 import { onScheme } from "./colours.js";
-import { element } from "./dom.js";
+import { element, short as inDigits } from "./dom.js";
 
 /** Base64 as bytes. */
 export function bytes(text) {
@@ -183,12 +183,7 @@ export function points(canvas, plane, side, { faint = false } = {}) {
   context.globalAlpha = 1;
 }
 
-/** A number in few characters: 0.31, 1.2e-5. */
-export function short(value) {
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size < 0.001 || size >= 10000) return value.toExponential(1).replace("-", "−").replace("e+", "e");
-  return value.toPrecision(size < 1 ? 2 : 3).replace("-", "−");
-}
+/** A number in two digits. */
+export const short = (value) => inDigits(value, 2).replace("-", "−");
 
 export const percent = (share) => `${Math.round(100 * share)} %`;

@@ -9,17 +9,30 @@ export function create(root, context) {
     const classes = state.classes ?? [];
     lanes = panels(context, "recall", state.lanes).map((panel, k) => {
       const name = laneName(state.lanes[k]);
-      const list = element("div", { class: "bars", role: "img" });
+      const list = element("div", { class: "bars", role: "img", tabindex: 0 });
       const told = element("span", {}, "share of each class read right");
       const when = element("span", { class: "when" });
       const bars = classes.map((label) => {
         const fill = element("i");
-        const bar = element("span", { class: "bar", tabindex: 0 }, element("span", { class: "track" }, fill), element("b", {}, label));
+        const bar = element("span", { class: "bar" }, element("span", { class: "track" }, fill), element("b", {}, label));
         bar.dataset.value = "";
         list.append(bar);
         return { bar, fill, last: null };
       });
       panel.append(list, element("p", { class: "told" }, told, when));
+      // Arrow keys show the number of one bar after the other, as the mouse does.
+      let chosen = -1;
+      const choose = (now) => {
+        bars[chosen]?.bar.classList.remove("chosen");
+        bars[(chosen = now)]?.bar.classList.add("chosen");
+      };
+      list.addEventListener("keydown", (event) => {
+        const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (!by) return;
+        event.preventDefault();
+        choose(chosen < 0 ? (by > 0 ? 0 : bars.length - 1) : (chosen + by + bars.length) % bars.length);
+      });
+      list.addEventListener("blur", () => choose(-1));
       say(list, `recall by class of ${name}: not measured yet`);
       return { list, told, when, bars, name, classes };
     });

@@ -23,7 +23,11 @@ export class Settings {
 
   // Send settings that differ in some fields. `error` is where a refusal is told.
   async change(fields, error = null) {
-    const settings = { ...this.context.state.settings, ...fields };
+    const before = this.context.state.settings;
+    if (fields.optimizer && fields.optimizer !== before.optimizer) {
+      fields = { ...fields, lanes: this.suited(before, fields.optimizer) };
+    }
+    const settings = { ...before, ...fields };
     try {
       await this.context.send({ do: "set", settings });
       if (error) write(error, "");
@@ -33,6 +37,18 @@ export class Settings {
       else this.context.say(problem.message);
       return false;
     }
+  }
+
+  // The lanes for another optimiser: a rate that is good for SGD is not good for Adam. Each keeps
+  // its ratio to the rate that one begins with.
+  suited(settings, optimizer) {
+    const rules = new Map((this.context.state.hello?.rules || []).map((rule) => [rule.name, rule]));
+    return settings.lanes.map((lane) => {
+      const rates = rules.get(lane.rule)?.rates;
+      if (!rates) return lane;
+      const lr = (lane.lr * rates[optimizer]) / rates[settings.optimizer];
+      return { ...lane, lr: Number(Math.min(100, Math.max(1e-6, lr)).toPrecision(2)) };
+    });
   }
 
   hello(state) {

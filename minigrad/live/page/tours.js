@@ -17,6 +17,9 @@ class Tours {
     this.before = null; // the race before it
     this.playing = false; // whether the tour plays until a step
     this.number = 0; // of the orders for a step: older ones are given up
+    this.orders = Promise.resolve();
+    this.lost = false; // whether the race must be set up anew
+    this.old = null; // number of the race before that
     this.panel = element("aside", { class: "tours-panel", "aria-label": "Guided tour", hidden: true });
     this.panel.addEventListener("keydown", (event) => this.key(event));
     document.body.append(this.panel);
@@ -53,6 +56,11 @@ class Tours {
 
   // ---------------------------------------------------------------- the list of tours
   list() {
+    if (!this.tours.length) {
+      this.context.say("There are no tours in a recording: start minigrad live.");
+      setTimeout(() => this.context.close("tours"));
+      return;
+    }
     const items = this.tours.map((tour) => {
       const button = element("button", { type: "button", class: "tours-choice" });
       button.append(
@@ -100,28 +108,35 @@ class Tours {
       views: VIEWS.filter((name) => this.context.isOpen(name)),
     };
     this.tour = tour;
+    this.at = 0;
+    this.lost = true;
     this.go(0);
   }
 
-  async go(to) {
+  go(to) {
     const number = ++this.number;
-    const steps = this.tour.steps;
-    const from = this.at;
-    const anew = to !== from + 1 || steps[to].settings;
+    const anew = to !== this.at + 1 || Boolean(this.tour.steps[to].settings);
+    this.lost = this.lost || anew; // a step that was left before its race was there
     this.at = to;
     this.playing = false;
-    this.old = null;
     this.draw();
-    this.open(steps[to].show);
+    this.open(this.tour.steps[to].show);
+    this.point();
+    // One after the other: the orders of two steps never mix.
+    this.orders = this.orders.then(() => this.enter(to, number, anew));
+  }
+
+  async enter(to, number, anew) {
+    if (number !== this.number) return;
+    const step = this.tour.steps[to];
     try {
-      if (anew) await this.begin(to);
-      if (number !== this.number) return;
-      await this.play(steps[to], !anew || steps[to].settings);
+      if (this.lost) await this.begin(to);
+      this.lost = false;
+      if (number === this.number) await this.play(step, !anew || step.settings);
     } catch (error) {
       this.context.say(error.message);
     }
-    if (number !== this.number) return;
-    this.point();
+    if (number === this.number) this.point();
   }
 
   // The race of step `to`: the last settings up to there.
@@ -136,8 +151,8 @@ class Tours {
   async play(step, watched) {
     const state = this.context.state;
     const until = this.until(this.at);
-    const done = this.old === null || state.race !== this.old ? state.step : 0;
-    if (until === null || (this.old === null && done >= until)) {
+    const done = state.race === this.old ? 0 : state.step;
+    if (until === null || done >= until) {
       this.reveal();
       if (until === null) await this.context.send({ do: "play", on: false });
       return;

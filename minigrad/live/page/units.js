@@ -35,7 +35,10 @@ export function create(root, context) {
         if (event.key === "Escape") choose(chosen);
         if (!by || now < 0) return;
         event.preventDefault();
-        lane.units[(now + by + lane.units.length) % lane.units.length].button.focus();
+        lane.units[now].button.tabIndex = -1;
+        const next = lane.units[(now + by + lane.units.length) % lane.units.length].button;
+        next.tabIndex = 0;
+        next.focus();
       });
       return lane;
     });
@@ -84,6 +87,7 @@ export function create(root, context) {
         const button = element("button", { type: "button", title: `unit ${k + 1}` }, canvas);
         button.setAttribute("aria-pressed", "false");
         button.setAttribute("aria-label", `unit ${k + 1}`);
+        button.tabIndex = k === 0 ? 0 : -1; // Tab reaches the row, arrow keys its units
         return { button, ...fill(canvas, h, w) };
       });
       lane.row.replaceChildren(...lane.units.map((unit) => unit.button));
@@ -103,7 +107,9 @@ export function create(root, context) {
     if (chosen !== null && chosen < count) {
       lane.full.pixels.set(lane.units[chosen].pixels);
       lane.full.paint.putImageData(lane.full.image, 0, 0);
-      const told = `unit ${chosen + 1}: ${short(lane.view.low[chosen])} to ${short(lane.view.high[chosen])}`;
+      const [low, high] = [lane.view.low[chosen], lane.view.high[chosen]];
+      const reach = low === high ? `${short(low)} everywhere` : `${short(low)} to ${short(high)}`;
+      const told = `unit ${chosen + 1}: ${reach}`;
       write(lane.note, told);
       say(lane.map, `what ${told} of ${lane.name} says over the plane at step ${lane.view.at}`);
     }

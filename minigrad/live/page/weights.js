@@ -129,7 +129,9 @@ export function create(root, context) {
       for (let i = unit * h * w; i < (unit + 1) * h * w; i++) sum += values[i] ** 2;
       if (sum > most) [most, strongest] = [sum, unit];
     }
-    return `${kind} ${n} units of the first layer of ${lane.name} at step ${at}, from minus ${short(scale)} to plus ${short(scale)}; unit ${strongest + 1} has the largest weights`;
+    const where = `${kind} ${n} units of the first layer of ${lane.name} at step ${at}`;
+    const range = `from minus ${short(scale)} to plus ${short(scale)}`;
+    return `${where}, ${range}; unit ${strongest + 1} has the largest weights`;
   }
 
   function drawImages(lane, values) {

@@ -12,8 +12,8 @@ class Seen(NamedTuple):
 
     text     the sentence; "{}" stands for the number
     measure  "accuracy" (test examples), "loss" (training), "cosine" (of one estimate with the
-             gradient, on average), "classes" (how many of them are found at all), "cost" (forward
-             passes a step)
+             gradient, on average), "first layer" and "last layer" (the same of a layer), "classes"
+             (how many of them are found at all), "cost" (forward passes a step)
     lane     counted from 0; `minus`: the other lane, of a difference
     least    the number is at least this; `most`: at most this
     """
@@ -30,7 +30,9 @@ class Seen(NamedTuple):
         value = self.most if self.least is None else self.least
         if value is None or None not in (self.least, self.most):
             raise ValueError(f"give one of least and most: {self.text}")
-        said = f"{100 * value:.0f} %" if self.measure == "accuracy" else f"{value:g}"
+        said = f"{value:g}"
+        if self.measure == "accuracy":
+            said = f"{100 * value:.0f} " + ("%" if self.minus is None else "percentage points")
         return self.text.format(said)
 
 

@@ -61,13 +61,15 @@ WAITING = Tour(
             (
                 "The cosine by layer: the last layer has the true gradient, the first one has "
                 "the module's prediction.",
+                "That is never the gradient of just this batch, and it jumps from step to step. "
+                "The layer learns all the same.",
             ),
             at="lane 2",
             show=("cosine",),
             until=330,
             seen=(
-                Seen("Over all layers the cosine is above {}.", "cosine", 1, least=0.5),
-                Seen("It is not 1: below {}.", "cosine", 1, most=0.99),
+                Seen("The last layer's cosine is above {}.", "last layer", 1, least=0.999),
+                Seen("The first layer's is below {}.", "first layer", 1, most=0.9),
             ),
         ),
         Step(
