@@ -210,6 +210,15 @@ def test_what_was_set_is_there_after_a_reload_and_after_going_back(page):
     page.until(f"{STATE}.settings.data == 'moons' && {STATE}.settings.seed == 3")
 
 
+def test_a_lane_leads_to_its_lesson(page):
+    page.click("#explain")
+    link = "document.querySelector('.lane a')"
+    assert page.value(f"{link}.offsetHeight") > 0
+    lesson = page.value(f"fetch({link}.href).then(answer => answer.text())")
+    assert "01 Gradients by hand" in lesson[:40]
+    page.click("#explain")
+
+
 def test_two_tabs_see_one_race(page, address):
     go(page, "data=circles&hidden=6&lanes=backprop~lr:.1,fa~lr:.2")
     pause(page)
