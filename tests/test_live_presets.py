@@ -137,7 +137,7 @@ def test_presets_are_plain_data_for_a_page():
         assert Settings.from_dict(found["settings"]) == PRESETS[found["name"]].settings
         assert Settings.from_text(PRESETS[found["name"]].settings.to_text()).lanes
         assert found["about"].endswith(".")
-    assert catalogue.preset() == PRESETS["five-ways"].settings
+    assert [found["name"] for found in catalogue.hello()["presets"]] == list(PRESETS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -75,6 +74,8 @@ def environment(folder: Path, parts: Iterable[Part]) -> dict[str, str]:
 
 def graded(folder: Path, parts: Sequence[Part]) -> list[list[dict[str, str]]]:
     """The rows of each part, see `grading`. Each has a process of its own, two at a time."""
+    from concurrent.futures import ThreadPoolExecutor  # here: `minigrad --help` is faster without
+
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda part: _grade(folder, part), parts))
 

@@ -57,7 +57,7 @@ class Server:
         self.tabs: set[Tab] = set()
         self.times: deque[float] = deque(maxlen=4096)  # seconds of the last handlers
         self._described: tuple[tuple[int, int], str] = ((0, 0), "")
-        self._hello: str | None = None
+        self._hello = protocol.write(hello())
         self._loop: asyncio.AbstractEventLoop | None = None
         self.worker = Worker(settings, self._changed)
         self.worker.watch(False)
@@ -168,8 +168,6 @@ class Server:
         return self._described
 
     def hello_text(self) -> str:
-        if self._hello is None:
-            self._hello = protocol.write(hello())
         return self._hello
 
     def took(self, seconds: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -60,6 +59,8 @@ def _write(arguments: argparse.Namespace) -> int:
     lessons = choose(arguments.lesson, everything=True)
     folder = Path(arguments.folder)
     folder.mkdir(parents=True, exist_ok=True)
+    from concurrent.futures import ThreadPoolExecutor  # here: `minigrad --help` is faster without
+
     with ThreadPoolExecutor(processes if arguments.execute else 1) as pool:
         rows = list(pool.map(lambda lesson: _one(lesson, folder, arguments), lessons))
     good = rows.count(True)
