@@ -31,8 +31,8 @@ RACE = (
 DIGITS = (
     "lanes=backprop,cdni~lr:.03,dfa,activities~lr:.03,forward~lr:.003,top-layer"  # the first tour
 )
-SIZE = 1280, 890
-SMALL = 960, 667  # of the animation
+SIZE = 1280, 1080
+SMALL = 960, 810  # of the animation
 STEPS = 2800
 FRAMES = 30
 POINT = 10  # steps between two points of the curves
@@ -158,7 +158,7 @@ def main():
     out = given.out
     views = ["regions"]
     moving(out / "live.webp", out / "live.png", RACE, views, given.steps, given.frames)
-    still(out / "live-digits.png", DIGITS, ["weights", "cosine"], 330)
+    still(out / "live-digits.png", DIGITS, ["weights", "cosine"], 330, size=(1280, 1180))
 
 
 if __name__ == "__main__":

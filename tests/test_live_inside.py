@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.compare.rules import RULES as COMPARED
 from minigrad.live.inside import ORDERS
 from minigrad.live.inside.backward import Backward
 from minigrad.live.inside.forward import Forward
@@ -218,7 +219,13 @@ def test_a_large_network_is_refused_with_a_setting(sizes, words):
 
 def worker(of):
     lane = SimpleNamespace(
-        model=of.model, loss=of.loss, rule=of.rule, status="running", done=5, why=None
+        trail=Trail(of.model),
+        model=of.model,
+        loss=of.loss,
+        rule=of.rule,
+        status="running",
+        done=5,
+        why=None,
     )
     x = np.stack([of.x, of.x + 1]).astype("float32")
     train = mg.data.Dataset(x, np.array([1, 2]))
@@ -227,7 +234,7 @@ def worker(of):
 
 def ask(of, name, **fields):
     order = ORDERS[name]
-    return order.act(worker(of), **{k: order.fields[k](v) for k, v in fields.items()})
+    return order.then(order.act(worker(of), **{k: order.fields[k](v) for k, v in fields.items()}))
 
 
 def test_the_orders():
@@ -246,6 +253,12 @@ def test_the_orders():
     for bad in ("W1.9.1", "W1.0.1", "W1.-1.1", "W1.1", "b9.1", "Wx"):
         with pytest.raises(ValueError, match="no weight"):
             ask(of, "inside", example=0, **given | {"direction": bad})
+    assert ask(of, "surface", without=[])["small"]
+    assert not ask(subject((2, 30, 3)), "surface", without=[])["small"]
+    with pytest.raises(ValueError, match="no lane is left"):
+        ask(of, "surface", without=[0])
+    with pytest.raises(ValueError, match="a list"):
+        ask(of, "surface", without="0")
     with pytest.raises(ValueError, match="no lane 4"):
         ask(of, "inside", example=0, **given | {"lane": 4})
 
@@ -261,6 +274,17 @@ def test_numbers_as_text():
     }
     assert {value: number(value) for value in said} == said
     assert plain("[∂L|∂z^{(1)}_{2}] = e^{−z_{1}}") == "∂L/∂z(1)2 = e^(−z1)"
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_every_rule_can_be_looked_into(name):
+    of = subject((3, 4, 3), rule=lambda net: COMPARED[name].make(net, 0))
+    drawn = looked_into(of, "rule", "rule")
+    assert (drawn["instead"] is None) == (name == "backprop")
+    assert "way of its own" not in json.dumps(drawn)
+    found = compared(of.model, of.loss, of.rule, of.x, of.y, "W2.1.1")
+    json.dumps(found, allow_nan=False)
+    assert found["estimates"]
 
 
 def ways(lrs=(0.1, 0.02)):

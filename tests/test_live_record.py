@@ -18,12 +18,12 @@ from minigrad.live.settings import LaneSettings, Settings
 pytestmark = pytest.mark.on_host
 LANES = (LaneSettings("backprop"), LaneSettings("forward", 0.01), LaneSettings("forward", 1e2))
 SETTINGS = Settings(data="moons", hidden=(8, 4), lanes=LANES)
-STEPS = 60
+STEPS = 40
 
 
 @pytest.fixture(scope="module")
 def recorded():
-    return record.record(Race(SETTINGS), STEPS, frames=20)
+    return record.record(Race(SETTINGS), STEPS, frames=10)
 
 
 def unpacked(text):

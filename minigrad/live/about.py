@@ -181,7 +181,7 @@ ABOUT: dict[str, About] = {
         taught=False,
     ),
     "forward": About(
-        equation="dŴ = 1/K Σ_k d_k v_k,  d_k = ⟨∇L, v_k⟩",
+        equation="dŴ = 1/K Σ_k d_k v_k\nd_k = ⟨∇L, v_k⟩",
         symbols="v_k: random directions for all weights; d_k: the slope along v_k, by a jvp",
         backward="Backward pass: none.",
         transport="Weight transport: no.",
@@ -264,8 +264,8 @@ ABOUT: dict[str, About] = {
         taught=False,
     ),
     "top-layer": About(
-        equation="dW of the last layer; dŴ = 0 for all below",
-        symbols="dW: the gradient by backprop",
+        equation="dŴ_L = dW_L\ndŴ_l = 0, l < L",
+        symbols="dW: the gradient by backprop; L: the last layer",
         backward="Backward pass: through the last layer only.",
         transport="Weight transport: no, nothing goes down.",
         labels=LOSS_LABELS,

@@ -20,6 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from minigrad import resources
 from minigrad.live import protocol
 from minigrad.live.catalogue import hello, joined
 from minigrad.live.settings import Settings
@@ -58,7 +59,7 @@ class Server:
         self.tabs: set[Tab] = set()
         self.times: deque[float] = deque(maxlen=4096)  # seconds of the last handlers
         self._described: tuple[tuple[int, int], str] = ((0, 0), "")
-        self._hello: str | None = None
+        self._hello = protocol.write(hello())
         self._loop: asyncio.AbstractEventLoop | None = None
         self.worker = Worker(settings, self._changed)
         self.worker.watch(False)
@@ -68,6 +69,7 @@ class Server:
             Route("/", self._index),
             Route("/favicon.ico", self._icon),
             Route("/page/{name:path}", self._file),
+            Route("/lessons/{name}", self._lesson),
             WebSocketRoute("/socket", self._socket),
         ]
         self.app = Guard(Starlette(routes=routes), self.known_host)
@@ -121,6 +123,16 @@ class Server:
         if name not in files or files[name].suffix not in TYPES:
             return PlainTextResponse("not found", 404)
         return Response(files[name].read_bytes(), media_type=TYPES[files[name].suffix])
+
+    async def _lesson(self, request: Request) -> Response:
+        """A lesson as text. Only names of lessons that are there."""
+        if not self._knows(request):
+            return refusal()
+        lessons = {path.name: path for path in resources.files("lessons")}
+        path = lessons.get(request.path_params["name"])
+        if path is None:
+            return PlainTextResponse("not found", 404)
+        return PlainTextResponse(path.read_bytes())
 
     # ------------------------------------------------------------------ tabs
 
@@ -177,8 +189,6 @@ class Server:
         return self._described
 
     def hello_text(self) -> str:
-        if self._hello is None:
-            self._hello = protocol.write(hello())
         return self._hello
 
     def took(self, seconds: float) -> None:

@@ -3,7 +3,9 @@
 Six lanes train on the digits, one thread, as fast as they can. Measured are: frames that the page
 draws in a second; what a message takes until its answer (the server's handlers, while the other
 thread trains); what a frame takes in the page; rounds in a second with the page and without one, in
-turns; and the memory, beside that of a script that trains the same lanes.
+turns; and the memory, beside that of a script that trains the same lanes. On a computer that does
+other work, too, the speeds of turns differ by as much as that takes. What a process does in a
+second of its own time does not: that is a line of its own.
 """
 
 import json
@@ -75,22 +77,27 @@ def measured(plain, live, browser):
         time.sleep(0.05)
     browser.value(COUNTING)
     alone, beside, frames, server, page, order = [], [], [], [], [], []
+    work_alone, work_beside = [], []  # rounds in a second of the process's own time
     for _ in range(TURNS):
+        used = cpu(plain.pid)
         plain.stdin.write(f"{SECONDS}\n")
         plain.stdin.flush()
         alone.append(float(plain.stdout.readline()))
+        work_alone.append(alone[-1] * SECONDS / (cpu(plain.pid) - used))
         browser.value("window.minigrad.context.send({do: 'play', on: true})")
         time.sleep(1)
         step, drawn, since = (
             *browser.value("[window.minigrad.state.step, drawn]"),
             time.perf_counter(),
         )
+        used = cpu(live.pid)
         time.sleep(SECONDS)
         end, last, now = (
             *browser.value("[window.minigrad.state.step, drawn]"),
             time.perf_counter(),
         )
         beside.append((end - step) / (now - since))
+        work_beside.append((end - step) / (cpu(live.pid) - used))
         frames.append((last - drawn) / (now - since))
         server += answers(address, {"do": "no such order"})
         order += answers(address, {"do": "rate", "lane": 0, "lr": 0.1})
@@ -98,12 +105,14 @@ def measured(plain, live, browser):
         memory = resident(live.pid)
         browser.value("window.minigrad.context.send({do: 'play', on: false})")
     more = memory - resident(plain.pid)
+    work = [b / a for a, b in zip(work_alone, work_beside, strict=True)]
     shares = [b / a for a, b in zip(alone, beside, strict=True)]
     return {
         "frames drawn in a second": spread(frames),
         "rounds in a second without a page": spread(alone),
         "rounds in a second with the page": spread(beside),
         "speed with the page / without": spread(shares, 3),
+        "the same for a second of the process's own time": spread(work, 3),
         "a handler of the server, ms": percentiles(server),
         "an order until its reply, ms": percentiles(order),
         "a frame in the page, ms": percentiles(page),
@@ -137,6 +146,13 @@ def answers(address, order, n=80):
                     break
             times.append(1000 * (time.perf_counter() - since))
     return times
+
+
+def cpu(pid):
+    """The time that a process has worked, in seconds."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident(pid):

@@ -213,7 +213,7 @@ class Forward:
                 Line(
                     symbol("L", True),
                     f"−{symbol(key, True)} / {symbol(key)}",
-                    f"−{inside(p_dot)} / {number(p)}",
+                    f"−{inside(p_dot)} / {number(p)}" if p_dot else f"0 / {number(p)}",
                     slope,
                     ((-p_dot, 1 / p),) if p else (),
                 )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,14 @@ class Subject:
     x: np.ndarray
     y: int
     classes: list[str]
+
+
+class Asked(NamedTuple):
+    """A question of the page: about whom, what the reply says of it anyway, and its fields."""
+
+    subject: Subject
+    about: dict[str, Any]
+    fields: dict[str, Any]
 
 
 def looked_into(
@@ -119,14 +127,14 @@ def _direction(net: Small, asked: str, own: Direction | None) -> tuple[Direction
 
 
 def _described(passes: Passes, subject: Subject, back: Backward) -> dict[str, Any]:
-    numbers = {
+    by_kind = {
         "value": passes.values,
         "gradient": back.slopes,
         "tangent": passes.tangents,
     }
     texts = {
         kind: {key: _short(value) for key, value in found.items()}
-        for kind, found in numbers.items()
+        for kind, found in by_kind.items()
     }
     hidden = passes.net.stages[0].activation
     return {
@@ -138,7 +146,7 @@ def _described(passes: Passes, subject: Subject, back: Backward) -> dict[str, An
         "classes": subject.classes,
         "y": subject.y,
         "x": [float(v) for v in subject.x],
-        "numbers": {k: {n: finite(v) for n, v in d.items()} for k, d in numbers.items()},
+        "numbers": {k: {n: finite(v) for n, v in d.items()} for k, d in by_kind.items()},
         "texts": texts,
         "symbols": {key: symbol(key) for key in passes.values},
         "names": {key: plain(symbol(key)) for key in passes.values},
@@ -186,21 +194,31 @@ def _subject(worker: Any, lane: int, example: int) -> tuple[Subject, dict[str, A
     return Subject(own.model, own.loss, own.rule, row, int(y[example]), classes), about
 
 
-def _inside(worker: Any, lane: int, example: int, direction: str, backward: str) -> Any:
-    try:
-        subject, about = _subject(worker, lane, example)
-        return about | looked_into(subject, direction, backward)
-    except TooLarge as error:
-        return refused(error)
+def _copied(subject: Subject) -> Subject:
+    """Of copies: what follows is computed beside the training."""
+    with as_before(subject.rule, subject.model, subject.loss):
+        rule, model, loss = copied(subject.rule, subject.model, subject.loss)
+    return replace(subject, rule=rule, model=model, loss=loss)
 
 
-def _weight(worker: Any, lane: int, example: int, key: str) -> Any:
+def _asked(worker: Any, lane: int, example: int, **fields: Any) -> Asked:
     subject, about = _subject(worker, lane, example)
+    return Asked(_copied(subject), about, fields)
+
+
+def _inside(asked: Asked) -> dict[str, Any]:
     try:
-        found = compared(subject.model, subject.loss, subject.rule, subject.x, subject.y, key)
+        return asked.about | looked_into(asked.subject, **asked.fields)
     except TooLarge as error:
         return refused(error)
-    return about | found
+
+
+def _weight(asked: Asked) -> dict[str, Any]:
+    of = asked.subject
+    try:
+        return asked.about | compared(of.model, of.loss, of.rule, of.x, of.y, **asked.fields)
+    except TooLarge as error:
+        return refused(error)
 
 
 def key(value: Any) -> str:
@@ -210,14 +228,24 @@ def key(value: Any) -> str:
     return value
 
 
+def numbers(value: Any) -> list[int]:
+    """A short list of lanes."""
+    if not isinstance(value, list) or len(value) > 20:
+        raise ValueError(f"expected a list of numbers of lanes, got {value!r:.40}")
+    return [whole(lane) for lane in value]
+
+
 def way(value: Any) -> str:
     if value not in ("backprop", "rule"):
         raise ValueError(f'expected "backprop" or "rule", got {value!r:.40}')
     return str(value)
 
 
-def _plane(worker: Any) -> Plane | dict[str, Any]:
-    """What the surface is made of. Lanes with another network (softmax twice) are left out."""
+def _plane(worker: Any, without: list[int]) -> Plane | dict[str, Any]:
+    """What the surface is made of.
+
+    without: numbers of lanes that are left out; so are those with another network (softmax twice)
+    """
     race = worker.race
     try:
         nets = [Small(lane.model, lane.loss) for lane in race.lanes]
@@ -226,12 +254,12 @@ def _plane(worker: Any) -> Plane | dict[str, Any]:
     first = nets[0].softmax is None
     ways = [
         lane.trail.until(lane.done, lane.model)
-        if (net.softmax is None) == first and lane.status != "left out"
+        if (net.softmax is None) == first and lane.status != "left out" and k not in without
         else []
-        for lane, net in zip(race.lanes, nets, strict=True)
+        for k, (lane, net) in enumerate(zip(race.lanes, nets, strict=True))
     ]
     if not any(ways):
-        raise ValueError("no lane of this race can train: there is no way to draw")
+        raise ValueError("no lane is left: there is no way to draw")
     x = to_host(race.train.x)[:EXAMPLES].reshape(len(race.train.x[:EXAMPLES]), -1)
     return Plane(nets[0], x.astype("float64"), to_host(race.train.y)[:EXAMPLES], ways)
 
@@ -241,7 +269,11 @@ def _surface(plane: Plane | dict[str, Any]) -> dict[str, Any]:
 
 
 ORDERS: dict[str, Order] = {
-    "surface": Order(_plane, then=_surface),
-    "inside": Order(_inside, {"lane": whole, "example": whole, "direction": key, "backward": way}),
-    "inside_weight": Order(_weight, {"lane": whole, "example": whole, "key": key}),
+    "surface": Order(_plane, {"without": numbers}, then=_surface),
+    "inside": Order(
+        _asked,
+        {"lane": whole, "example": whole, "direction": key, "backward": way},
+        then=_inside,
+    ),
+    "inside_weight": Order(_asked, {"lane": whole, "example": whole, "key": key}, then=_weight),
 }

@@ -23,14 +23,16 @@ export class Surface {
     const side = element("div", { class: "inside-map-side" }, this.words, this.legend);
     this.root = element("section", { class: "inside-surface", "aria-label": "The loss surface" }, this.map, side);
     root.append(this.root);
+    this.without = new Set();
   }
 
   async show() {
     let found;
     try {
-      found = await this.context.send({ do: "surface" });
+      found = await this.context.send({ do: "surface", without: [...this.without] });
     } catch (error) {
       this.words.replaceChildren(element("p", {}, error.message));
+      this.without.clear();
       return;
     }
     if (!found.small) return;
@@ -67,6 +69,21 @@ export class Surface {
     pen.putImageData(image, 0, 0);
   }
 
+  // A lane, and whether its way counts for the map.
+  entry(lane, k, loss, colour) {
+    const box = element("input", { type: "checkbox" });
+    box.checked = !this.without.has(k);
+    box.onchange = () => {
+      if (box.checked) this.without.delete(k);
+      else this.without.add(k);
+      this.show();
+    };
+    const said = `${lane.label || lane.title}${loss ? `: loss ${loss}` : ""}`;
+    const item = element("li", {}, element("label", {}, box, " ", element("b", {}, String(k + 1)), ` ${said}`));
+    item.style.borderLeftColor = colour;
+    return item;
+  }
+
   write(found) {
     const { state } = this.context;
     const colours = this.context.colours();
@@ -78,7 +95,9 @@ export class Surface {
     this.legend.replaceChildren();
     found.ways.forEach((way, k) => {
       const lane = state.lanes[k];
-      if (!way.length || !lane) return;
+      if (!lane || (!way.length && !this.without.has(k))) return;
+      this.legend.append(this.entry(lane, k, found.texts[k], colours.lanes[lane.look]));
+      if (!way.length) return;
       const points = way.map(([a, b]) => `${x(a)},${y(b)}`).join(" ");
       const own = colours.lanes[lane.look] || "#000";
       const dashes = (colours.dashes[lane.look] || []).join(" ");
@@ -91,13 +110,10 @@ export class Surface {
         draw("circle", { cx: x(a), cy: y(b), r: 10, class: "inside-end", stroke: own }),
         draw("text", { x: x(a), y: y(b) + 4.5, class: "inside-end-name" }, String(k + 1)),
       );
-      const item = element("li", {}, element("b", {}, String(k + 1)), ` ${lane.label || lane.title}: loss ${found.texts[k]}`);
-      item.style.borderLeftColor = own;
-      this.legend.append(item);
     });
     const [sx, sy] = [x(0), y(0)];
     this.over.append(draw("path", { d: `M${sx - 7} ${sy}h14M${sx} ${sy - 7}v14`, class: "inside-start" }));
-    this.over.setAttribute("aria-label", `The ways of ${this.legend.children.length} lanes over the loss; the list beside it has the loss at each end.`);
+    this.over.setAttribute("aria-label", `The ways of the lanes over the loss; the list beside it has the loss at each end.`);
     const held = Math.round(found.share * 100);
     const parts = [
       "Each point of this map is a whole network: all its weights. Dark is a low loss, bright a high one.",

@@ -21,6 +21,7 @@ class Inside {
     this.at = 0;
     this.data = null;
     this.timer = 0;
+    this.turn = 0;
     root.classList.add("inside");
     this.build();
     this.weight = new Weight(this.body, context, {
@@ -143,8 +144,11 @@ class Inside {
     this.play(false);
     this.data = null;
     this.weight.close();
+    this.surface.without.clear();
     this.asked = { lane: 0, example: this.asked.example, direction: "", backward: "backprop" };
     this.at = 0;
+    write(this.title, "");
+    write(this.count, "");
     if (this.context.isOpen?.("inside")) this.ask({});
   }
 
@@ -177,13 +181,14 @@ class Inside {
     this.asked.example = (this.asked.example + count) % count;
     if ("lane" in change) this.asked.direction = this.asked.direction.replace("rule", "");
     const order = { do: "inside", ...this.asked };
+    const turn = ++this.turn;
     let found;
     try {
       found = await send(order);
     } catch (error) {
-      this.refuse({ why: error.message });
-      return;
+      found = { why: error.message };
     }
+    if (turn !== this.turn) return; // something else was asked for meanwhile
     this.again.hidden = true;
     this.shownAt = found.step ?? state.step;
     if (!found.small) {
@@ -352,7 +357,7 @@ class Inside {
   say(root, side, kind, step) {
     const rows = side.lines.map((of) => line(of, kind));
     const long = side.lines.some((of) => of.numbers.length > 34);
-    const lines = element("div", { class: `inside-lines${rows.length > 2 ? " inside-many" : ""}${long ? " inside-long" : ""}` });
+    const lines = element("div", { class: `inside-lines${rows.length > 2 ? " inside-many" : ""}${rows.length > 5 ? " inside-most" : ""}${long ? " inside-long" : ""}` });
     lines.append(...rows);
     const words = element("p", { class: "inside-words" }, sentence(side.words));
     root.replaceChildren(lines, words);
@@ -418,6 +423,11 @@ class Inside {
 
   key(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || !this.data?.small) return;
+    if (event.key === "Escape" && this.weight.key) {
+      this.weight.close();
+      event.preventDefault(); // the sheet stays
+      return;
+    }
     if (event.target.matches?.("select, textarea, input:not([type=range])")) return;
     const moves = { ArrowRight: this.at + 1, ArrowLeft: this.at - 1, Home: 0, End: 1e9 };
     if (event.key in moves) this.go(moves[event.key]);
