@@ -1,10 +1,14 @@
 """`minigrad build`: wrong answers that look right, and files that do odd things."""
 
+import os
+import shlex
+
 import numpy as np
 import pytest
 from blanks_answers import ANSWERS
 from test_blanks import filled, own, verdicts
 
+from minigrad import cli
 from minigrad.blanks import folder as folders
 from minigrad.blanks.blanking import blanked
 from minigrad.blanks.grading import Different, compare
@@ -140,3 +144,14 @@ def test_a_file_that_is_no_utf8_is_no_reason_to_stop(tmp_path):
     path = tmp_path / file_name(RELU)
     path.write_bytes(path.read_bytes() + b"# \xe9\n")
     assert folders.to_do(tmp_path, RELU)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="quotes of a POSIX shell")
+def test_a_folder_with_a_space_is_advised_as_it_is_typed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["build", "start", "my lib"]) == 0
+    advice = capsys.readouterr().out.rpartition("Then: minigrad ")[2]
+    assert shlex.split(advice) == ["build", "check", "my lib"]
+    assert cli.main(["build", "check", "no lib"]) == 2
+    advice = capsys.readouterr().err.rpartition("make it with minigrad ")[2]
+    assert shlex.split(advice) == ["build", "start", "no lib"]

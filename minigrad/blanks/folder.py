@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -50,8 +51,13 @@ def there(folder: Path) -> None:
     if not any((folder / file_name(part)).is_file() for part in PARTS):
         raise FileNotFoundError(
             f"{folder} has no file such as {file_name(PARTS[0])}: make it with "
-            f"minigrad build start {folder}"
+            f"minigrad build start {quoted(folder)}"
         )
+
+
+def quoted(folder: Path) -> str:
+    """The folder's name as it is typed in a terminal."""
+    return shlex.quote(str(folder)) if os.name == "posix" else f'"{folder}"'
 
 
 def to_do(folder: Path, part: Part) -> bool:
@@ -91,7 +97,7 @@ def _grade(folder: Path, part: Part) -> list[dict[str, str]]:
 
     name = file_name(part)
     if not (folder / name).is_file():
-        return alone("missing", f"minigrad build start {folder} writes it anew")
+        return alone("missing", f"minigrad build start {quoted(folder)} writes it anew")
     with tempfile.TemporaryDirectory() as place:
         rows = Path(place, "rows.json")
         command = [sys.executable, "-m", "minigrad.blanks.grading", part.name, str(rows)]
