@@ -181,3 +181,9 @@ def test_a_recording_is_no_folder(tmp_path, monkeypatch):
     (tmp_path / "there").write_text("a file")
     with pytest.raises(OSError, match="cannot write .*: a file of that name is there"):
         command._record(PLANE, tmp_path / "there" / "race.html", 10)
+
+
+@pytest.mark.parametrize("host", ["ü" * 80, "a..b", "no.such.host.invalid"])
+def test_a_host_that_is_none_is_said_in_words(host):
+    with pytest.raises(OSError, match=f"--host {host} is no address of this computer"):
+        command._listen(host, 0)
