@@ -254,7 +254,8 @@ export class Chart {
         ctx.fill();
       }
       const from = right + 14 * ratio;
-      if (end.x > right - 60 * ratio || Math.abs(end.at - end.y) > 2 * ratio) {
+      // No line from a lane that stopped long ago: it would look like its course.
+      if (end.x > right - 60 * ratio) {
         ctx.lineWidth = 1.2 * ratio;
         ctx.globalAlpha *= 0.6;
         ctx.beginPath();
@@ -274,7 +275,10 @@ export class Chart {
     ctx.font = `${Math.round(c.size * 0.8) * devicePixelRatio}px ${c.font}`;
     ctx.fillStyle = c.soft;
     const below = (6 + c.size * 0.45) * devicePixelRatio; // the middle of the ticks' numbers
-    ctx.fillText(this.unit, left + width + 16 * devicePixelRatio, top + height + below);
+    // The last number on the axis may reach beyond its end.
+    const last = ctx.measureText(count(u.scales.x.max)).width / 2 + 8 * devicePixelRatio;
+    const after = Math.max(16 * devicePixelRatio, last);
+    ctx.fillText(this.unit, left + width + after, top + height + below);
   }
 
   // ------------------------------------------------------------ the pointer
