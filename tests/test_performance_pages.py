@@ -112,7 +112,7 @@ def test_the_tables_of_a_run(capsys, tmp_path):
     assert "| batch | 1 | 1.00 | - | - | 1 | 2.0 |" in lines
     assert "|  | 64 | 1.00 | - | - | 1 | 2.0 |" in lines
     assert "| K | 1 | 7.00 | - | - | 1 | 2.0 |" in lines
-    assert "| c | 1.000 | 20.0 | 20.00 (19.00, 21.00) |" in lines
+    assert "| c | 1.000 | 20.0 | 20.00 (19.00, 21.00) | - | - |" in lines
     assert max(len(line) for line in lines if line[:1] != "|") <= pages.WIDTH
 
 

@@ -19,6 +19,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from minigrad import resources
 from minigrad.live import protocol
 from minigrad.live.catalogue import hello, joined
 from minigrad.live.settings import Settings
@@ -65,6 +66,7 @@ class Server:
             Route("/", self._index),
             Route("/favicon.ico", self._icon),
             Route("/page/{name:path}", self._file),
+            Route("/lessons/{name}", self._lesson),
             WebSocketRoute("/socket", self._socket),
         ]
         self.app = Guard(Starlette(routes=routes), self.known_host)
@@ -112,6 +114,16 @@ class Server:
         if name not in files or files[name].suffix not in TYPES:
             return PlainTextResponse("not found", 404)
         return Response(files[name].read_bytes(), media_type=TYPES[files[name].suffix])
+
+    async def _lesson(self, request: Request) -> Response:
+        """A lesson as text. Only names of lessons that are there."""
+        if not self._knows(request):
+            return refusal()
+        lessons = {path.name: path for path in resources.files("lessons")}
+        path = lessons.get(request.path_params["name"])
+        if path is None:
+            return PlainTextResponse("not found", 404)
+        return PlainTextResponse(path.read_bytes())
 
     # ------------------------------------------------------------------ tabs
 

@@ -102,7 +102,7 @@ FORWARD = Tour(
             ),
             at="units",
             show=("regions",),
-            until=2000,
+            until=1000,
             seen=(
                 Seen("A step with 16 directions costs {} forward passes.", "cost", 3, least=33),
                 Seen("A step of backprop costs {}.", "cost", 0, most=3),
@@ -118,7 +118,7 @@ FORWARD = Tour(
             at="lanes",
             settings=LARGER,
             show=("cosine",),
-            until=300,
+            until=100,
             seen=(
                 Seen("With one direction the cosine is below {}.", "cosine", 1, most=0.02),
                 Seen("With 16 directions it is below {}, too.", "cosine", 2, most=0.06),
