@@ -218,13 +218,14 @@ export class Chart {
   names(u, ctx, c, ends) {
     const ratio = devicePixelRatio;
     const { left, top, width, height } = u.bbox;
-    const size = Math.round(c.size * 0.86) * ratio;
-    const space = size * 1.22;
+    // Smaller where there is no room for all.
+    const size = Math.min(Math.round(c.size * 0.86) * ratio, height / ends.length / 1.1);
+    const space = size * (ends.length * size * 1.22 > height ? 1.1 : 1.22);
     ctx.textBaseline = "middle";
     ctx.textAlign = "left";
     ctx.globalAlpha = 1;
     this.caption(u, ctx, c);
-    ctx.font = namesFont(c, ratio);
+    ctx.font = `600 ${size}px ${c.font}`;
     ends.sort((a, b) => a.y - b.y);
     apart(ends, space, top + space / 2, top + height - space / 2);
     const right = left + width;
