@@ -137,12 +137,16 @@ def test_every_preset_runs(page):
             f".find(item => item.textContent.startsWith({name!r})).click()"
         )
         page.until(f"{STATE}.race > {before}")
+        # What one should see stays on the page.
+        page.until(f"document.getElementById('goal').innerText.startsWith({name + '. '!r})")
         play(page)
         lanes = page.value(f"{STATE}.lanes.length")
         assert page.value("document.querySelectorAll('.lane').length") == lanes
         assert page.value(f"{STATE}.lanes.some(lane => lane.points.loss.length)")
         pause(page)
         page.picture(f"preset-{names.index(name)}")
+    page.click("#goal button")
+    page.until("document.getElementById('goal').hidden")
 
 
 def test_a_slider_shows_at_once_and_acts_on_the_next_step(page):
@@ -290,6 +294,12 @@ def test_letters_stand_out(page, dark):
     )
     assert len(set(letters)) >= 7
     assert min(contrast(found, card) for found in letters) >= 4.5
+    # A button that was just clicked is under the pointer still.
+    page.click("#explain")
+    look = "getComputedStyle(document.getElementById('explain'))"
+    both = page.value(f"[{look}.color, {look}.backgroundColor]")
+    assert contrast(*both) >= 4.5
+    page.click("#explain")
     page.viewport(1280, 720)
 
 
