@@ -187,8 +187,7 @@ class Links(HTMLParser):
 
 
 def broken_links(html: Path):
-    """A line for each link between the pages that leads nowhere, and for each one that leaves them
-    for a style sheet or a script: the site needs no network."""
+    """A line for each link between the pages that leads nowhere. Those to other sites stay."""
     pages = {}
     for path in html.rglob("*.html"):
         parser = Links()

@@ -9,6 +9,7 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -62,6 +63,8 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.worker = Worker(settings, self._changed)
         self.worker.watch(False)
+        # What orders do beside the training, one by one: Matplotlib draws in one thread
+        self.beside = ThreadPoolExecutor(1, "minigrad live, beside")
         routes = [
             Route("/", self._index),
             Route("/favicon.ico", self._icon),
@@ -71,6 +74,12 @@ class Server:
         ]
         self.app = Guard(Starlette(routes=routes), self.known_host)
         self.worker.start()
+
+    def close(self) -> None:
+        """Train no more. What is being saved is ended, and what waits for it is not begun."""
+        self.beside.shutdown(wait=False, cancel_futures=True)
+        self.worker.end()
+        self.worker.join(timeout=2)
 
     # ------------------------------------------------------------------ who may ask
 

@@ -39,9 +39,8 @@ class Loader:
             REPLACED[name] = getattr(module, name), space[name]
             setattr(module, name, space[name])
 
-    def __getattr__(
-        self, name: str
-    ) -> Any:  # what else is asked of a loader: its source, its file's name
+    def __getattr__(self, name: str) -> Any:
+        """What else is asked of a loader: its source, its file's name."""
         return getattr(self.loader, name)
 
 

@@ -19,9 +19,11 @@ from minigrad.live.inside.meeting import agreement, distance, estimate
 from minigrad.live.inside.small import Direction, Passes, Small, TooLarge
 from minigrad.live.inside.steps import symbol
 from minigrad.live.inside.surface import EXAMPLES, Plane, surface
-from minigrad.live.inside.text import finite, number, plain
+from minigrad.live.inside.text import number, plain
 from minigrad.live.inside.weight import STEP, compared
-from minigrad.live.orders import Order, whole
+from minigrad.live.orders import Order
+from minigrad.live.protocol import finite, whole
+from minigrad.live.worker import Worker
 from minigrad.losses import Loss
 from minigrad.rules import Rule
 
@@ -170,20 +172,15 @@ def refused(error: TooLarge) -> dict[str, Any]:
     }
 
 
-def _subject(worker: Any, lane: int, example: int) -> tuple[Subject, dict[str, Any]]:
+def _subject(worker: Worker, lane: int, example: int) -> tuple[Subject, dict[str, Any]]:
     """The lane's parts and the example, and what the reply says of them."""
     race = worker.race
-    if lane >= len(race.lanes):
-        raise ValueError(f"there is no lane {lane}; lanes count from 0")
-    own = race.lanes[lane]
+    own = race.lane(lane)
     if own.rule is None or own.status == "left out":
         raise ValueError(f"this lane is left out: {own.why}")
     x, y = to_host(race.train.x), to_host(race.train.y)
     example %= len(x)
     row = x[example].reshape(-1).astype("float64")
-    count = int(race.train.classes or 0)
-    names = getattr(race.train, "names", None)
-    classes = [str(name) for name in names] if names else [str(c) for c in range(count)]
     about = {
         "race": race.number,
         "lane": lane,
@@ -191,7 +188,7 @@ def _subject(worker: Any, lane: int, example: int) -> tuple[Subject, dict[str, A
         "example": example,
         "examples": len(x),
     }
-    return Subject(own.model, own.loss, own.rule, row, int(y[example]), classes), about
+    return Subject(own.model, own.loss, own.rule, row, int(y[example]), race.classes), about
 
 
 def _copied(subject: Subject) -> Subject:
@@ -201,7 +198,7 @@ def _copied(subject: Subject) -> Subject:
     return replace(subject, rule=rule, model=model, loss=loss)
 
 
-def _asked(worker: Any, lane: int, example: int, **fields: Any) -> Asked:
+def _asked(worker: Worker, lane: int, example: int, **fields: Any) -> Asked:
     subject, about = _subject(worker, lane, example)
     return Asked(_copied(subject), about, fields)
 
@@ -241,7 +238,7 @@ def way(value: Any) -> str:
     return str(value)
 
 
-def _plane(worker: Any, without: list[int]) -> Plane | dict[str, Any]:
+def _plane(worker: Worker, without: list[int]) -> Plane | dict[str, Any]:
     """What the surface is made of.
 
     without: numbers of lanes that are left out; so are those with another network (softmax twice)
