@@ -38,6 +38,7 @@ class Inside {
       if (!dialog || dialog.open) this.key(event);
     });
     new ResizeObserver(() => this.layout()).observe(this.pictures);
+    if (matchMedia("(max-width: 720px)").matches) this.only("left"); // no room for two pictures
   }
 
   // ------------------------------------------------------------ what the page tells
