@@ -6,11 +6,14 @@ from types import SimpleNamespace
 import pytest
 from benchmarks import load
 
+from minigrad import threads
+
 pytestmark = pytest.mark.on_host
 
 
-def test_idle_and_busy_rounds_alternate_and_the_other_process_ends(monkeypatch, capsys):
-    others, rounds = [], []
+def test_rounds_alternate_and_the_other_process_ends(monkeypatch, capsys, threads_as_before):
+    others, rounds, used = [], [], []
+    threads.set_threads(before := 2)
     start = subprocess.Popen
 
     def started(*arguments):
@@ -20,16 +23,20 @@ def test_idle_and_busy_rounds_alternate_and_the_other_process_ends(monkeypatch, 
     def mean_of(step, seconds):
         busy = bool(others) and others[-1].poll() is None
         rounds.append(busy)
+        used.append(threads.threads())
         return 3e-3 if busy else 2e-3
 
     monkeypatch.setattr(subprocess, "Popen", started)
     monkeypatch.setattr(load, "mean_of", mean_of)
     monkeypatch.setattr(load.ours, "step", lambda work: None)
     (row,) = load.run(SimpleNamespace(only="batch 1000", repeats=2, seconds=0.01))
-    assert rounds == [False, True, False, True]
+    assert rounds == [False, True, True, False, True, True]
+    assert used == [before, before, 1, before, before, 1]
+    assert threads.threads() == before
     assert [other.poll() is None for other in others] == [False, False]
     assert row["ratio"] == pytest.approx({"median": 1.5, "low": 1.5, "high": 1.5})
-    assert row["ms"] == {"idle": [2.0, 2.0], "busy": [3.0, 3.0]}
+    assert row["ratio_one"] == row["ratio"]
+    assert row["ms"] == {"idle": [2.0, 2.0], "busy": [3.0, 3.0], "busy, one thread": [3.0, 3.0]}
     assert "lesson 05, LeNet, batch 1000" in capsys.readouterr().out
 
 

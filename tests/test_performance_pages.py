@@ -65,6 +65,7 @@ def test_the_readmes_table_says_how_far_it_holds():
     assert len(rows) == 2 + found["summary"]["workloads"]
     assert pages.ONLY_HERE in " ".join(text.split())
     assert f"numpy {found['versions']['numpy']}" in text
+    assert f"load average before it {found['load_before']:.1f}" in " ".join(text.split())
     assert f"mean of {found['summary']['workloads']} ratios" in text
 
 
@@ -112,7 +113,7 @@ def test_the_tables_of_a_run(capsys, tmp_path):
     assert "| batch | 1 | 1.00 | - | - | 1 | 2.0 |" in lines
     assert "|  | 64 | 1.00 | - | - | 1 | 2.0 |" in lines
     assert "| K | 1 | 7.00 | - | - | 1 | 2.0 |" in lines
-    assert "| c | 1.000 | 20.0 | 20.00 (19.00, 21.00) |" in lines
+    assert "| c | 1.000 | 20.0 | 20.00 (19.00, 21.00) | - | - |" in lines
     assert max(len(line) for line in lines if line[:1] != "|") <= pages.WIDTH
 
 

@@ -148,7 +148,7 @@ def torch_text(
         lines += ["}", "state = {name: torch.tensor(array) for name, array in weights.items()}"]
     else:
         lines.append(f'weights = np.load("{file}")')
-        lines.append("state = {name: torch.from_numpy(weights[name]) for name in weights.files}")
+        lines.append("state = {name: torch.from_numpy(weights[name]) for name in weights}")
     lines += ["net.load_state_dict(state)", "net.eval()"]
     return "\n".join(lines) + "\n"
 

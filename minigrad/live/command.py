@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minigrad import backend, threads
+from minigrad.files import cause
 
 if TYPE_CHECKING:  # whoever asks for --help waits for nothing
     from minigrad.live.settings import Settings
@@ -113,7 +114,12 @@ def _record(settings: Settings, path: Path, steps: int | None) -> int:
 
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--record writes a page: name the file {path.with_suffix('.html')}")
-    record.write(path, settings, STEPS if steps is None else steps)
+    if path.is_dir():  # it could not be replaced, and that is known before the training
+        raise ValueError(f"--record {path}: a folder of that name is there")
+    try:
+        record.write(path, settings, STEPS if steps is None else steps)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {cause(error)}") from None
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Open it in a browser; it needs no server.")
     return 0
 

@@ -98,7 +98,8 @@ class Lane:
             return
         self.seconds += time.perf_counter() - since
         if not math.isfinite(value):
-            why = f"the loss was {value}; a smaller learning rate may help"
+            said = "not a number (nan)" if math.isnan(value) else f"infinite ({value})"
+            why = f"the loss was {said}; a smaller learning rate may help"
             self.end("diverged", f"diverged at step {self.done + 1}: {why}")
             return
         self.done += 1

@@ -130,8 +130,9 @@ class Race:
             names = ", ".join(measuring.hidden(self.lanes[0])) or "none"
             raise ValueError(f"layer {layer!r:.20} has no hidden units; layers that have: {names}")
         self.looking = self.looking._replace(layer=layer)
-        for views in self._views:
-            views.pop("units", None)
+        with self._lock:
+            for views in self._views:
+                views.pop("units", None)
 
     def change(self, number: int, **values: Any) -> None:
         """A lane's lr, directions or update_probability, from its next step on."""

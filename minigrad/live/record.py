@@ -32,9 +32,9 @@ def write(path: Path, settings: Settings, steps: int, show: bool | None = None) 
     show  whether there is a progress bar; None: in a terminal
     """
     inlining.page(PAGE, "")  # what is wrong with the page is said before the training
-    recording = record(Race(settings), steps, show)
-    text = inlining.page(PAGE, packed(recording), styles=("recorded.css",))
-    with replacing(path) as file:
+    with replacing(path) as file:  # so is a folder in which nothing can be written
+        recording = record(Race(settings), steps, show)
+        text = inlining.page(PAGE, packed(recording), styles=("recorded.css",))
         file.write(text.encode("utf-8"))
     return path
 

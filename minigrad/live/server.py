@@ -9,6 +9,7 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -19,6 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from minigrad import resources
 from minigrad.live import protocol
 from minigrad.live.catalogue import hello, joined
 from minigrad.live.settings import Settings
@@ -61,14 +63,23 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.worker = Worker(settings, self._changed)
         self.worker.watch(False)
+        # What orders do beside the training, one by one: Matplotlib draws in one thread
+        self.beside = ThreadPoolExecutor(1, "minigrad live, beside")
         routes = [
             Route("/", self._index),
             Route("/favicon.ico", self._icon),
             Route("/page/{name:path}", self._file),
+            Route("/lessons/{name}", self._lesson),
             WebSocketRoute("/socket", self._socket),
         ]
         self.app = Guard(Starlette(routes=routes), self.known_host)
         self.worker.start()
+
+    def close(self) -> None:
+        """Train no more. What is being saved is ended, and what waits for it is not begun."""
+        self.beside.shutdown(wait=False, cancel_futures=True)
+        self.worker.end()
+        self.worker.join(timeout=2)
 
     # ------------------------------------------------------------------ who may ask
 
@@ -112,6 +123,16 @@ class Server:
         if name not in files or files[name].suffix not in TYPES:
             return PlainTextResponse("not found", 404)
         return Response(files[name].read_bytes(), media_type=TYPES[files[name].suffix])
+
+    async def _lesson(self, request: Request) -> Response:
+        """A lesson as text. Only names of lessons that are there."""
+        if not self._knows(request):
+            return refusal()
+        lessons = {path.name: path for path in resources.files("lessons")}
+        path = lessons.get(request.path_params["name"])
+        if path is None:
+            return PlainTextResponse("not found", 404)
+        return PlainTextResponse(path.read_bytes())
 
     # ------------------------------------------------------------------ tabs
 

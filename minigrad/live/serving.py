@@ -27,8 +27,7 @@ def serve(server: Server, listening: socket.socket) -> None:
         UntilCtrlC(config(server)).run(sockets=[listening])
     finally:
         sys.setswitchinterval(before)
-        server.worker.end()
-        server.worker.join(timeout=2)
+        server.close()
 
 
 def config(server: Server) -> uvicorn.Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -156,7 +155,7 @@ def within(name: str, value: Any) -> float:
     """A number within its limits as a float. ValueError for anything else."""
     least, most = LIMITS[name]
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not least <= value <= most:
+    if not number or not least <= value <= most:  # not so for NaN
         raise ValueError(f"{name} must be a number from {least:g} to {most:g}, got {value!r:.40}")
     return float(value)
 

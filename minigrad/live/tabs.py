@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -39,6 +40,7 @@ class Home(Protocol):
 
     worker: Worker
     orders: dict[str, Order]
+    beside: ThreadPoolExecutor
 
     def race_text(self) -> tuple[tuple[int, int], str]: ...
     def hello_text(self) -> str: ...
@@ -98,8 +100,10 @@ class Tab:
                 self.news.clear()
                 due = time.monotonic() + 1 / FRAMES
                 begun = time.perf_counter()
-                race, described = self.server.race_text()
+                # A race may begin between these two lines. Then the page has its message, and
+                # passes over a frame of the race before it.
                 said = protocol.write(self.cursor.frame(self.server.worker))
+                race, described = self.server.race_text()
                 self._ready.clear()
                 self.server.took(time.perf_counter() - begun)
                 if race != self.cursor.race:
@@ -163,7 +167,8 @@ class Tab:
         try:
             found = await asyncio.shield(called)  # a closed tab takes no order back
             if then is not None:
-                found = await asyncio.to_thread(then, found)
+                loop = asyncio.get_running_loop()
+                found = await loop.run_in_executor(self.server.beside, then, found)
             reply = {"result": found}
         except ValueError as error:
             reply = {"error": str(error)}

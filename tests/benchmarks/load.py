@@ -13,7 +13,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from . import nets, ours
+from minigrad import threads
+
+from . import nets, ours, timing
 from .workloads import IMAGE, WORKLOADS, Workload
 
 LESSON = {"shape": IMAGE, "rule": "tempered", "counts": False}
@@ -51,28 +53,51 @@ def mean_of(step, seconds: float) -> float:
 
 
 def run(options, keep=lambda rows: None) -> list[dict]:
-    """Measure and print. Rounds of both kinds alternate."""
+    """Measure and print. Rounds alternate: idle, busy, busy with one thread of ours."""
     works = [work for work in STEPS if options.only.lower() in work.name.lower()]
     steps = {work.name: ours.step(work) for work in works}
-    found: dict[str, dict[str, list[float]]] = {name: {"idle": [], "busy": []} for name in steps}
-    for _ in range(options.repeats):
+    found: dict[str, dict[str, list[float]]] = {
+        name: {"idle": [], "busy": [], "busy, one thread": []} for name in steps
+    }
+
+    def measure(kind):
         for name, step in steps.items():
-            found[name]["idle"].append(mean_of(step, options.seconds))
+            found[name][kind].append(mean_of(step, options.seconds))
+
+    for _ in range(options.repeats):
+        measure("idle")
         with busy_core():
-            for name, step in steps.items():
-                found[name]["busy"].append(mean_of(step, options.seconds))
-    print(f"{'milliseconds a step':32}{'idle':>10}{'beside a busy core':>20}{'ratio':>8}  (spread)")
+            measure("busy")
+            with one_thread():
+                measure("busy, one thread")
+    print(
+        f"{'milliseconds a step':32}{'idle':>10}{'beside a busy core':>20}{'ratio':>8}  (spread)"
+        f"{'on one thread':>18}{'ratio':>8}"
+    )
     rows = []
     for name, times in found.items():
-        ratios = [b / a for a, b in zip(times["idle"], times["busy"], strict=True)]
-        medians = {kind: 1e3 * statistics.median(ts) for kind, ts in times.items()}
         row = {"name": name, "ms": {kind: [1e3 * t for t in ts] for kind, ts in times.items()}}
-        row["median_ms"] = medians
-        row["ratio"] = {"median": statistics.median(ratios), "low": min(ratios)}
-        row["ratio"]["high"] = max(ratios)
+        row["median_ms"] = {kind: statistics.median(ts) for kind, ts in row["ms"].items()}
+        row["ratio"] = timing.ratio(times["busy"], times["idle"])
+        row["ratio_one"] = timing.ratio(times["busy, one thread"], times["idle"])
         rows.append(row)
         keep(rows)
-        spread = f"({min(ratios):.2f}, {max(ratios):.2f})"
-        idle, busy = medians["idle"], medians["busy"]
-        print(f"{name:32}{idle:10.2f}{busy:20.2f}{row['ratio']['median']:8.2f}  {spread}")
+        idle, busy, one = row["median_ms"].values()
+        ratio = row["ratio"]
+        spread = f"({ratio['low']:.2f}, {ratio['high']:.2f})"
+        print(
+            f"{name:32}{idle:10.2f}{busy:20.2f}{ratio['median']:8.2f}  {spread}"
+            f"{one:14.2f}{row['ratio_one']['median']:8.2f}"
+        )
     return rows
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it minigrad and BLAS have one thread, as with MINIGRAD_THREADS=1."""
+    before = threads.threads()
+    threads.set_threads(1)
+    try:
+        yield
+    finally:
+        threads.set_threads(before)

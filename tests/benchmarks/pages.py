@@ -85,13 +85,17 @@ def growth(found: dict) -> str:
 
 
 def load(found: dict) -> str:
-    """Steps on an idle machine, and beside a process that keeps one core busy."""
+    """Steps on an idle machine, and beside a process that keeps a core busy."""
     found = found["load"]
     columns = ["step", "idle, ms", "beside a busy core, ms", "ratio (lowest, highest)"]
+    columns += ["on one thread, ms", "its ratio"]
     rows = []
     for row in found["rows"]:
-        idle, busy = (ms(row["median_ms"][kind]) for kind in ("idle", "busy"))
-        rows.append([row["name"], idle, busy, _spread(row["ratio"])])
+        idle, busy, one = (
+            ms(row["median_ms"].get(kind)) for kind in ("idle", "busy", "busy, one thread")
+        )
+        ratios = _spread(row["ratio"]), _spread(row.get("ratio_one"))
+        rows.append([row["name"], idle, busy, ratios[0], one, ratios[1]])
     return "\n\n".join([_of_what(found), _table(columns, rows)])
 
 
@@ -151,10 +155,12 @@ def _means(found: dict) -> str:
 
 def _of_what(found: dict) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    before = found["load_before"]
     return _filled(
         f"{ONLY_HERE} minigrad {found['minigrad']}, {versions}; {found['device']}, "
         f"{found['threads']} threads, {found['blas']}; peak {found['peak_gflops']:.0f} GFLOP/s; "
-        f"{found['repeats']} blocks of each; {found['when']}."
+        f"{found['repeats']} blocks of each; {found['when']}, load average before it "
+        f"{'unknown' if before is None else f'{before:.1f}'}."
     )
 
 

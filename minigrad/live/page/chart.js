@@ -218,13 +218,14 @@ export class Chart {
   names(u, ctx, c, ends) {
     const ratio = devicePixelRatio;
     const { left, top, width, height } = u.bbox;
-    const size = Math.round(c.size * 0.86) * ratio;
-    const space = size * 1.22;
+    // Smaller where there is no room for all.
+    const size = Math.min(Math.round(c.size * 0.86) * ratio, height / ends.length / 1.1);
+    const space = size * (ends.length * size * 1.22 > height ? 1.1 : 1.22);
     ctx.textBaseline = "middle";
     ctx.textAlign = "left";
     ctx.globalAlpha = 1;
     this.caption(u, ctx, c);
-    ctx.font = namesFont(c, ratio);
+    ctx.font = `600 ${size}px ${c.font}`;
     ends.sort((a, b) => a.y - b.y);
     apart(ends, space, top + space / 2, top + height - space / 2);
     const right = left + width;
@@ -254,7 +255,8 @@ export class Chart {
         ctx.fill();
       }
       const from = right + 14 * ratio;
-      if (end.x > right - 60 * ratio || Math.abs(end.at - end.y) > 2 * ratio) {
+      // No line from a lane that stopped long ago: it would look like its course.
+      if (end.x > right - 60 * ratio) {
         ctx.lineWidth = 1.2 * ratio;
         ctx.globalAlpha *= 0.6;
         ctx.beginPath();
@@ -274,7 +276,10 @@ export class Chart {
     ctx.font = `${Math.round(c.size * 0.8) * devicePixelRatio}px ${c.font}`;
     ctx.fillStyle = c.soft;
     const below = (6 + c.size * 0.45) * devicePixelRatio; // the middle of the ticks' numbers
-    ctx.fillText(this.unit, left + width + 16 * devicePixelRatio, top + height + below);
+    // The last number on the axis may reach beyond its end.
+    const last = ctx.measureText(count(u.scales.x.max)).width / 2 + 8 * devicePixelRatio;
+    const after = Math.max(16 * devicePixelRatio, last);
+    ctx.fillText(this.unit, left + width + after, top + height + below);
   }
 
   // ------------------------------------------------------------ the pointer

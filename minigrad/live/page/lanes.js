@@ -159,7 +159,7 @@ export class Lanes {
 
   // The rule in words: its equation, what it needs, where to read more.
   explained(lane) {
-    const { equation, symbols, needs, watch, lesson, source } = lane.about;
+    const { equation, symbols, needs, watch, lesson, lesson_file, source } = lane.about;
     if (!equation && !needs) return null;
     const root = element("div", { class: "explained" });
     if (equation) root.append(element("p", { class: "equation" }, ...formula(equation)));
@@ -170,7 +170,7 @@ export class Lanes {
       root.append(element("p", { class: "need" }, ...said));
     }
     if (watch) root.append(element("p", { class: "watch" }, watch));
-    if (lesson) root.append(element("p", {}, link(lesson)));
+    if (lesson) root.append(element("p", {}, link(lesson, lesson_file, this.context.recorded)));
     if (source) root.append(element("p", { class: "source" }, source));
     return root;
   }
@@ -243,10 +243,11 @@ function sentence(lane) {
   return "";
 }
 
-function link(lesson) {
-  const [title, href] = typeof lesson === "string" ? [lesson, null] : [lesson.title, lesson.href];
-  if (!href) return element("span", { class: "lesson" }, `Lesson: ${title}`);
-  return element("a", { href, target: "_blank", rel: "noopener" }, `Lesson: ${title}`);
+// A link to the lesson: its script, which the server gives as text. A recording only names it.
+function link(lesson, file, recorded) {
+  const text = lesson[0].toUpperCase() + lesson.slice(1);
+  if (!file || recorded) return element("span", {}, text);
+  return element("a", { href: file, target: "_blank", rel: "noopener" }, text);
 }
 
 // For screen readers: what has happened, not every frame.

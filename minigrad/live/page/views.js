@@ -166,6 +166,11 @@ export class Views {
     this.chosen.set(name, on);
     this.set(name, on);
     this.tell();
+    const view = VIEWS.find((of) => of.name === name);
+    // In a low window it may be below the edge: whoever switches it on wants to see it.
+    if (on && view.place === "lanes") {
+      this.lanes.lane(0)?.slot(name).scrollIntoView({ block: "nearest" });
+    }
   }
 
   // Show what was chosen and fits the data.

@@ -63,11 +63,16 @@ FORWARD = Tour(
             (
                 "A single guess has little to do with the gradient. The network has 42 weights, "
                 "so almost all directions are nearly at right angles to it.",
+                "The cosine of the two says so: 1 is the same direction, 0 is a right angle.",
             ),
             at="lane 2",
-            show=("regions", "cosine"),
+            show=("cosine",),
             until=330,
-            seen=(Seen("With one direction it is below {} on average.", "cosine", 1, most=0.2),),
+            seen=(
+                Seen(
+                    "With one direction the cosine is below {} on average.", "cosine", 1, most=0.2
+                ),
+            ),
         ),
         Step(
             "More guesses",
@@ -76,10 +81,10 @@ FORWARD = Tour(
                 "Compare the cosines of K = 1, 4 and 16.",
             ),
             at="lanes",
-            show=("regions", "cosine"),
+            show=("cosine",),
             until=360,
             seen=(
-                Seen("With 16 directions it is above {}.", "cosine", 3, least=0.45),
+                Seen("With 16 directions the cosine is above {}.", "cosine", 3, least=0.45),
                 Seen(
                     "That is more than {} above that of 4 directions.",
                     "cosine",
@@ -92,12 +97,12 @@ FORWARD = Tour(
         Step(
             "And the bill",
             (
-                "Each direction costs two more forward passes. Choose “forward passes” under the "
+                "Each direction costs two more forward passes. Choose “forward passes” above the "
                 "curve and look again.",
             ),
             at="units",
             show=("regions",),
-            until=2000,
+            until=1000,
             seen=(
                 Seen("A step with 16 directions costs {} forward passes.", "cost", 3, least=33),
                 Seen("A step of backprop costs {}.", "cost", 0, most=3),
@@ -113,7 +118,7 @@ FORWARD = Tour(
             at="lanes",
             settings=LARGER,
             show=("cosine",),
-            until=300,
+            until=100,
             seen=(
                 Seen("With one direction the cosine is below {}.", "cosine", 1, most=0.02),
                 Seen("With 16 directions it is below {}, too.", "cosine", 2, most=0.06),
