@@ -4,7 +4,6 @@ import base64
 import contextlib
 import json
 import os
-import re
 import select
 import shutil
 import subprocess
@@ -12,8 +11,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-import pytest
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
@@ -36,35 +33,6 @@ os.execv(sys.argv[3], sys.argv[3:])
 def find():
     """The command of Chromium, or None."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-@contextlib.contextmanager
-def started():
-    """A browser. Where there is no Chromium the test is skipped, or fails if it must run."""
-    command = find()
-    if command is None:
-        assert os.environ.get("MINIGRAD_BROWSER") != "required", "Chromium is not there"
-        pytest.skip("there is no chromium (apt-get install chromium)")
-    browser = Browser(command)
-    try:
-        yield browser
-    finally:
-        browser.close()
-
-
-@contextlib.contextmanager
-def served(*arguments):
-    """The address of a page that `minigrad live` serves, in a process of its own."""
-    for name in ("starlette", "uvicorn", "websockets"):
-        pytest.importorskip(name, reason="pip install minigrad[live]")
-    command = [sys.executable, "-u", "-m", "minigrad", "live", "--no-browser", *arguments]
-    out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, **out) as server:
-        try:
-            lines = (re.search(r"http://\S+", line) for line in server.stdout)
-            yield next(filter(None, lines)).group()
-        finally:
-            server.kill()
 
 
 # key: (its code, its number, the text it writes)

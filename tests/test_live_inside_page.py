@@ -1,7 +1,7 @@
 """Look inside one step, in a real browser: stepping, keys, a weight, what a rule does instead."""
 
 import pytest
-from browser import served, started
+from pages import opened, served
 
 pytestmark = pytest.mark.on_host
 LINK = "data=moons&hidden=4&activation=tanh&lanes=backprop,fa,forward"
@@ -15,14 +15,9 @@ def address():
 
 @pytest.fixture(scope="module")
 def page(address):
-    with started() as browser:
-        browser.viewport(1280, 720, calm=True)
-        browser.open(address)
-        browser.until(
-            "window.minigrad && minigrad.state.race > 0 && !!minigrad.context.slot('inside')"
-        )
+    with opened(address, calm=True) as browser:
+        browser.until("Boolean(minigrad.context.slot('inside'))")
         yield browser
-        assert not browser.complaints()
 
 
 def text(page, selector):

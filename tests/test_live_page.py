@@ -8,7 +8,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
-from browser import served, started
+from pages import opened, served
 from test_report_browser import contrast
 
 pytestmark = pytest.mark.on_host
@@ -28,12 +28,8 @@ def address():
 
 @pytest.fixture(scope="module")
 def page(address):
-    with started() as browser:
-        browser.viewport(1280, 720)
-        browser.open(address)
-        browser.until(f"window.minigrad && {STATE}.race > 0")
+    with opened(address) as browser:
         yield browser
-        assert not browser.complaints()
         hosts = {urlsplit(request).netloc for request in browser.requests()}
         assert hosts == {urlsplit(address).netloc}
 

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from browser import started
+from pages import started
 
 from minigrad.live import inlining, record
 from minigrad.live.race import Race

@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 import pytest
-from browser import served, started
+from pages import opened, served
 from strokes import STROKES
 
 from minigrad import metrics
@@ -39,12 +39,8 @@ def address():
 
 @pytest.fixture(scope="module")
 def page(address):
-    with started() as browser:
-        browser.viewport(1280, 1000)
-        browser.open(address)
-        browser.until("window.minigrad && minigrad.state.race > 0")
+    with opened(address, 1280, 1000) as browser:
         yield browser
-        assert not browser.complaints()
 
 
 def look_at(page, *names):

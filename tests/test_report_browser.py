@@ -9,8 +9,8 @@ import copy
 import re
 
 import pytest
-from browser import started
 from compare_example import example
+from pages import started
 
 from minigrad.compare import report
 
