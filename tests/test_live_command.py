@@ -179,5 +179,10 @@ def test_a_whole_address_restores_a_race():
     assert command.chosen(parser.parse_args(["live", "--data", "circles"])).data == "circles"
 
 
-def test_no_thread_is_left_when_it_could_not_serve():
-    assert not [t for t in threading.enumerate() if t.name == "minigrad live"]
+def test_no_thread_is_left_when_it_could_not_serve(capsys, monkeypatch):
+    monkeypatch.setattr("minigrad.live.sets.mnist.find", lambda: None)
+    before = set(threading.enumerate())
+    assert "MNIST is not on this computer" in failed(capsys, "--no-browser", "data=mnist")
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+        assert not thread.is_alive()

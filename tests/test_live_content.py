@@ -207,7 +207,7 @@ def test_the_network_in_pytorch(activation, tmp_path, monkeypatch):
 
 def test_a_lane_that_is_not_there():
     worker = Racing(DIGITS, 0)
-    with pytest.raises(ValueError, match="1 lanes"):
+    with pytest.raises(ValueError, match="there are lanes 0 to 0"):
         code.code(worker, 1)
 
 

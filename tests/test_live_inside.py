@@ -12,11 +12,13 @@ from minigrad.compare.rules import RULES as COMPARED
 from minigrad.live.inside import ORDERS
 from minigrad.live.inside.backward import Backward
 from minigrad.live.inside.forward import Forward
-from minigrad.live.inside.orders import Subject, looked_into
+from minigrad.live.inside.look import Subject, looked_into
 from minigrad.live.inside.small import Passes, Small, TooLarge
 from minigrad.live.inside.surface import Plane, directions, near, surface
 from minigrad.live.inside.text import number, plain
 from minigrad.live.inside.weight import compared
+from minigrad.live.race import Race
+from minigrad.live.settings import Settings
 from minigrad.live.trail import MOST, Trail, flat
 from minigrad.rules import Backprop, WeightPerturbation
 
@@ -217,33 +219,27 @@ def test_a_large_network_is_refused_with_a_setting(sizes, words):
         Small(of.model, of.loss)
 
 
-def worker(of):
-    lane = SimpleNamespace(
-        trail=Trail(of.model),
-        model=of.model,
-        loss=of.loss,
-        rule=of.rule,
-        status="running",
-        done=5,
-        why=None,
-    )
-    x = np.stack([of.x, of.x + 1]).astype("float32")
-    train = mg.data.Dataset(x, np.array([1, 2]))
-    return SimpleNamespace(race=SimpleNamespace(lanes=[lane], train=train, number=3))
+def raced(*hidden):
+    """A race after five steps, as orders see it, without a thread."""
+    race = Race(Settings(data="spirals3", hidden=hidden, activation="tanh"))
+    for _ in range(5):
+        race.round()
+    return SimpleNamespace(race=race)
 
 
-def ask(of, name, **fields):
+def ask(worker, name, **fields):
     order = ORDERS[name]
-    return order.then(order.act(worker(of), **{k: order.fields[k](v) for k, v in fields.items()}))
+    return order.then(order.act(worker, **{k: order.fields[k](v) for k, v in fields.items()}))
 
 
 def test_the_orders():
-    of = subject()
+    of, large = raced(4), raced(30)
     given = {"lane": 0, "direction": "random:3", "backward": "backprop"}
-    found = ask(of, "inside", example=3, **given)
-    assert (found["example"], found["examples"], found["step"]) == (1, 2, 5)
-    assert found["y"] == 2
-    found = ask(subject((2, 30, 3)), "inside", example=0, **given)
+    found = ask(of, "inside", example=403, **given)
+    assert (found["example"], found["examples"], found["step"]) == (3, 400, 5)
+    assert found["y"] == of.race.train.y[3]
+    assert found["classes"] == ["0", "1", "2"]
+    found = ask(large, "inside", example=0, **given)
     assert not found["small"]
     assert found["settings"]["hidden"] == [4]
     assert ask(of, "inside_weight", lane=0, example=0, key="b1.2")["symbol"] == "b^{(1)}_{2}"
@@ -254,12 +250,12 @@ def test_the_orders():
         with pytest.raises(ValueError, match="no weight"):
             ask(of, "inside", example=0, **given | {"direction": bad})
     assert ask(of, "surface", without=[])["small"]
-    assert not ask(subject((2, 30, 3)), "surface", without=[])["small"]
+    assert not ask(large, "surface", without=[])["small"]
     with pytest.raises(ValueError, match="no lane is left"):
         ask(of, "surface", without=[0])
     with pytest.raises(ValueError, match="a list"):
         ask(of, "surface", without="0")
-    with pytest.raises(ValueError, match="no lane 4"):
+    with pytest.raises(ValueError, match="there are lanes 0 to 0"):
         ask(of, "inside", example=0, **given | {"lane": 4})
 
 

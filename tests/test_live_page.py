@@ -4,15 +4,11 @@ It is skipped where there is no Chromium. With MINIGRAD_BROWSER=required that is
 MINIGRAD_BROWSER_PICTURES names a folder for pictures of the page.
 """
 
-import os
-import re
-import subprocess
-import sys
 import time
 from urllib.parse import urlsplit
 
 import pytest
-from browser import Browser, find
+from pages import opened, served
 from test_report_browser import contrast
 
 pytestmark = pytest.mark.on_host
@@ -26,38 +22,16 @@ WILD = "activation=leakyrelu&lanes=backprop~lr:.1,backprop~lr:10"
 
 @pytest.fixture(scope="module")
 def address():
-    pytest.importorskip("starlette", reason="pip install minigrad[live]")
-    pytest.importorskip("uvicorn", reason="pip install minigrad[live]")
-    command = [sys.executable, "-u", "-m", "minigrad", "live", "--no-browser"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        for line in server.stdout:
-            if found := re.search(r"http://\S+", line):
-                break
-        yield found.group()
-    finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
+    with served() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def page(address):
-    command = find()
-    if command is None:
-        assert os.environ.get("MINIGRAD_BROWSER") != "required", "Chromium is not there"
-        pytest.skip("there is no chromium (apt-get install chromium)")
-    browser = Browser(command)
-    try:
-        browser.viewport(1280, 720)
-        browser.open(address)
-        browser.until(f"window.minigrad && {STATE}.race > 0")
+    with opened(address) as browser:
         yield browser
-        assert not browser.complaints()
         hosts = {urlsplit(request).netloc for request in browser.requests()}
         assert hosts == {urlsplit(address).netloc}
-    finally:
-        browser.close()
 
 
 def steps(page):
@@ -137,12 +111,16 @@ def test_every_preset_runs(page):
             f".find(item => item.textContent.startsWith({name!r})).click()"
         )
         page.until(f"{STATE}.race > {before}")
+        # What one should see stays on the page.
+        page.until(f"document.getElementById('goal').innerText.startsWith({name + '. '!r})")
         play(page)
         lanes = page.value(f"{STATE}.lanes.length")
         assert page.value("document.querySelectorAll('.lane').length") == lanes
         assert page.value(f"{STATE}.lanes.some(lane => lane.points.loss.length)")
         pause(page)
         page.picture(f"preset-{names.index(name)}")
+    page.click("#goal button")
+    page.until("document.getElementById('goal').hidden")
 
 
 def test_a_slider_shows_at_once_and_acts_on_the_next_step(page):
@@ -290,6 +268,12 @@ def test_letters_stand_out(page, dark):
     )
     assert len(set(letters)) >= 7
     assert min(contrast(found, card) for found in letters) >= 4.5
+    # A button that was just clicked is under the pointer still.
+    page.click("#explain")
+    look = "getComputedStyle(document.getElementById('explain'))"
+    both = page.value(f"[{look}.color, {look}.backgroundColor]")
+    assert contrast(*both) >= 4.5
+    page.click("#explain")
     page.viewport(1280, 720)
 
 

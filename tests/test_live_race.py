@@ -157,7 +157,7 @@ def test_what_a_lane_cannot_change_is_an_error_in_a_sentence():
             one.change(0, **values)
     for number in (1, -1):
         with pytest.raises(ValueError, match="there are lanes 0 to 0"):
-            one.set_rate(number, 0.1)
+            one.change(number, lr=0.1)
     assert one.settings.lanes == (LaneSettings("backprop"),)
 
 

@@ -65,6 +65,7 @@ def test_the_readmes_table_says_how_far_it_holds():
     assert len(rows) == 2 + found["summary"]["workloads"]
     assert pages.ONLY_HERE in " ".join(text.split())
     assert f"numpy {found['versions']['numpy']}" in text
+    assert f"load average before it {found['load_before']:.1f}" in " ".join(text.split())
     assert f"mean of {found['summary']['workloads']} ratios" in text
 
 

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 
 from minigrad.interchange import to_torch_state_dict
-from minigrad.live.orders import Order, whole
+from minigrad.live.orders import Order
+from minigrad.live.protocol import whole
+from minigrad.live.rules import POPULATION
+from minigrad.live.sets import IN_THE_PLANE, MOST_TEST, SETS
 from minigrad.live.settings import LaneSettings, Settings
 from minigrad.live.worker import Worker
 
@@ -60,7 +63,7 @@ def rule_text(lane: LaneSettings, seed: int, classes: int) -> str:
     p = lane.update_probability
     given = {
         "K": lane.directions,
-        "population": 20 * lane.directions,
+        "population": POPULATION * lane.directions,
         "p": "" if p == 1 else f", update_probability={p!r}",
     }
     return "mg.rules." + RULES[lane.rule].format(**given, seed=seed, classes=classes)
@@ -69,14 +72,16 @@ def rule_text(lane: LaneSettings, seed: int, classes: int) -> str:
 def data_lines(settings: Settings) -> list[str]:
     """The lines that make `train` and `test`."""
     name, noise, seed = settings.data, settings.data_noise, settings.seed
-    if name in ("digits", "mnist"):
+    if not SETS[name].plane:
         lines = [f'train, test = mg.data.load("{name}")']
         if name == "mnist":
-            lines.append("test = test.take(500)")
+            lines.append(f"test = test.take({MOST_TEST})")
     else:
         arms = ", arms=3" if name == "spirals3" else ""
         draw = name.removesuffix("3")
-        lines = [f"train, test = mg.data.{draw}(400, noise={noise!r}, seed={seed}{arms})"]
+        lines = [
+            f"train, test = mg.data.{draw}({IN_THE_PLANE}, noise={noise!r}, seed={seed}{arms})"
+        ]
     if settings.label_noise:
         rng = f"np.random.default_rng({seed})"
         lines.append(f"train = mg.data.redraw_labels(train, {settings.label_noise!r}, {rng})")
@@ -143,7 +148,7 @@ def torch_text(
         lines += ["}", "state = {name: torch.tensor(array) for name, array in weights.items()}"]
     else:
         lines.append(f'weights = np.load("{file}")')
-        lines.append("state = {name: torch.from_numpy(weights[name]) for name in weights.files}")
+        lines.append("state = {name: torch.from_numpy(weights[name]) for name in weights}")
     lines += ["net.load_state_dict(state)", "net.eval()"]
     return "\n".join(lines) + "\n"
 
@@ -167,16 +172,9 @@ def file_name(number: int, rule: str) -> str:
     return f"lane_{number + 1}_{rule}.npz"
 
 
-def _lane(worker: Worker, number: int) -> Any:
-    lanes = worker.race.lanes
-    if number >= len(lanes):
-        raise ValueError(f"there are {len(lanes)} lanes, counted from 0; got {number}")
-    return lanes[number]
-
-
 def code(worker: Worker, lane: int) -> dict[str, Any]:
     """Both texts of a lane, and the name of the file that the second one loads, or None."""
-    found = _lane(worker, lane)
+    found = worker.race.lane(lane)
     settings = worker.race.settings
     weights = to_torch_state_dict(found.model)
     matrices = [array for array in weights.values() if array.ndim == 2]
@@ -185,20 +183,16 @@ def code(worker: Worker, lane: int) -> dict[str, Any]:
     epochs = max(1, math.ceil(found.done / in_epoch))
     file = file_name(lane, found.settings.rule)
     python = python_text(settings, found.settings, sizes, epochs)
-    if getattr(worker.race, "edition", 0):
+    if worker.race.edition:
         python += CHANGED
     torch = torch_text(settings, found.settings, sizes, weights, file)
     loads = f'"{file}"' in torch
-    return {
-        "python": python,
-        "pytorch": torch,
-        "file": file if loads else None,
-    }
+    return {"python": python, "pytorch": torch, "file": file if loads else None}
 
 
 def weights(worker: Worker, lane: int) -> dict[str, Any]:
     """The file of weights that the text for PyTorch loads."""
-    found = _lane(worker, lane)
+    found = worker.race.lane(lane)
     content = weights_file(to_torch_state_dict(found.model))
     name = file_name(lane, found.settings.rule)
     return {"file": name, "data": base64.b64encode(content).decode()}

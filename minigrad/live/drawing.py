@@ -15,6 +15,7 @@ from minigrad.data.images.centring import like_mnist
 from minigrad.data.images.pillow import resize
 from minigrad.live.orders import Order
 from minigrad.live.protocol import whole
+from minigrad.live.sets import SETS
 from minigrad.live.worker import Worker
 
 SIDES = (28, 280)  # pixels: the least and the largest side of a drawing
@@ -132,7 +133,7 @@ def _shown(image: np.ndarray) -> dict[str, Any]:
 
 def _picture_set(worker: Worker) -> str:
     name: str = worker.race.settings.data
-    if name not in ("digits", "mnist"):
+    if SETS[name].plane:
         raise ValueError(f"{name} is no set of digits: choose digits or mnist")
     return name
 

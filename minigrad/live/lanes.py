@@ -17,6 +17,7 @@ from minigrad.evaluation import evaluate
 from minigrad.feeding import Feeding
 from minigrad.layers import Layer, Sequential, Softmax
 from minigrad.live import rules
+from minigrad.live.protocol import finite
 from minigrad.live.settings import LaneSettings, Settings
 from minigrad.live.trail import Trail
 from minigrad.losses import CrossEntropyLoss
@@ -80,6 +81,11 @@ class Lane:
     def running(self) -> bool:
         return self.status == "running"
 
+    @property
+    def cost(self) -> float | None:
+        """Forward-equivalents of a step. None: there is no rule, or it does not say."""
+        return None if self.rule is None else rules.cost(self.rule)
+
     def step(self) -> None:
         """One step, unless the lane has ended. Whatever its rule raises ends this lane alone."""
         if not self.running:
@@ -92,11 +98,12 @@ class Lane:
             return
         self.seconds += time.perf_counter() - since
         if not math.isfinite(value):
-            why = f"the loss was {value}; a smaller learning rate may help"
+            said = "not a number (nan)" if math.isnan(value) else f"infinite ({value})"
+            why = f"the loss was {said}; a smaller learning rate may help"
             self.end("diverged", f"diverged at step {self.done + 1}: {why}")
             return
         self.done += 1
-        self.work += rules.cost(self.rule) or 0.0 if self.rule is not None else 0.0
+        self.work += self.cost or 0.0
         self.losses.append(value)
         self.trail.add(self.done, self.model)
 
@@ -111,7 +118,7 @@ class Lane:
         losses, self.losses = self.losses, []
         return {
             "step": self.done,
-            "accuracy": number(self.accuracy()),
+            "accuracy": finite(self.accuracy()),
             "seconds": self.seconds,
             "work": self.work,
             "cosine": None,
@@ -143,7 +150,7 @@ class Lane:
             "rule": settings.rule,
             "title": rules.title(settings.rule),
             "label": label,
-            "cost": None if self.rule is None else rules.cost(self.rule),
+            "cost": self.cost,
             "lr": settings.lr,
             "directions": settings.directions,
             "update_probability": settings.update_probability,
@@ -175,8 +182,3 @@ def labels(lanes: tuple[LaneSettings, ...]) -> list[str]:
 
 def _differ(lanes: list[LaneSettings], name: str) -> bool:
     return len({getattr(lane, name) for lane in lanes}) > 1
-
-
-def number(value: float) -> float | None:
-    """For JSON: None for what is not finite."""
-    return value if math.isfinite(value) else None

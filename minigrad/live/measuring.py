@@ -15,6 +15,7 @@ from minigrad.arguments import a_parameter
 from minigrad.backend import Array
 from minigrad.data import Dataset
 from minigrad.live.lanes import Lane
+from minigrad.live.protocol import finite
 
 PROBE = 64  # examples on which an estimate is compared with the gradient, at most
 UNITS = 24  # units of which weights are shown, at most
@@ -46,8 +47,8 @@ def cosine(lane: Lane, looking: Looking) -> dict[str, Any] | None:
     found = diagnostics.quality(
         rule, lane.model, lane.loss, looking.probe.x, looking.probe.y, 1, lane.done
     )
-    layers = {name: _finite(of.cosine) for name, of in found.layers.items()}
-    return {"total": _finite(found.total.cosine), "layers": layers}
+    layers = {name: finite(float(of.cosine)) for name, of in found.layers.items()}
+    return {"total": finite(float(found.total.cosine)), "layers": layers}
 
 
 def weights(lane: Lane, looking: Looking) -> dict[str, Any] | None:
@@ -64,7 +65,7 @@ def weights(lane: Lane, looking: Looking) -> dict[str, Any] | None:
     levels = np.rint(W * (127 / (scale or 1.0))).astype(np.int8)
     found = {"shape": [len(W), *shape], "scale": scale, "data": _text(levels)}
     if looking.reach is not None and "b" in first:
-        found["bias"] = [_finite(float(b)) for b in backend.to_host(first["b"][:UNITS])]
+        found["bias"] = [finite(float(b)) for b in backend.to_host(first["b"][:UNITS])]
     return found
 
 
@@ -72,7 +73,7 @@ def recall(lane: Lane, looking: Looking) -> dict[str, Any]:
     """The share of each class's test examples that are found."""
     output = _outputs(lane, lane.test.x)
     found = metrics.recall(metrics.confusion_matrix(output, lane.test.y))
-    return {"recall": [_finite(float(share)) for share in found]}
+    return {"recall": [finite(float(share)) for share in found]}
 
 
 def regions(lane: Lane, looking: Looking) -> dict[str, Any] | None:
@@ -178,7 +179,3 @@ def _grid(lane: Lane, reach: float) -> Array:
 
 def _text(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -20,8 +20,8 @@ PRESETS: dict[str, Preset] = {
     "five-ways": Preset(
         "Five ways to learn",
         "All five start from the same weights and get the same digits. After 300 steps they stand "
-        "in this order: backprop, synthetic gradients, noise on activities, the top layer alone, "
-        "noise on weights. Each has a learning rate that suits it.",
+        "in this order: backprop, DNI (synthetic gradients), noise on activities, the top layer "
+        "alone, forward gradient. Each has a learning rate that suits it.",
         Settings(
             lanes=(
                 Lane("backprop", 0.1),
@@ -34,7 +34,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "scale-trap": Preset(
         "The scale trap",
-        "A learning rate of 0.1 is right for backprop. Noise on weights estimates the same "
+        "A learning rate of 0.1 is right for backprop. The forward gradient estimates the same "
         "gradient, but the estimate is √n times as long, 160 times for these n = 25,450 weights: "
         "with 0.1 it is lost at once. With 0.003 it learns. A comparison with one learning rate "
         "for all compares nothing.",
@@ -53,7 +53,7 @@ PRESETS: dict[str, Preset] = {
         "K = 1, 4, 16",
         "A forward gradient with more directions has less noise, and so a larger step is stable. "
         "With one direction the rate 0.01 is too large, with 16 it is right. By steps K = 16 "
-        "wins; look at forward-equivalents, too: each of its steps costs 33.",
+        "wins; look at forward passes, too: each of its steps costs 33.",
         Settings(
             lanes=(
                 Lane("forward", 0.01, directions=1),
@@ -140,7 +140,7 @@ PRESETS: dict[str, Preset] = {
     "xor": Preset(
         "Xor",
         "The set that a network without hidden layer cannot learn. Four hidden units can do it: "
-        "with backprop in some hundred steps, with noise on weights in some thousand. Feedback "
+        "with backprop in some hundred steps, with the forward gradient in some thousand. Feedback "
         "alignment does not get there from every start: try other seeds.",
         Settings(
             data="xor",

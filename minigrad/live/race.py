@@ -47,20 +47,15 @@ class Race:
         self.train, self.test = sets.load(
             settings.data, settings.data_noise, settings.label_noise, settings.seed
         )
-        self.lanes: list[Lane] = []
-        for lane in settings.lanes:  # the data are placed on the device once
-            train, test = (
-                (self.lanes[0].train, self.lanes[0].test) if self.lanes else (self.train, self.test)
-            )
-            self.lanes.append(Lane(settings, lane, train, test))
+        first = Lane(settings, settings.lanes[0], self.train, self.test)
+        rest = [Lane(settings, lane, first.train, first.test) for lane in settings.lanes[1:]]
+        self.lanes = [first, *rest]  # they share the data, which are placed on the device once
         plane = sets.SETS[settings.data].plane
-        like = self.lanes[0].train
         self.looking = measuring.Looking(
-            measuring.probe(like, settings.batch_size, settings.seed),
-            measuring.reach(self.train) if plane else None,
-            None,
+            probe=measuring.probe(first.train, settings.batch_size, settings.seed),
+            reach=measuring.reach(self.train) if plane else None,
+            layer=None,
         )
-        first = self.lanes[0]
         size = math.prod(self.train.x.shape[1:])
         self.unfit = rules.unfit(first.model, first.loss, size)
         self.curves = Curves(len(self.lanes))
@@ -148,15 +143,16 @@ class Race:
         self.settings = replace(self.settings, lanes=tuple(lanes))
         self.edition += 1
 
-    def set_rate(self, number: int, lr: float) -> None:
-        """A lane's learning rate, from its next step on."""
-        self.change(number, lr=lr)
-
     def lane(self, number: int) -> Lane:
         """The lane of this number. ValueError: there is none."""
         if not 0 <= number < len(self.lanes):
             raise ValueError(f"there are lanes 0 to {len(self.lanes) - 1}, got {number}")
         return self.lanes[number]
+
+    @property
+    def classes(self) -> list[str]:
+        """What the classes are called."""
+        return list(self.train.names or map(str, range(self.train.classes or 0)))
 
     def described(self) -> dict[str, Any]:
         """The message "race"."""
@@ -171,7 +167,7 @@ class Race:
             "layers": [prefix.removesuffix(".") for prefix, leaf in model.leaves() if leaf.params],
             "hidden": measuring.hidden(self.lanes[0]),
             "unfit": self.unfit,
-            "classes": list(self.train.names or map(str, range(self.train.classes or 0))),
+            "classes": self.classes,
             "plane": self._plane(),
         }
 

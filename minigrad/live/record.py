@@ -52,7 +52,7 @@ def record(
     if steps < 1:
         raise ValueError(f"--steps must be 1 or more, got {steps}")
     described = race.described()
-    layers = list(described.get("hidden", ())) if described.get("plane") else []
+    layers = described["hidden"] if described["plane"] else []
     found = []
     bar = Bar(steps, show)
     stopped = None

@@ -45,7 +45,7 @@ def snapshot(worker: Worker) -> dict[str, Any]:
     return {
         "minigrad": __version__,
         "step": frame["step"],
-        "address": described.get("address"),
+        "address": described["address"],
         "settings": described["settings"],
         "lanes": lanes,
     }
@@ -95,12 +95,8 @@ def _csv(lanes: list[dict[str, Any]]) -> bytes:
     writer.writerow(["lane", "name", *names])
     for k, lane in enumerate(lanes):
         for row in zip(*(lane["points"][name] for name in names), strict=True):
-            writer.writerow([k, _name(lane), *("" if v is None else v for v in row)])
+            writer.writerow([k, lane["label"], *("" if v is None else v for v in row)])
     return text.getvalue().encode("utf-8")
-
-
-def _name(lane: dict[str, Any]) -> str:
-    return str(lane.get("label") or lane["title"])
 
 
 def figures(found: dict[str, Any]) -> list[tuple[str, str, bytes]]:
@@ -140,7 +136,7 @@ def _figure(
         }
         if len(y) == 1:  # a line of one point is not seen
             look["marker"] = "o"
-        ax.plot(points["step"], y, label=_name(lane), **look)
+        ax.plot(points["step"], y, label=lane["label"], **look)
     values = [v for _, lane in lanes for v in lane["points"][name] if v is not None]
     if name == "loss" and min(values) > 0:
         ax.set_yscale("log")

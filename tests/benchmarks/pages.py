@@ -155,10 +155,12 @@ def _means(found: dict) -> str:
 
 def _of_what(found: dict) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    before = found["load_before"]
     return _filled(
         f"{ONLY_HERE} minigrad {found['minigrad']}, {versions}; {found['device']}, "
         f"{found['threads']} threads, {found['blas']}; peak {found['peak_gflops']:.0f} GFLOP/s; "
-        f"{found['repeats']} blocks of each; {found['when']}."
+        f"{found['repeats']} blocks of each; {found['when']}, load average before it "
+        f"{'unknown' if before is None else f'{before:.1f}'}."
     )
 
 

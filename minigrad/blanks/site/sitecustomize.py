@@ -41,9 +41,8 @@ class Loader:
             REPLACED[name] = library, own
             setattr(module, name, own)
 
-    def __getattr__(
-        self, name: str
-    ) -> Any:  # what else is asked of a loader: its source, its file's name
+    def __getattr__(self, name: str) -> Any:
+        """What else is asked of a loader: its source, its file's name."""
         return getattr(self.loader, name)
 
 

@@ -92,8 +92,8 @@ def _tanh() -> Formula:
     )
 
 
-def _gelu(approximate: str) -> Formula:
-    exact = Formula(
+def _gelu() -> Formula:
+    return Formula(
         "gelu",
         lambda z: ("{z} Φ({z})", f"{number(z)}·{number(_Phi(z))}", z * _Phi(z)),
         lambda z, h: (
@@ -103,9 +103,6 @@ def _gelu(approximate: str) -> Formula:
         ),
         "Φ(z) is the chance that a normal random number is below z, φ its slope",
     )
-    if approximate == "none":
-        return exact
-    raise KeyError("gelu by tanh")
 
 
 def _silu() -> Formula:
@@ -126,10 +123,7 @@ def _silu() -> Formula:
     )
 
 
-def _softplus(beta: float, threshold: float) -> Formula:
-    if beta != 1:
-        raise KeyError("softplus with another beta")
-
+def _softplus(threshold: float) -> Formula:
     def value(z: float) -> tuple[str, str, float]:
         exact = z if z > threshold else max(z, 0) + math.log1p(math.exp(-abs(z)))
         return "ln(1 + e^{{z}})", f"ln(1 + e^{{{number(z)}}})", exact
@@ -142,27 +136,28 @@ def _softplus(beta: float, threshold: float) -> Formula:
 
 
 def formula_of(layer: Layer | None) -> Formula:
-    """The formulas of an activation of the library; of any other, only its values."""
+    """The formulas of an activation of the library; of any other, only its values.
+
+    A class that is derived from one of these may compute something else, so its type counts.
+    """
+    kind = type(layer)
     found: Any = layer
-    try:
-        if type(layer) is layers.ReLU:
-            return _relu()
-        if type(layer) is layers.LeakyReLU:
-            return _leaky(found.negative_slope)
-        if type(layer) is layers.Sigmoid:
-            return _of_sigmoid()
-        if type(layer) is layers.Tanh:
-            return _tanh()
-        if type(layer) is layers.GELU:
-            return _gelu(found.approximate)
-        if type(layer) is layers.SiLU:
-            return _silu()
-        if type(layer) is layers.Softplus:
-            return _softplus(found.beta, found.threshold)
-    except KeyError:
-        pass
+    if kind is layers.ReLU:
+        return _relu()
+    if kind is layers.LeakyReLU:
+        return _leaky(found.negative_slope)
+    if kind is layers.Sigmoid:
+        return _of_sigmoid()
+    if kind is layers.Tanh:
+        return _tanh()
+    if kind is layers.GELU and found.approximate == "none":
+        return _gelu()
+    if kind is layers.SiLU:
+        return _silu()
+    if kind is layers.Softplus and found.beta == 1:
+        return _softplus(found.threshold)
     return Formula(
-        type(layer).__name__,
+        kind.__name__,
         lambda z: ("f({z})", f"f({number(z)})", math.nan),
         lambda z, h: ("f′({z})", f"f′({number(z)})", ()),
         f"f is the activation {layer!r}",

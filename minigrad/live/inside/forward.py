@@ -28,12 +28,12 @@ class Forward:
         """All of them, from the example to the loss."""
         yield self._start()
         stages = self.passes.net.stages
-        for number_, stage in enumerate(stages, 1):
+        for layer, stage in enumerate(stages, 1):
             for j in range(1, stage.layer.out_features + 1):
-                yield self._sum(number_, j)
+                yield self._sum(layer, j)
             if stage.activation is not None:
                 for j in range(1, stage.layer.out_features + 1):
-                    yield self._activation(number_, j)
+                    yield self._activation(layer, j)
         count = stages[-1].layer.out_features
         if self.passes.net.softmax is not None:
             for c in range(1, count + 1):

@@ -44,11 +44,23 @@ def agreement(passes: Passes, losses: tuple[float, float], step: float) -> Step:
                 (above - below) / (2 * step),
             ),
         ],
-        "One pass forward gave this one slope, and no single gradient: each of the "
-        f"{len(_weights(passes))} weights and biases alone would take a pass of its own. Moving "
-        "the weights a little along the direction, there and back, gives the same.",
+        f"{_cost(len(_weights(passes)), len(keys))} Moving the weights a little along the "
+        "direction, there and back, gives the same.",
     )
     return Step("end", "Both ways give the same slope", left, right, ["L"], (), keys)
+
+
+def _cost(weights: int, moved: int) -> str:
+    """What one pass forward gives, and what a whole gradient would take."""
+    if moved == 1:
+        return (
+            "One pass forward gave the slope of this one weight. Each of the other "
+            f"{weights - 1} weights and biases would take a pass of its own."
+        )
+    return (
+        "One pass forward gave this one slope, and no single gradient: each of the "
+        f"{weights} weights and biases alone would take a pass of its own."
+    )
 
 
 def estimate(passes: Passes, directions: int) -> Step:

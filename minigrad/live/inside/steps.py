@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from minigrad.live.inside.text import Line, plain
+from minigrad.live.inside.text import Line
 
 Definitions = tuple[tuple[str, str], ...]
 
@@ -80,11 +80,6 @@ def symbol(key: str, dot: bool = False) -> str:
     upper = f"^{{({layer})}}" if layer else ""
     lower = f"_{{{index.replace('.', ',')}}}" if index else ""
     return f"{letter}{upper}{lower}"
-
-
-def said(key: str) -> str:
-    """The same as a word: z(1)2."""
-    return plain(symbol(key))
 
 
 DOTTED = {

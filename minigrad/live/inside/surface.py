@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.live.inside.small import Small
-from minigrad.live.inside.text import finite, number
+from minigrad.live.inside.text import number
+from minigrad.live.protocol import finite
 
 SIDE = 41  # points of the plane along each direction
 EXAMPLES = 200  # of the training set

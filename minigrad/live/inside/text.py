@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from minigrad.live.protocol import finite
+
 MINUS = "\u2212"
 FEW = 4  # so many terms of a sum are written with symbols; of more, the first two and the last
 MANY = 20  # so many are written with numbers
@@ -34,19 +36,13 @@ class Line:
 
     def as_dict(self) -> dict[str, Any]:
         said = number(self.value)
-        found: dict[str, Any] = {
+        return {
             "symbol": self.symbol,
             "formula": self.formula,
             "numbers": "" if self.numbers in (said, self.formula) else self.numbers,
             "value": finite(self.value),
             "text": said,
         }
-        return found
-
-
-def finite(value: float) -> float | None:
-    """The number, or None for what JSON cannot say."""
-    return float(value) if math.isfinite(value) else None
 
 
 def number(value: float, digits: int = 3) -> str:

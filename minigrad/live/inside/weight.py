@@ -13,7 +13,8 @@ from minigrad.layers import Layer
 from minigrad.live.inside.instead import on_place
 from minigrad.live.inside.small import Passes, Small
 from minigrad.live.inside.steps import symbol
-from minigrad.live.inside.text import finite, number, slope_of
+from minigrad.live.inside.text import number, slope_of
+from minigrad.live.protocol import finite
 from minigrad.losses import Loss
 from minigrad.rules import Rule
 
@@ -90,10 +91,10 @@ def _estimates(
     with as_before(rule, model, loss):
         row, target = on_place(model, x, y)
         state = copied(rule, model, loss)
-        for number_ in range(ESTIMATES):
+        for k in range(ESTIMATES):
             own_rule, own_model, own_loss = copied(*state)
-            if number_:
-                own_rule.reseed(int(np.random.SeedSequence([SEED, number_]).generate_state(1)[0]))
+            if k:
+                own_rule.reseed(int(np.random.SeedSequence([SEED, k]).generate_state(1)[0]))
             try:
                 own_rule.estimate(own_model, own_loss, row, target)
             except ValueError as error:
@@ -102,9 +103,8 @@ def _estimates(
                 found.append(0.0)
             else:
                 found.append(float(to_host(own_model.grads[name])[index]))
-            if number_ == 0:
-                state = own_rule, *state[1:]
-                state = copied(*state) if _draws_late(rule) else copied(rule, model, loss)
+            if k == 0 and _draws_late(rule):  # it keeps what it has drawn now
+                state = copied(own_rule, *state[1:])
     return (found[:1] if len(set(found)) == 1 else found), ""
 
 

@@ -39,6 +39,7 @@ import { colours, onScheme } from "./colours.js";
 import { Controls } from "./controls.js";
 import { Curves } from "./curves.js";
 import { byId, write } from "./dom.js";
+import { Goal } from "./goal.js";
 import { keyboard } from "./keyboard.js";
 import { Lanes } from "./lanes.js";
 import { Settings } from "./settings.js";
@@ -81,7 +82,7 @@ Object.assign(context, {
 const settings = new Settings(context);
 const controls = new Controls(context, { settings, views, curves });
 const address = new Address(context);
-const parts = [controls, settings, curves, lanes, views];
+const parts = [controls, settings, new Goal(context), curves, lanes, views];
 keyboard({ context, controls, settings, views, curves });
 onScheme(() => {
   curves.restyle();
@@ -127,7 +128,7 @@ function joined(before, after) {
 }
 
 // How long frames take: the newest hundred, in milliseconds. For tests and for the curious.
-export const timings = [];
+const timings = [];
 window.minigrad = { state, timings, context };
 
 function draw() {

@@ -1,16 +1,8 @@
 // The drawn network: boxes with numbers, weights as lines, what is computed now in colour.
-const SVG = "http://www.w3.org/2000/svg";
-
-function draw(name, given = {}, ...children) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(given)) {
-    if (value !== null && value !== undefined) made.setAttribute(key, value);
-  }
-  made.append(...children);
-  return made;
-}
-
-const MARKS = ["●", "▲", "■", "◆"];
+import { arc, chip } from "./inside-marks.js";
+import { planeOf } from "./inside-plane.js";
+import { curve, draw } from "./inside-svg.js";
+import { classOf, MARKERS } from "./paint.js";
 
 // kind: "gradient" (the left picture) or "tangent" (the right one).
 // on: {weight(key), example(number)}: what a click does
@@ -167,7 +159,7 @@ export class Graph {
     if (names.includes("p")) {
       const key = `p.${unit + 1}`;
       const said = draw("text", { x: left + whole - (strip ? this.strip : 0), y: y + high / 2 + letter * 0.85, class: "inside-class" });
-      said.append(`${MARKS[unit]} class ${classes[unit]}`);
+      said.append(`${MARKERS[classOf(unit).marker]} class ${classes[unit]}`);
       if (high + letter < 2 * high) this.layers.boxes.append(said);
       this.cells.get(key).class = said;
     }
@@ -206,50 +198,10 @@ export class Graph {
     }
   }
 
-  // The example among the others, as a point. A click takes the nearest.
   drawPlane(height) {
-    const { x, y, width } = this.planeRoom;
-    const size = Math.min(width, height - y - 12, 190);
-    if (size < 60) return;
-    const { x: points, y: labels, range } = this.plane;
-    const [left, right, below, above] = range;
-    const scale = (point) => [
-      x + ((point[0] - left) / (right - left)) * size,
-      y + 6 + (1 - (point[1] - below) / (above - below)) * size,
-    ];
-    const group = draw("g", { class: "inside-plane inside-clickable" });
-    group.append(draw("rect", { x, y: y + 6, width: size, height: size, rx: 6, class: "inside-plane-back" }));
-    points.forEach((point, n) => {
-      const [cx, cy] = scale(point);
-      const own = labels[n] % 4;
-      const mark = { class: `inside-dot inside-class-${own}` };
-      const r = Math.max(1.6, size / 60);
-      if (own === 1) {
-        group.append(draw("path", { ...mark, d: `M${cx} ${cy - r * 1.3}l${r * 1.2} ${r * 2.2}h${-r * 2.4}z` }));
-      } else if (own === 2) {
-        group.append(draw("rect", { ...mark, x: cx - r, y: cy - r, width: 2 * r, height: 2 * r }));
-      } else {
-        group.append(draw("circle", { ...mark, cx, cy, r }));
-      }
-    });
-    const [cx, cy] = scale(this.data.x);
-    group.append(draw("circle", { cx, cy, r: Math.max(5, size / 22), class: "inside-here" }));
-    group.append(draw("title", {}, "the training examples: click to take another one"));
-    group.onclick = (event) => {
-      const box = this.svg.getBoundingClientRect();
-      const view = this.svg.viewBox.baseVal;
-      const mx = ((event.clientX - box.left) / box.width) * view.width;
-      const my = ((event.clientY - box.top) / box.height) * view.height;
-      let best = 0;
-      let least = Infinity;
-      points.forEach((point, n) => {
-        const [px, py] = scale(point);
-        const far = (px - mx) ** 2 + (py - my) ** 2;
-        if (far < least) [least, best] = [far, n];
-      });
-      this.on.example(best);
-    };
-    this.layers.boxes.append(group);
+    const room = { ...this.planeRoom, height };
+    const group = planeOf(this.plane, this.data.x, room, this.svg, this.on.example);
+    if (group) this.layers.boxes.append(group);
   }
 
   // Show the numbers that are known after step `at`, and colour what step `at` computes.
@@ -328,9 +280,9 @@ export class Graph {
       }
       const own = step.labels[key] ?? this.said(key);
       const text = learned ? this.data.texts.gradient[key] : own;
-      if (edge.start) this.chip(edge, text, end, colour, learned);
+      if (edge.start) chip(this, edge, text, end, colour, learned);
     }
-    for (const [from, to] of step.arcs) this.arc(from, to, colour);
+    for (const [from, to] of step.arcs) arc(this, from, to, colour);
   }
 
   // What is written on a weight: itself, and where it moves its speed.
@@ -339,41 +291,4 @@ export class Graph {
     const moved = this.kind === "tangent" && this.data.numbers.tangent[key];
     return moved ? `${value} ⇢${this.data.texts.tangent[key]}` : value;
   }
-
-  chip(edge, text, end, colour, strong) {
-    const size = Math.max(10, Math.min(this.letter * 0.85, 20));
-    const wide = text.length * size * 0.56 + 8;
-    const room = edge.end.left - edge.start.right;
-    // Near the end at which the lines are far from each other.
-    const edgeOf = { start: wide / 2 + 4, end: room - wide / 2 - 4 };
-    const x = edge.start.right + (edgeOf[end] ?? room / 2);
-    const middle = (edge.start.y + edge.end.y) / 2;
-    const y = end ? edge[end].y : middle;
-    const group = draw("g", { class: "inside-chip" });
-    group.append(draw("rect", { x: x - wide / 2, y: y - size * 0.72, width: wide, height: size * 1.44, rx: 5 }));
-    const said = draw("text", { x, y: y + size * 0.35 }, text);
-    said.style.fontSize = `${size}px`;
-    if (strong) said.setAttribute("class", "inside-strong");
-    group.append(said);
-    group.classList.add(`inside-${colour}`);
-    this.layers.labels.append(group);
-  }
-
-  arc(from, to, colour) {
-    const start = this.cells.get(from);
-    const end = this.cells.get(to);
-    if (!start || !end || start.middle === end.middle) return;
-    const [x1, y1] = [start.middle, start.border.y - start.high / 2];
-    const [x2, y2] = [end.middle, end.border.y - end.high / 2];
-    const lift = Math.max(24, Math.abs(x1 - x2) * 0.28);
-    const y = Math.max(8, Math.min(y1, y2) - lift);
-    const path = `M${x1} ${y1}C${x1} ${y} ${x2} ${y} ${x2} ${y2}`;
-    const tip = `url(#inside-${this.kind}-${colour})`;
-    this.layers.arcs.append(draw("path", { d: path, class: `inside-arc inside-${colour}`, "marker-end": tip }));
-  }
-}
-
-function curve(x1, y1, x2, y2) {
-  const half = (x1 + x2) / 2;
-  return `M${x1} ${y1}C${half} ${y1} ${half} ${y2} ${x2} ${y2}`;
 }

@@ -1,15 +1,8 @@
 // The loss over a plane through the weights, and the lanes' ways on it.
 import { element } from "./dom.js";
+import { draw } from "./inside-svg.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const BANDS = 14;
-
-function draw(name, given, ...children) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(given)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 
 export class Surface {
   constructor(root, context) {

@@ -1,8 +1,7 @@
 // One weight: its gradient by the lane's rule, by backprop and by a difference quotient.
 import { element, icon } from "./dom.js";
+import { draw } from "./inside-svg.js";
 import { formula, sentence } from "./inside-text.js";
-
-const SVG = "http://www.w3.org/2000/svg";
 
 export class Weight {
   constructor(root, context, on) {
@@ -110,13 +109,6 @@ export class Weight {
     this.words.replaceChildren(...found.words.map((text) => element("p", {}, sentence(text))));
     this.card.hidden = false;
   }
-}
-
-function draw(name, given, ...children) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(given)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
 }
 
 // All the numbers on one line: backprop a bar, the quotient a ring, the rule's estimates dots.

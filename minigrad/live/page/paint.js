@@ -118,10 +118,18 @@ export function say(of, words) {
 export const laneName = (lane) => lane.label || lane.title || lane.rule;
 
 /** A panel in each lane's card, for the view `name`. */
+// What needs a title in a card: the others show by themselves what they are.
+const TITLES = {
+  cosine: "cosine with the gradient, by layer",
+  recall: "recall: the share of each class that is found",
+  units: "hidden units over the plane",
+};
+
 export function panels(context, name, lanes) {
   return lanes.map((_, k) => {
     const panel = element("div", { class: `looks-at looks-at-${name}` });
-    context.lane(k).slot(name).replaceChildren(panel);
+    const title = TITLES[name];
+    context.lane(k).slot(name).replaceChildren(...(title ? [element("h3", { class: "looks-title" }, title)] : []), panel);
     return panel;
   });
 }

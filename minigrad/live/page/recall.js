@@ -10,7 +10,7 @@ export function create(root, context) {
     lanes = panels(context, "recall", state.lanes).map((panel, k) => {
       const name = laneName(state.lanes[k]);
       const list = element("div", { class: "bars", role: "img", tabindex: 0 });
-      const told = element("span", {}, "share of each class read right");
+      const told = element("span", {}, "not measured yet");
       const when = element("span", { class: "when" });
       const bars = classes.map((label) => {
         const fill = element("i");
@@ -51,7 +51,7 @@ export function create(root, context) {
       bar.bar.classList.toggle("none", value === null);
     });
     lane.bars.forEach(({ bar }, k) => bar.classList.toggle("least", k === least));
-    if (least >= 0) write(lane.told, `worst: ${lane.classes[least]}, ${percent(recall[least])}`);
+    if (least >= 0) write(lane.told, `worst: class ${lane.classes[least]}, ${percent(recall[least])}`);
     write(lane.when, `step ${at}`);
     say(lane.list, () => {
       const each = recall.map((r, k) => `${lane.classes[k]}: ${r === null ? "no example" : percent(r)}`);

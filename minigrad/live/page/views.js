@@ -166,6 +166,17 @@ export class Views {
     this.chosen.set(name, on);
     this.set(name, on);
     this.tell();
+    const view = VIEWS.find((of) => of.name === name);
+    if (on && view.place === "lanes") this.scrollTo(this.lanes.lane(0)?.slot(name));
+  }
+
+  // In a low window a view may be below the edge: whoever switches it on wants to see it. It grows
+  // when its first numbers come.
+  scrollTo(slot) {
+    if (!slot) return;
+    const watch = new ResizeObserver(() => slot.scrollIntoView({ block: "nearest" }));
+    watch.observe(slot);
+    setTimeout(() => watch.disconnect(), 1500);
   }
 
   // Show what was chosen and fits the data.

@@ -49,11 +49,11 @@ FIRST = Tour(
             ),
         ),
         Step(
-            "Who is behind, and who is lost?",
+            "Who catches up?",
             (
-                "Direct feedback alignment sends the error down through random numbers. It was "
-                "late, and it has come.",
-                "DNI, synthetic gradients, had to learn to predict gradients first.",
+                "Direct feedback alignment sends the error down through random numbers, and has "
+                "nearly caught up with backprop.",
+                "DNI (synthetic gradients) had to learn to predict gradients first.",
             ),
             at="chart-accuracy",
             until=300,
@@ -72,7 +72,7 @@ FIRST = Tour(
             "What does a step cost?",
             (
                 "A step is not the same work for each rule. One forward pass is the unit.",
-                "Choose “forward passes” under the curve: now it shows accuracy for equal work.",
+                "Choose “forward passes” above the curve: now it shows accuracy for equal work.",
             ),
             at="units",
             seen=(

@@ -63,11 +63,16 @@ FORWARD = Tour(
             (
                 "A single guess has little to do with the gradient. The network has 42 weights, "
                 "so almost all directions are nearly at right angles to it.",
+                "The cosine of the two says so: 1 is the same direction, 0 is a right angle.",
             ),
             at="lane 2",
-            show=("regions", "cosine"),
+            show=("cosine",),
             until=330,
-            seen=(Seen("With one direction it is below {} on average.", "cosine", 1, most=0.2),),
+            seen=(
+                Seen(
+                    "With one direction the cosine is below {} on average.", "cosine", 1, most=0.2
+                ),
+            ),
         ),
         Step(
             "More guesses",
@@ -76,10 +81,10 @@ FORWARD = Tour(
                 "Compare the cosines of K = 1, 4 and 16.",
             ),
             at="lanes",
-            show=("regions", "cosine"),
+            show=("cosine",),
             until=360,
             seen=(
-                Seen("With 16 directions it is above {}.", "cosine", 3, least=0.45),
+                Seen("With 16 directions the cosine is above {}.", "cosine", 3, least=0.45),
                 Seen(
                     "That is more than {} above that of 4 directions.",
                     "cosine",
@@ -92,7 +97,7 @@ FORWARD = Tour(
         Step(
             "And the bill",
             (
-                "Each direction costs two more forward passes. Choose “forward passes” under the "
+                "Each direction costs two more forward passes. Choose “forward passes” above the "
                 "curve and look again.",
             ),
             at="units",

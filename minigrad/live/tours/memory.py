@@ -99,7 +99,7 @@ MEMORY = Tour(
         ),
         Step(
             "Now you",
-            ("Set the noise on labels to 0 and play again, to step 2000.",),
+            ("Set “label noise” to 0 in the set-up and play again, to step 2000.",),
             at="set-up",
             question="When would you have stopped the race with the noise? And without it?",
             answer="With the noise: where the test accuracy is best, some hundred steps. Without "

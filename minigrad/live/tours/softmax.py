@@ -103,8 +103,12 @@ SOFTMAX = Tour(
         ),
         Step(
             "Now you",
-            ("Start it with a new seed, once or twice, and stop at step 100.",),
+            (
+                "Start it with a new seed, once or twice, at 30 steps a second, and pause near "
+                "step 100.",
+            ),
             at="seed",
+            show=("recall",),
             question="Does the second network always miss the same digits? Which line would you "
             "delete in its program, and which number would have warned you?",
             answer="Which digits are late differs from seed to seed. Delete the softmax of the "

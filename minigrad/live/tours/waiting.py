@@ -13,7 +13,7 @@ UNLOCKED = race(
     LaneSettings("cdni", 0.03, update_probability=0.5),
     LaneSettings("top-layer", 0.03),
 )
-UNTOLD = replace(UNLOCKED, lanes=(LaneSettings("dni", 0.03), *UNLOCKED.lanes[1:]))
+UNTOLD = replace(UNLOCKED, lanes=(*UNLOCKED.lanes, LaneSettings("dni", 0.03)))
 
 WAITING = Tour(
     "not-waiting",
@@ -89,10 +89,10 @@ WAITING = Tour(
         Step(
             "Now you",
             (
-                "Replace backprop in lane 1 by “DNI without labels”, with the same learning "
-                "rate, and play 300 steps.",
+                "Add a lane, “DNI without labels”. Set its learning rate to 0.03 and play 300 "
+                "steps.",
             ),
-            at="lane 1",
+            at="add",
             question="Its module does not see the label. What must it know to predict the "
             "gradient, and why does it fall behind?",
             answer="It must guess from the layer's output what the label is. That is the task "
@@ -100,7 +100,7 @@ WAITING = Tour(
             tried=UNTOLD,
             tried_until=300,
             answered=(
-                Seen("The module with labels is more than {} ahead.", "accuracy", 1, 0.3, None, 0),
+                Seen("The module with labels is more than {} ahead.", "accuracy", 1, 0.3, None, 4),
             ),
         ),
     ),
