@@ -73,16 +73,11 @@ def main():
 
 def measured(plain, live, browser):
     address = live.stdout.readline().strip()
-    size = {"width": 1280, "height": 720, "deviceScaleFactor": 1, "mobile": False}
-    browser.ask("Emulation.setDeviceMetricsOverride", **size)
+    browser.viewport(1280, 720)
     browser.ask("Network.disable")  # else the browser writes each frame to this script, too
     browser.open(address)
-    until = time.monotonic() + 20
-    while not browser.value("Boolean(window.minigrad?.state.lanes.length)"):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    browser.until("window.minigrad?.state.lanes.length")
     browser.value(COUNTING)
-    found = {}
     orders = {"handler": [], "order": []}
     for shown, act in SHOWN.items():
         browser.value(f"window.minigrad.context.{act}('weights')")
@@ -94,7 +89,7 @@ def measured(plain, live, browser):
         orders["order"] += answers(address, {"do": "rate", "lane": 0, "lr": 0.1})
         memory = resident(live.pid)
         browser.value("window.minigrad.context.send({do: 'play', on: false})")
-        found |= {
+        found = {
             f"{shown}: frames drawn in a second": spread([of["frames"] for of in turns]),
             "  a frame in the page, ms": percentiles(page),
             "  other programs, cores": spread([of["foreign"] for of in turns], 2),
@@ -109,7 +104,6 @@ def measured(plain, live, browser):
         }
         for name, value in found.items():
             print(f"{name:52} {value}", flush=True)
-        found = {}
     more = memory - resident(plain.pid)
     return {
         "a handler of the server, ms": percentiles(orders["handler"]),
