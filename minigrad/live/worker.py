@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from minigrad.live.budget import POINTS, RATE, Budget
+from minigrad.live.budget import LOOKS, POINTS, Budget
 from minigrad.live.measuring import VIEWS, hidden
 from minigrad.live.race import NOTHING, Known, Race
 from minigrad.live.settings import Settings, whole, within
@@ -185,7 +185,7 @@ class Worker(threading.Thread):
         place = self._places.get(name, 0) % len(race.lanes)
         self._places[name] = place + 1
         race.look(name, place)
-        self.budget.spent(name, since, len(self.show), RATE * len(race.lanes))
+        self.budget.spent(name, since, len(self.show), LOOKS * len(race.lanes))
         if not self._unseen and self.speed is not None:
             self.changed()  # no point comes soon that would tell it
 
