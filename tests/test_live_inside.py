@@ -12,7 +12,7 @@ from minigrad.compare.rules import RULES as COMPARED
 from minigrad.live.inside import ORDERS
 from minigrad.live.inside.backward import Backward
 from minigrad.live.inside.forward import Forward
-from minigrad.live.inside.orders import Subject, looked_into
+from minigrad.live.inside.look import Subject, looked_into
 from minigrad.live.inside.small import Passes, Small, TooLarge
 from minigrad.live.inside.surface import Plane, directions, near, surface
 from minigrad.live.inside.text import number, plain

@@ -1,12 +1,7 @@
 """Look inside one step, in a real browser: stepping, keys, a weight, what a rule does instead."""
 
-import os
-import re
-import subprocess
-import sys
-
 import pytest
-from browser import Browser, find
+from pages import opened, served
 
 pytestmark = pytest.mark.on_host
 LINK = "data=moons&hidden=4&activation=tanh&lanes=backprop,fa,forward"
@@ -14,35 +9,15 @@ LINK = "data=moons&hidden=4&activation=tanh&lanes=backprop,fa,forward"
 
 @pytest.fixture(scope="module")
 def address():
-    pytest.importorskip("starlette", reason="pip install minigrad[live]")
-    pytest.importorskip("uvicorn", reason="pip install minigrad[live]")
-    command = [sys.executable, "-u", "-m", "minigrad", "live", "--no-browser"]
-    out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, **out) as server:
-        try:
-            lines = (re.search(r"http://\S+", line) for line in server.stdout)
-            yield next(found.group() for found in lines if found)
-        finally:
-            server.kill()
+    with served() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def page(address):
-    command = find()
-    if command is None:
-        assert os.environ.get("MINIGRAD_BROWSER") != "required", "Chromium is not there"
-        pytest.skip("there is no chromium (apt-get install chromium)")
-    browser = Browser(command)
-    try:
-        browser.viewport(1280, 720, calm=True)
-        browser.open(address)
-        browser.until(
-            "window.minigrad && minigrad.state.race > 0 && !!minigrad.context.slot('inside')"
-        )
+    with opened(address, calm=True) as browser:
+        browser.until("Boolean(minigrad.context.slot('inside'))")
         yield browser
-        assert not browser.complaints()
-    finally:
-        browser.close()
 
 
 def text(page, selector):

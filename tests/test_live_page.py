@@ -4,15 +4,11 @@ It is skipped where there is no Chromium. With MINIGRAD_BROWSER=required that is
 MINIGRAD_BROWSER_PICTURES names a folder for pictures of the page.
 """
 
-import os
-import re
-import subprocess
-import sys
 import time
 from urllib.parse import urlsplit
 
 import pytest
-from browser import Browser, find
+from pages import opened, served
 from test_report_browser import contrast
 
 pytestmark = pytest.mark.on_host
@@ -26,38 +22,16 @@ WILD = "activation=leakyrelu&lanes=backprop~lr:.1,backprop~lr:10"
 
 @pytest.fixture(scope="module")
 def address():
-    pytest.importorskip("starlette", reason="pip install minigrad[live]")
-    pytest.importorskip("uvicorn", reason="pip install minigrad[live]")
-    command = [sys.executable, "-u", "-m", "minigrad", "live", "--no-browser"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        for line in server.stdout:
-            if found := re.search(r"http://\S+", line):
-                break
-        yield found.group()
-    finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
+    with served() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def page(address):
-    command = find()
-    if command is None:
-        assert os.environ.get("MINIGRAD_BROWSER") != "required", "Chromium is not there"
-        pytest.skip("there is no chromium (apt-get install chromium)")
-    browser = Browser(command)
-    try:
-        browser.viewport(1280, 720)
-        browser.open(address)
-        browser.until(f"window.minigrad && {STATE}.race > 0")
+    with opened(address) as browser:
         yield browser
-        assert not browser.complaints()
         hosts = {urlsplit(request).netloc for request in browser.requests()}
         assert hosts == {urlsplit(address).netloc}
-    finally:
-        browser.close()
 
 
 def steps(page):

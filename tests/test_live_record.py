@@ -3,13 +3,10 @@
 import base64
 import gzip
 import json
-import os
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Browser, find
+from pages import started
 
 from minigrad.live import inlining, record
 from minigrad.live.race import Race
@@ -151,20 +148,8 @@ def test_what_cannot_be_inlined_is_said(tmp_path, name, content, said):
 
 @pytest.fixture(scope="module")
 def browser():
-    command = find()
-    if command is None:
-        assert os.environ.get("MINIGRAD_BROWSER") != "required", "Chromium is not there"
-        pytest.skip("there is no chromium (apt-get install chromium)")
-    found = Browser(command)
-    yield found
-    found.close()
-
-
-def eventually(browser, expression, seconds=20):
-    until = time.monotonic() + seconds
-    while not browser.value(expression):
-        assert time.monotonic() < until, expression
-        time.sleep(0.03)
+    with started() as found:
+        yield found
 
 
 SLIDE = """((to) => {
@@ -180,16 +165,10 @@ def test_the_page_replays_the_race_without_a_request(browser, recorded, tmp_path
     path.write_text(text, encoding="utf-8")
     assert path.stat().st_size < 1_000_000
     assert "Permission is hereby granted" in text  # the licence of what others have written
-    browser.ask(
-        "Emulation.setDeviceMetricsOverride",
-        width=1280,
-        height=720,
-        deviceScaleFactor=1,
-        mobile=False,
-    )
+    browser.viewport(1280, 720)
     browser.open(path.as_uri())
     state = "window.minigrad?.state"
-    eventually(browser, f"{state}?.lanes.length === 3 && {state}.step === 0")
+    browser.until(f"{state}?.lanes.length === 3 && {state}.step === 0")
     assert browser.value("document.body.classList.contains('recorded')")
     hidden = "e => getComputedStyle(e).display === 'none'"
     assert browser.value(f"[...document.querySelectorAll('.orders')].every({hidden})")
@@ -198,38 +177,31 @@ def test_the_page_replays_the_race_without_a_request(browser, recorded, tmp_path
     frames = recorded["frames"]
     for to in (-1, len(frames) // 2, -1):
         browser.value(f"{SLIDE}({to})")
-        eventually(browser, f"{state}.step === {frames[to]['step']}")
+        browser.until(f"{state}.step === {frames[to]['step']}")
         for k in range(3):
             own = recorded["curves"][k]["loss"][: frames[to]["lanes"][k]["points"]]
             shown = browser.value(f"Array.from({state}.lanes[{k}].points.loss)")
             assert shown == pytest.approx(own, nan_ok=True)
             assert browser.value(f"{state}.lanes[{k}].status") == frames[to]["lanes"][k]["status"]
-    eventually(browser, "document.body.innerText.includes('diverged')")
+    browser.until("document.body.innerText.includes('diverged')")
 
     # Play, from the begin again and to the end.
     browser.value("document.querySelector('#timeline select').value = '4'")
     browser.value("document.querySelector('#timeline select').dispatchEvent(new Event('change'))")
     browser.value("document.querySelector('#timeline button').click()")
-    eventually(browser, f"{state}.step > 0 && {state}.step < {STEPS}")
-    eventually(browser, f"{state}.step === {STEPS}")
+    browser.until(f"{state}.step > 0 && {state}.step < {STEPS}")
+    browser.until(f"{state}.step === {STEPS}")
     assert browser.value("document.querySelector('#timeline button').textContent") == "Play"
 
     # Orders that need a server say so; views are in the file.
     browser.value("window.minigrad.context.send({do: 'save'}).catch(e => window.said = e.message)")
-    eventually(browser, "(window.said || '').includes('recording')")
+    browser.until("(window.said || '').includes('recording')")
     browser.value("window.minigrad.context.send({do: 'show', views: ['regions'], layer: null})")
-    eventually(browser, f"Boolean({state}.lanes[0].views?.regions)")
+    browser.until(f"Boolean({state}.lanes[0].views?.regions)")
     shown = browser.value(f"{state}.lanes[0].views.regions.class")
     assert shown == frames[-1]["lanes"][0]["views"]["regions"]["class"]
-    if folder := os.environ.get("MINIGRAD_BROWSER_PICTURES"):
-        picture = browser.ask("Page.captureScreenshot")["data"]
-        (Path(folder) / "recorded.png").write_bytes(base64.b64decode(picture))
+    browser.picture("recorded")
 
-    told = [
-        e for e in browser.events if e["method"] in ("Log.entryAdded", "Runtime.exceptionThrown")
-    ]
-    told += [e for e in browser.events if e["method"] == "Runtime.consoleAPICalled"]
-    assert told == []
-    asked = [e for e in browser.events if e["method"] == "Network.requestWillBeSent"]
-    addresses = {e["params"]["request"]["url"] for e in asked}
+    assert not browser.complaints()
+    addresses = set(browser.requests())
     assert {a for a in addresses if not a.startswith("data:")} <= {path.as_uri(), "about:blank"}

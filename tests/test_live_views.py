@@ -8,14 +8,11 @@ MINIGRAD_BROWSER_PICTURES names a folder for pictures of the page.
 
 import base64
 import json
-import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from browser import Browser, find
+from pages import opened, served
 from strokes import STROKES
 
 from minigrad import metrics
@@ -36,34 +33,14 @@ PIXELS = """(canvas => {
 
 @pytest.fixture(scope="module")
 def address():
-    pytest.importorskip("starlette", reason="pip install minigrad[live]")
-    pytest.importorskip("uvicorn", reason="pip install minigrad[live]")
-    command = [sys.executable, "-u", "-m", "minigrad", "live", "--no-browser", DIGITS]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        found = next(filter(None, (re.search(r"http://\S+", line) for line in server.stdout)))
-        yield found.group()
-    finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
+    with served(DIGITS) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def page(address):
-    command = find()
-    if command is None:
-        assert os.environ.get("MINIGRAD_BROWSER") != "required", "Chromium is not there"
-        pytest.skip("there is no chromium (apt-get install chromium)")
-    browser = Browser(command)
-    try:
-        browser.viewport(1280, 1000)
-        browser.open(address)
-        browser.until("window.minigrad && minigrad.state.race > 0")
+    with opened(address, 1280, 1000) as browser:
         yield browser
-        assert not browser.complaints()
-    finally:
-        browser.close()
 
 
 def look_at(page, *names):

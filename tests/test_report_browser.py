@@ -6,13 +6,11 @@ MINIGRAD_BROWSER_PICTURES names a folder for pictures of the page.
 
 import base64
 import copy
-import os
 import re
-from pathlib import Path
 
 import pytest
-from browser import Browser, find
 from compare_example import example
+from pages import started
 
 from minigrad.compare import report
 
@@ -51,20 +49,8 @@ WIDTHS = "[document.documentElement.scrollWidth, document.documentElement.client
 
 @pytest.fixture(scope="module")
 def browser():
-    command = find()
-    if command is None:
-        assert os.environ.get("MINIGRAD_BROWSER") != "required", "Chromium is not there"
-        pytest.skip("there is no chromium (apt-get install chromium)")
-    found = Browser(command)
-    yield found
-    found.close()
-
-
-def pictures(browser, name):
-    folder = os.environ.get("MINIGRAD_BROWSER_PICTURES")
-    if folder:
-        found = browser.ask("Page.captureScreenshot", captureBeyondViewport=True)
-        (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(found["data"]))
+    with started() as found:
+        yield found
 
 
 def contrast(a, b):
@@ -124,14 +110,14 @@ def test_the_report_in_a_browser(browser, tmp_path):
     assert scroll <= client
     light = browser.value(COLOURS)
     assert_legible(light)
-    pictures(browser, "wide")
+    browser.picture("wide", whole=True)
 
     view(1400, 900, scheme="dark")
     dark = browser.value(COLOURS)
     assert_legible(dark)
     assert luminance(dark["page"]) < 0.05 < 0.9 < luminance(light["page"])
     assert len(set(dark["lines"])) == 8
-    pictures(browser, "dark")
+    browser.picture("dark", whole=True)
 
     view(390, 844)
     for figure in browser.value(FIGURES):
@@ -140,7 +126,7 @@ def test_the_report_in_a_browser(browser, tmp_path):
         assert figure["outside"] == 0, figure
     scroll, client = browser.value(WIDTHS)
     assert scroll <= client == 390  # nobody scrolls sideways, tables apart
-    pictures(browser, "narrow")
+    browser.picture("narrow", whole=True)
 
     view(800, 1100, scheme="dark", kind="print")
     assert_legible(browser.value(COLOURS))

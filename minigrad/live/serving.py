@@ -37,17 +37,10 @@ def config(server: Server) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         server_header=False,
-        ws=websockets(),
+        ws="websockets-sansio",  # the newer of its two ways to use websockets
         ws_max_size=LONGEST,
         ws_per_message_deflate=False,
     )
-
-
-def websockets() -> str:
-    """The newer of uvicorn's two ways to use websockets."""
-    from uvicorn.config import WS_PROTOCOLS
-
-    return "websockets-sansio" if "websockets-sansio" in WS_PROTOCOLS else "auto"
 
 
 class UntilCtrlC(uvicorn.Server):

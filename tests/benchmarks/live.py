@@ -68,13 +68,9 @@ def main():
 
 def measured(plain, live, browser):
     address = live.stdout.readline().strip()
-    size = {"width": 1280, "height": 720, "deviceScaleFactor": 1, "mobile": False}
-    browser.ask("Emulation.setDeviceMetricsOverride", **size)
+    browser.viewport(1280, 720)
     browser.open(address)
-    until = time.monotonic() + 20
-    while not browser.value("Boolean(window.minigrad?.state.lanes.length)"):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    browser.until("window.minigrad?.state.lanes.length")
     browser.value(COUNTING)
     alone, beside, frames, server, page, order = [], [], [], [], [], []
     work_alone, work_beside = [], []  # rounds in a second of the process's own time
@@ -86,16 +82,12 @@ def measured(plain, live, browser):
         work_alone.append(alone[-1] * SECONDS / (cpu(plain.pid) - used))
         browser.value("window.minigrad.context.send({do: 'play', on: true})")
         time.sleep(1)
-        step, drawn, since = (
-            *browser.value("[window.minigrad.state.step, drawn]"),
-            time.perf_counter(),
-        )
+        step, drawn = browser.value("[window.minigrad.state.step, drawn]")
+        since = time.perf_counter()
         used = cpu(live.pid)
         time.sleep(SECONDS)
-        end, last, now = (
-            *browser.value("[window.minigrad.state.step, drawn]"),
-            time.perf_counter(),
-        )
+        end, last = browser.value("[window.minigrad.state.step, drawn]")
+        now = time.perf_counter()
         beside.append((end - step) / (now - since))
         work_beside.append((end - step) / (cpu(live.pid) - used))
         frames.append((last - drawn) / (now - since))

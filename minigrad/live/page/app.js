@@ -128,7 +128,7 @@ function joined(before, after) {
 }
 
 // How long frames take: the newest hundred, in milliseconds. For tests and for the curious.
-export const timings = [];
+const timings = [];
 window.minigrad = { state, timings, context };
 
 function draw() {

@@ -154,7 +154,7 @@ export class Curves {
 
 // A point of the loss is the mean of some steps, or of one: points after few steps are ragged. Here each
 // is the mean of the last hundredth of all steps, or of the point's own if these are more.
-export function evened(step, loss) {
+function evened(step, loss) {
   const width = (step.at(-1) || 0) / 100;
   const found = new Array(loss.length);
   let first = 0;

@@ -22,13 +22,13 @@ export function keyboard({ context, controls, settings, views, curves }) {
     list.append(element("dt", {}, element("kbd", {}, key)), element("dd", {}, text));
   }
 
+  const dialog = byId("help");
   function help() {
-    const dialog = byId("help");
     if (dialog.open) dialog.close();
     else dialog.showModal();
   }
   controls.help = help;
-  byId("help-close").onclick = help;
+  byId("help-close").onclick = () => dialog.close();
 
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
@@ -36,7 +36,9 @@ export function keyboard({ context, controls, settings, views, curves }) {
     const typing = at.matches?.("input:not([type=range], [type=checkbox]), textarea, select");
     if (typing) return;
     // The space bar presses a button that has the focus, and Esc closes dialogs by itself.
-    if (event.key === " " && at.matches?.("button, a, summary, [role]")) return;
+    // Until the page is drawn anew, a button of a dialog that was closed still has it.
+    const pressed = at.matches?.("button, a, summary, [role]") && at.checkVisibility();
+    if (event.key === " " && pressed) return;
     if (document.querySelector("dialog[open]:not(.free)") && event.key !== "?") return;
     const found = keys.find(([key]) => key === (event.key === " " ? "Space" : event.key));
     if (!found?.[2] || (context.recorded && "srn".includes(found[0]))) return;

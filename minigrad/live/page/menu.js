@@ -1,5 +1,5 @@
 // A button that opens a menu: arrow keys move, Enter chooses, Escape closes.
-import { element, icon } from "./dom.js";
+import { element } from "./dom.js";
 
 let other = null; // closes the menu that is open
 
