@@ -1,6 +1,8 @@
 """The lessons as notebooks: every cell runs where the lesson runs, and shows nothing stray."""
 
 import ast
+import base64
+import re
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -52,6 +54,15 @@ def test_a_repository_gives_a_badge_and_installs_from_there():
     )
     assert '%pip install -q "minigrad @ git+https://github.com/owner/name"' in code(found)[0]
     assert code(found)[1].endswith('OPTIONS = ""')
+
+
+def test_a_picture_beside_the_lessons_is_in_the_notebook():
+    found = notebook(lessons()[2].path)
+    (text,) = (
+        cell.source for cell in found.cells if "reads](data:image/png;base64," in cell.source
+    )
+    data = base64.b64decode(re.search(r"base64,([\w+/=]+)\)", text)[1])
+    assert data == (lessons()[2].path.parent / "figures" / "plateaus.png").read_bytes()
 
 
 def test_the_command_writes_what_nbformat_reads(tmp_path, capsys):

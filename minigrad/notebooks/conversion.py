@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 COLAB = "https://colab.research.google.com/github"
 FIELDS = ("Question", "You need", "You will build", "Time", "Source")
 START = re.compile(r'start\("(?P<slug>\w+)", __doc__(?P<more>[^)]*)\)')
+PICTURE = re.compile(r"!\[([^\]]*)\]\((\w[\w/]*\.png)\)")
 HERE = """\
 # This notebook needs minigrad in its environment.
 import importlib.util
@@ -49,6 +51,8 @@ def notebook(script: Path, options: str = "", repository: str | None = None) -> 
         cell.metadata = {}
         if cell.cell_type == "code":
             cell.source = _quiet(_started(cell.source))
+        else:
+            cell.source = _with_pictures(cell.source, script.parent)
     title, _, text = cells[0].source.partition("\n")
     cells[0].source = _heading(title, doc, script, repository) + "\n" + text.strip("\n")
     here = HERE if repository is None else INSTALL.format(repository=repository)
@@ -86,6 +90,16 @@ def _heading(title: str, doc: str, script: Path, repository: str | None) -> str:
 def _started(source: str) -> str:
     """The lesson reads the cell with the options in the place of the command line."""
     return START.sub(r'start("\g<slug>", argv=OPTIONS.split()\g<more>)', source)
+
+
+def _with_pictures(text: str, folder: Path) -> str:
+    """The pictures that lie beside the lessons are in the notebook itself: it may lie anywhere."""
+
+    def picture(found: re.Match[str]) -> str:
+        data = base64.b64encode((folder / found[2]).read_bytes()).decode()
+        return f"![{found[1]}](data:image/png;base64,{data})"
+
+    return PICTURE.sub(picture, text)
 
 
 def _quiet(source: str) -> str:
