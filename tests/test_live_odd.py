@@ -1,5 +1,6 @@
 """`minigrad live` when things happen at odd moments: between two lines, all at once, at the end."""
 
+import gc
 import threading
 import time
 
@@ -119,6 +120,28 @@ def test_what_is_done_beside_the_training_is_done_one_by_one_and_ends_with_the_s
     served.server.beside.shutdown(wait=True)
     assert set(together) == {1}
     assert len(began) < 20
+
+
+def test_an_error_of_which_a_closed_page_hears_nothing_is_not_printed(served, caplog):
+    go = threading.Event()
+
+    def late(worker):
+        go.wait(10)
+        raise ValueError("too late")
+
+    served.server.orders["late"] = Order(late)
+    with served.tab() as tab:
+        tab.send({"do": "late", "id": 1})
+        while served.server.worker._orders.qsize() or not served.server.tabs:
+            time.sleep(0.01)
+    while served.server.tabs:
+        time.sleep(0.01)
+    go.set()
+    served.server.worker.call(lambda worker: None).result(10)
+    with served.tab() as tab:
+        tab.ask("speed", rounds=None)  # the server has heard of the error
+    gc.collect()
+    assert not [record for record in caplog.records if "never retrieved" in record.message]
 
 
 def test_a_file_that_cannot_be_written_is_said_before_the_training(tmp_path, monkeypatch):

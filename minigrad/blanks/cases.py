@@ -23,7 +23,7 @@ from minigrad.blanks.cases_of_layers import (
     scaled,
     spread,
 )
-from minigrad.layers import Flatten, Layer, Linear, Sequential, Tanh
+from minigrad.layers import BatchNorm1d, Flatten, Layer, Linear, Sequential, Tanh
 from minigrad.losses import CrossEntropyLoss, Loss
 from minigrad.optim import SGD
 
@@ -33,13 +33,24 @@ def _loss(method: str, targets: np.ndarray, **options: Any) -> Case:
     def case(cls: Any) -> Arrays:
         loss = cls(**options)
         logits = 3 * normal(6, 4)
-        value = loss.forward(logits.copy(), targets)
+        given = logits.copy(), targets.copy()
+        found: Arrays = {"loss": loss.forward(*given)}
         if method == "each":
-            # Large logits must not overflow.
-            return {"loss": value, "each": loss.each(logits + 800.0, targets)}
-        if method == "backward":
-            return {"dz": loss.backward()}
-        return {"slope": loss.jvp(normal(6, 4, seed=2))}
+            # Large logits must not overflow, small ones not vanish, wherever they are.
+            rows = np.array([800.0, -800.0, 0.0, 800.0, -800.0, 0.0])[:, None]
+            found["each, with 800 or -800 added to rows"] = loss.each(logits + rows, targets)
+            found["each, of 300 z"] = loss.each(300 * logits, targets)
+        elif method == "backward":
+            found["dz"] = loss.backward()
+            found["dz, once more"] = loss.backward()
+        else:
+            output_dot = normal(6, 4, seed=2)
+            found["slope"] = loss.jvp(output_dot)
+            found["the tangent, which must stay as it is,"] = output_dot
+        found["z, which must stay as it is,"], found["the target, which must stay as it is,"] = (
+            given
+        )
+        return found
 
     return case
 
@@ -64,11 +75,12 @@ def _steps(**options: Any) -> Case:
         net = Linear(3, 2, dtype="float64", seed=0)
         optimizer = cls(net, 0.1, **options)
         found: Arrays = {}
+        net.grads = {"W": np.zeros((3, 2)), "b": np.zeros(2)}
         for t in range(4):
-            net.grads = {
-                "W": normal(3, 2, seed=30 + t),
-                "b": normal(2, seed=40 + t),
-            }
+            # The same arrays with other numbers: a layer may use them again.
+            net.grads["W"][...] = normal(3, 2, seed=30 + t)
+            net.grads["b"][...] = normal(2, seed=40 + t)
+            optimizer.lr = 0.1 / (1 + t)  # as a schedule does
             before = {name: grad.copy() for name, grad in net.grads.items()}
             optimizer.step()
             for name in before:
@@ -106,30 +118,52 @@ def _net() -> Sequential:
     return Sequential(Flatten(), Linear(6, 5, **make), Tanh(), Linear(5, 4, **make))
 
 
-def _estimates(make: Callable[[Any], Any], steps: int = 1) -> Case:
+def _with_averages() -> Sequential:
+    """A net that is another one in training: of the batch it takes averages, and keeps them."""
+    flatten, first, *rest = _net().layers
+    return Sequential(flatten, first, BatchNorm1d(5, dtype="float64"), *rest)
+
+
+def _estimates(
+    make: Callable[[Any], Any], steps: int = 1, network: Callable[[], Sequential] = _net
+) -> Case:
     def case(cls: Any) -> Arrays:
-        rule, net, loss = make(cls), _net(), CrossEntropyLoss()
+        rule, net, loss = make(cls), network(), CrossEntropyLoss()
         found: Arrays = {}
         optimizer = SGD(net, 0.1)
         for t in range(steps):
-            found[f"loss {t + 1}"] = rule.estimate(net, loss, normal(6, 2, 3), _LABELS)
+            x, labels = normal(6, 2, 3), _LABELS.copy()
+            found[f"loss {t + 1}"] = rule.estimate(net, loss, x, labels)
             found |= {f"d{name} {t + 1}": grad.copy() for name, grad in net.grads.items()}
+            for _, leaf in net.leaves():
+                found |= {f"{name} {t + 1}": array.copy() for name, array in leaf.buffers.items()}
+            found |= {
+                "x, which must stay as it is,": x,
+                "the target, which must stay as it is,": labels,
+            }
             optimizer.step()
         return found
 
     return case
 
 
-BACKPROP = {"estimate": [("a net of two layers", _estimates(lambda cls: cls(), 2))]}
+BACKPROP = {
+    "estimate": [
+        ("a net of two layers", _estimates(lambda cls: cls(), 2)),
+        ("with batch normalisation", _estimates(lambda cls: cls(), 2, _with_averages)),
+    ]
+}
 FORWARD_GRADIENT = {
     "_one": [
         ("K = 1", _estimates(lambda cls: cls(seed=3), 2)),
         ("Rademacher", _estimates(lambda cls: cls(distribution="rademacher", seed=3))),
         ("clipped", _estimates(lambda cls: cls(clip=0.01, seed=3))),
+        ("with batch normalisation", _estimates(lambda cls: cls(seed=3), 2, _with_averages)),
     ],
     "_one_by_one": [
         ("K = 4", _estimates(lambda cls: cls(4, seed=3), 2)),
         ("clipped", _estimates(lambda cls: cls(4, clip=0.01, seed=3))),
+        ("with batch normalisation", _estimates(lambda cls: cls(4, seed=3), 2, _with_averages)),
     ],
 }
 
@@ -141,12 +175,14 @@ def _module(learns: bool, shape: tuple[int, ...], classes: int | None, **options
         for k, param in enumerate(module.net.params.values()):  # it begins with zeros
             param += 0.1 * normal(*param.shape, seed=50 + k)
         h = normal(6, *shape)
-        found: Arrays = {}
+        found: Arrays = {"h, which must stay as it is,": h}
         for t in range(2):
             found[f"dh_hat {t + 1}"] = module.predict(h, _LABELS).copy()
             if not learns:
                 break
-            module.learn(0.1 * normal(6, *shape, seed=8))
+            dh = 0.1 * normal(6, *shape, seed=8)
+            module.learn(dh)
+            found["dh, which must stay as it is,"] = dh
             found |= {f"{name} {t + 1}": p.copy() for name, p in module.net.params.items()}
         return found
 

@@ -30,12 +30,19 @@ def _after(make: Make, x: np.ndarray, cls: Any, train: bool = True) -> tuple[Lay
     return layer, layer.forward(x.copy(), train)
 
 
+def _stays(name: str, given: np.ndarray) -> Arrays:
+    """What was given must be what it was: it is compared, too."""
+    return {f"{name}, which must stay as it is,": given}
+
+
 def _forward(make: Make, x: np.ndarray) -> Case:
     def case(cls: Any) -> Arrays:
-        layer, y = _after(make, x, cls)
+        layer, given = make(cls), x.copy()
+        y = layer.forward(given, True).copy()
         trained = {name: array.copy() for name, array in layer.buffers.items()}
-        y_later = layer.forward(x.copy(), train=False)
-        return {"y": y, "y, train=False": y_later, **trained}
+        y_later = layer.forward(given, False)
+        later = {f"{name}, train=False": array for name, array in layer.buffers.items()}
+        return {"y": y, "y, train=False": y_later, **trained, **later} | _stays("x", given)
 
     return case
 
@@ -45,10 +52,12 @@ def _backward(make: Make, x: np.ndarray) -> Case:
         found: Arrays = {}
         for train in (True, False):
             layer, y = _after(make, x, cls, train)
-            dx = layer.backward(normal(*y.shape, seed=1, dtype=str(x.dtype)))
+            dy = _tangent(y, 1, x)
+            dx = layer.backward(dy)
             how = "" if train else ", train=False"
             found |= {f"d{name}{how}": grad for name, grad in layer.grads.items()}
             found[f"dx{how}"] = dx
+            found |= _stays(f"dy{how}", dy)
         return found
 
     return case
@@ -57,27 +66,45 @@ def _backward(make: Make, x: np.ndarray) -> Case:
 def _params_alone(make: Make, x: np.ndarray) -> Case:
     def case(cls: Any) -> Arrays:
         layer, y = _after(make, x, cls)
-        layer.backward_params(normal(*y.shape, seed=1, dtype=str(x.dtype)))
-        return {f"d{name}": grad for name, grad in layer.grads.items()}
+        dy = _tangent(y, 1, x)
+        layer.backward_params(dy)
+        return {f"d{name}": grad for name, grad in layer.grads.items()} | _stays("dy", dy)
 
     return case
 
 
 def _jvp(make: Make, x: np.ndarray) -> Case:
     def case(cls: Any) -> Arrays:
-        layer, _ = _after(make, x, cls)
-        x_dot = normal(*x.shape, seed=2, dtype=str(x.dtype))
-        moving = {
-            name: normal(*p.shape, seed=3 + k, dtype=str(p.dtype))
-            for k, (name, p) in enumerate(layer.params.items())
-        }
-        found = {"y_dot, x moves": layer.jvp(x_dot, None)}
-        if moving:
-            found["y_dot, the parameters move"] = layer.jvp(None, moving)
-            found["y_dot, both move"] = layer.jvp(x_dot, moving)
+        found: Arrays = {}
+        for train in (True, False):
+            layer, _ = _after(make, x, cls, train)
+            x_dot = _tangent(x, 2, x)
+            moving = {
+                name: normal(*p.shape, seed=3 + k, dtype=str(p.dtype))
+                for k, (name, p) in enumerate(layer.params.items())
+            }
+            how = "" if train else ", train=False"
+            found[f"y_dot, x moves{how}"] = layer.jvp(x_dot, None)
+            for name in moving:
+                alone = {n: a if n == name else 0 * a for n, a in moving.items()}
+                found[f"y_dot, {name} moves{how}"] = layer.jvp(None, alone)
+            if moving:
+                found[f"y_dot, the parameters move{how}"] = layer.jvp(None, moving)
+                found[f"y_dot, both move{how}"] = layer.jvp(x_dot, moving)
+            found |= _stays(f"x_dot{how}", x_dot)
+            for name, array in moving.items():
+                found |= _stays(f"{name}_dot{how}", array)
         return found
 
     return case
+
+
+def _tangent(like: np.ndarray, seed: int, x: np.ndarray) -> np.ndarray:
+    """Numbers in the shape of `like` and in x's dtype. If x has infinite ones, so has this."""
+    found = normal(*like.shape, seed=seed, dtype=str(x.dtype))
+    if np.isinf(x).any():
+        found[0, :4] = np.inf, np.inf, np.nan, np.nan
+    return found
 
 
 def _layer(
@@ -114,6 +141,10 @@ RELU = _layer(
         "x (6, 7)": (lambda cls: cls(), normal(6, 7)),
         "with zeros": (lambda cls: cls(), np.array([[-1.0, 0.0, 2.0], [0.0, 3.0, -0.0]])),
         "images": (lambda cls: cls(), normal(2, 3, 4, 4, dtype="float32")),
+        "NaN and infinite": (
+            lambda cls: cls(),
+            np.array([[-1.0, 1.0, -1.0, 1.0, np.nan, np.inf, -np.inf, 2.0]]),
+        ),
     }
 )
 CONV2D = _layer(
@@ -126,6 +157,10 @@ CONV2D = _layer(
         "padding 1": (
             lambda cls: cls(2, 3, 3, padding=1, dtype="float64", seed=0),
             normal(2, 2, 5, 4),
+        ),
+        "stride (2, 1), padding (0, 1)": (
+            lambda cls: cls(2, 3, 3, stride=(2, 1), padding=(0, 1), dtype="float64", seed=0),
+            normal(2, 2, 7, 6),
         ),
         "2x3, no bias": (
             lambda cls: cls(1, 2, (2, 3), bias=False, dtype="float64", seed=0),
@@ -141,12 +176,23 @@ MAX_POOL2D = _layer(
         "overlapping": (lambda cls: cls(3, stride=2), spread(normal(2, 2, 7, 7))),
         "padding 1": (lambda cls: cls(3, stride=2, padding=1), spread(normal(1, 2, 6, 6)) - 5),
         "ties": (lambda cls: cls(2), np.ones((1, 1, 4, 4))),
+        "2x3, stride (1, 2), padding (0, 1)": (
+            lambda cls: cls((2, 3), stride=(1, 2), padding=(0, 1)),
+            spread(normal(2, 2, 5, 6)),
+        ),
+        "NaN": (lambda cls: cls(2), np.array([[[[1.0, np.nan, 2.0, 3.0], [2.0, 0.0, 1.0, 0.0]]]])),
     }
 )
 BATCH_NORM1D = _layer(
     {
         "x (8, 3)": (lambda cls: scaled(cls(3, dtype="float64")), 2 + 3 * normal(8, 3)),
         "affine=False": (lambda cls: cls(3, affine=False, dtype="float64"), normal(8, 3)),
+        "eps=0.5, momentum=0.3": (
+            lambda cls: scaled(cls(3, eps=0.5, momentum=0.3, dtype="float64")),
+            2 + 3 * normal(8, 3),
+        ),
+        "far from 0": (lambda cls: scaled(cls(3, dtype="float64")), 1e5 + normal(8, 3)),
+        "float32": (lambda cls: scaled(cls(3)), normal(8, 3, dtype="float32")),
         "x (4, 3, 5)": (lambda cls: scaled(cls(3, dtype="float64")), normal(4, 3, 5)),
         "no running statistics": (
             lambda cls: cls(3, track_running_stats=False, dtype="float64"),
@@ -172,4 +218,13 @@ def _held(cls: Any) -> Arrays:
     return dict(layer.buffers)
 
 
-BATCH_NORM1D["forward"].append(("one step with two forwards", _held))
+def _one_row(cls: Any) -> Arrays:
+    """A training batch of one row has no spread: it is refused."""
+    try:
+        cls(3, dtype="float64").forward(normal(1, 3))
+    except ValueError:
+        return {"the number of training batches of one row that are refused": np.int64(1)}
+    return {"the number of training batches of one row that are refused": np.int64(0)}
+
+
+BATCH_NORM1D["forward"] += [("one step with two forwards", _held), ("one row", _one_row)]

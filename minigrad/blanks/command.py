@@ -64,7 +64,7 @@ def _start(arguments: argparse.Namespace) -> int:
         new = "" if folder / file_name(part) in written else "  (it was there, and stays)"
         print(f"  {file_name(part):24} {part.cls:20} lesson {part.lesson[:2]}{new}")
     first = folder / file_name(PARTS[0])
-    print(f"\nBegin with {first}. Then: minigrad build check {folder}")
+    print(f"\nBegin with {first}. Then: minigrad build check {folders.quoted(folder)}")
     return 0
 
 
@@ -98,7 +98,8 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"next: {following}")
         return 1
     if arguments.part is None:
-        print(f"All are right: minigrad build run {folder} all --quick runs the lessons on them.")
+        name = folders.quoted(folder)
+        print(f"All are right: minigrad build run {name} all --quick runs the lessons on them.")
     return 0
 
 

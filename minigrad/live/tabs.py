@@ -154,6 +154,7 @@ class Tab:
         if len(self._waiting) >= PENDING:
             raise ValueError(f"{PENDING} orders wait for their reply; wait for one of them")
         called = asyncio.wrap_future(self.server.worker.call(act))
+        called.add_done_callback(_seen)
         task = asyncio.create_task(self._done(message, called, then))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
@@ -181,3 +182,9 @@ class Tab:
             await self.socket.send_text(protocol.write({"kind": "reply", "to": number} | reply))
         except (WebSocketDisconnect, RuntimeError, OSError):
             return
+
+
+def _seen(called: asyncio.Future[Any]) -> None:
+    """A page that has gone hears of no error, and asyncio writes none to the terminal."""
+    if not called.cancelled():
+        called.exception()

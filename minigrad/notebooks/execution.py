@@ -43,6 +43,8 @@ def executed(found: Any, folder: Path, slug: str) -> Run:
         fault = f"{error.ename}: {error.evalue}"
     except DeadKernelError:
         fault = "its process ended"
+    except RuntimeError as error:  # it ended before it could be asked anything
+        fault = f"no process could be started: {error}"
     for cell in found.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _passing(output)]

@@ -32,16 +32,28 @@ class Loader:
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
         for file, name in PLACES[module.__name__]:
-            with open(file, encoding="utf-8") as text:
+            with open(file, "rb") as text:  # bytes: an editor may have put a mark in front
                 code = compile(text.read(), file, "exec")
             space: dict[str, Any] = {"__name__": module.__name__, "__file__": file}
             exec(code, space)
-            REPLACED[name] = getattr(module, name), space[name]
-            setattr(module, name, space[name])
+            library = getattr(module, name)
+            own = checked(space.get(name), library, name, os.path.basename(file))
+            REPLACED[name] = library, own
+            setattr(module, name, own)
 
     def __getattr__(self, name: str) -> Any:
         """What else is asked of a loader: its source, its file's name."""
         return getattr(self.loader, name)
+
+
+def checked(own: Any, library: Any, name: str, file: str) -> Any:
+    """The student's class, if it is one of the library's kind."""
+    base = library.__mro__[1]
+    if not isinstance(own, type):
+        raise ImportError(f"{file} has no class {name}")
+    if not issubclass(own, base):
+        raise ImportError(f"{file}: {name} must begin with class {name}({base.__name__}):")
+    return own
 
 
 class Finder:

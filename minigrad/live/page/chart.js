@@ -1,5 +1,6 @@
 // One chart of all lanes. uPlot has the axes, the grid and the scales; the lines, their names at the
 // end and what is under the pointer are drawn here, because each lane has steps of its own.
+import { drawNames, namesFont } from "./chart-names.js";
 import { colours } from "./colours.js";
 import { short } from "./dom.js";
 
@@ -8,10 +9,6 @@ const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
 for (let k = 100; k < 1e9; k *= 10) STEPS.push(k, 2 * k, 5 * k);
 
 const pen = document.createElement("canvas").getContext("2d"); // measures text
-
-function namesFont(c, ratio) {
-  return `600 ${Math.round(c.size * 0.86) * ratio}px ${c.font}`;
-}
 
 export class Chart {
   // what: "loss" or "accuracy". format(value) -> text. log: logarithmic from the start
@@ -180,7 +177,10 @@ export class Chart {
     }
     ctx.restore();
     ctx.save();
-    this.names(u, ctx, c, ends);
+    ctx.textBaseline = "middle";
+    ctx.textAlign = "left";
+    this.caption(u, ctx, c);
+    drawNames(ctx, c, ends, u.bbox, this.margin);
     ctx.restore();
   }
 
@@ -214,62 +214,6 @@ export class Chart {
     return end;
   }
 
-  // The lanes' names where their lines end, moved apart.
-  names(u, ctx, c, ends) {
-    const ratio = devicePixelRatio;
-    const { left, top, width, height } = u.bbox;
-    // Smaller where there is no room for all.
-    const size = Math.min(Math.round(c.size * 0.86) * ratio, height / ends.length / 1.1);
-    const space = size * (ends.length * size * 1.22 > height ? 1.1 : 1.22);
-    ctx.textBaseline = "middle";
-    ctx.textAlign = "left";
-    ctx.globalAlpha = 1;
-    this.caption(u, ctx, c);
-    ctx.font = `600 ${size}px ${c.font}`;
-    ends.sort((a, b) => a.y - b.y);
-    apart(ends, space, top + space / 2, top + height - space / 2);
-    const right = left + width;
-    for (const end of ends) {
-      const colour = c.lanes[end.lane.look];
-      ctx.globalAlpha = end.weak ? 0.4 : 1;
-      ctx.fillStyle = colour;
-      ctx.strokeStyle = colour;
-      // A lane that has stopped ends with a cross, others with a dot.
-      const mark = 4.2 * ratio;
-      ctx.lineWidth = 2.4 * ratio;
-      ctx.beginPath();
-      if (end.lane.status === "diverged") {
-        ctx.moveTo(end.x - mark, end.y - mark);
-        ctx.lineTo(end.x + mark, end.y + mark);
-        ctx.moveTo(end.x + mark, end.y - mark);
-        ctx.lineTo(end.x - mark, end.y + mark);
-        ctx.stroke();
-      } else if (end.above) {
-        // It has left the picture at the top.
-        ctx.moveTo(end.x, top - mark);
-        ctx.lineTo(end.x + mark * 1.2, top + mark);
-        ctx.lineTo(end.x - mark * 1.2, top + mark);
-        ctx.fill();
-      } else {
-        ctx.arc(end.x, end.y, mark, 0, 7);
-        ctx.fill();
-      }
-      const from = right + 14 * ratio;
-      // No line from a lane that stopped long ago: it would look like its course.
-      if (end.x > right - 60 * ratio) {
-        ctx.lineWidth = 1.2 * ratio;
-        ctx.globalAlpha *= 0.6;
-        ctx.beginPath();
-        ctx.moveTo(Math.min(end.x + 6 * ratio, right + 4 * ratio), end.y);
-        ctx.lineTo(from - 2 * ratio, end.at);
-        ctx.stroke();
-        ctx.globalAlpha = end.weak ? 0.4 : 1;
-      }
-      ctx.fillStyle = c.inks[end.lane.look];
-      ctx.fillText(fitted(ctx, end.lane.name, this.margin * ratio - 18 * ratio), from + 2, end.at);
-    }
-  }
-
   // What the x axis counts, at its end.
   caption(u, ctx, c) {
     const { left, top, width, height } = u.bbox;
@@ -288,50 +232,6 @@ export class Chart {
     const inside = left >= 0 && top >= 0;
     this.onpoint?.(inside ? u.posToVal(left, "x") : null, inside ? { left, top } : null);
   }
-}
-
-// Move names apart, as little as needed: those that would overlap become a stack around their middle.
-function apart(ends, space, low, high) {
-  const stacks = [];
-  for (const end of ends) {
-    stacks.push({ ends: [end], middle: end.y });
-    while (stacks.length > 1) {
-      const [above, below] = stacks.slice(-2);
-      const gap = below.middle - above.middle - (space * (above.ends.length + below.ends.length)) / 2;
-      if (gap >= 0) break;
-      stacks.splice(-2, 2, within([...above.ends, ...below.ends]));
-    }
-    stacks.push(within(stacks.pop().ends));
-  }
-  for (const stack of stacks) {
-    stack.ends.forEach((end, k) => {
-      end.at = stack.middle + (k - (stack.ends.length - 1) / 2) * space;
-    });
-  }
-
-  function within(of) {
-    const half = ((of.length - 1) * space) / 2;
-    const mean = of.reduce((sum, end) => sum + end.y, 0) / of.length;
-    return { ends: of, middle: Math.max(low + half, Math.min(high - half, mean)) };
-  }
-}
-
-// A name that fits. "forward gradient, K = 16" becomes "forward gr…, K = 16": the longest part is cut.
-const cut = new Map();
-function fitted(ctx, text, width) {
-  const key = `${ctx.font}|${width}|${text}`;
-  if (cut.has(key)) return cut.get(key);
-  const parts = text.split(", ").map((part) => ({ text: part, cut: false }));
-  const joined = () => parts.map((part) => part.text + (part.cut ? "…" : "")).join(", ");
-  while (ctx.measureText(joined()).width > width) {
-    const longest = parts.reduce((a, b) => (b.text.length > a.text.length ? b : a));
-    if (longest.text.length < 3) break;
-    longest.text = longest.text.slice(0, -1).trimEnd();
-    longest.cut = true;
-  }
-  if (cut.size > 500) cut.clear();
-  cut.set(key, joined());
-  return joined();
 }
 
 // Numbers of a logarithmic axis: 0.1, 1, 10; with 2 and 5 between them where there is room.

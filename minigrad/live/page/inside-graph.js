@@ -1,4 +1,5 @@
 // The drawn network: boxes with numbers, weights as lines, what is computed now in colour.
+import { arc, chip } from "./inside-marks.js";
 import { planeOf } from "./inside-plane.js";
 import { curve, draw } from "./inside-svg.js";
 import { classOf, MARKERS } from "./paint.js";
@@ -279,9 +280,9 @@ export class Graph {
       }
       const own = step.labels[key] ?? this.said(key);
       const text = learned ? this.data.texts.gradient[key] : own;
-      if (edge.start) this.chip(edge, text, end, colour, learned);
+      if (edge.start) chip(this, edge, text, end, colour, learned);
     }
-    for (const [from, to] of step.arcs) this.arc(from, to, colour);
+    for (const [from, to] of step.arcs) arc(this, from, to, colour);
   }
 
   // What is written on a weight: itself, and where it moves its speed.
@@ -289,37 +290,5 @@ export class Graph {
     const value = this.data.texts.value[key];
     const moved = this.kind === "tangent" && this.data.numbers.tangent[key];
     return moved ? `${value} ⇢${this.data.texts.tangent[key]}` : value;
-  }
-
-  chip(edge, text, end, colour, strong) {
-    const size = Math.max(10, Math.min(this.letter * 0.85, 20));
-    const wide = text.length * size * 0.56 + 8;
-    const room = edge.end.left - edge.start.right;
-    // Near the end at which the lines are far from each other.
-    const edgeOf = { start: wide / 2 + 4, end: room - wide / 2 - 4 };
-    const x = edge.start.right + (edgeOf[end] ?? room / 2);
-    const middle = (edge.start.y + edge.end.y) / 2;
-    const y = end ? edge[end].y : middle;
-    const group = draw("g", { class: "inside-chip" });
-    group.append(draw("rect", { x: x - wide / 2, y: y - size * 0.72, width: wide, height: size * 1.44, rx: 5 }));
-    const said = draw("text", { x, y: y + size * 0.35 }, text);
-    said.style.fontSize = `${size}px`;
-    if (strong) said.setAttribute("class", "inside-strong");
-    group.append(said);
-    group.classList.add(`inside-${colour}`);
-    this.layers.labels.append(group);
-  }
-
-  arc(from, to, colour) {
-    const start = this.cells.get(from);
-    const end = this.cells.get(to);
-    if (!start || !end || start.middle === end.middle) return;
-    const [x1, y1] = [start.middle, start.border.y - start.high / 2];
-    const [x2, y2] = [end.middle, end.border.y - end.high / 2];
-    const lift = Math.max(24, Math.abs(x1 - x2) * 0.28);
-    const y = Math.max(8, Math.min(y1, y2) - lift);
-    const path = `M${x1} ${y1}C${x1} ${y} ${x2} ${y} ${x2} ${y2}`;
-    const tip = `url(#inside-${this.kind}-${colour})`;
-    this.layers.arcs.append(draw("path", { d: path, class: `inside-arc inside-${colour}`, "marker-end": tip }));
   }
 }

@@ -122,7 +122,7 @@ export const laneName = (lane) => lane.label || lane.title || lane.rule;
 const TITLES = {
   cosine: "cosine with the gradient, by layer",
   recall: "recall: the share of each class that is found",
-  units: "hidden units: what each says over the plane",
+  units: "hidden units over the plane",
 };
 
 export function panels(context, name, lanes) {

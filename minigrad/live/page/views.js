@@ -167,10 +167,16 @@ export class Views {
     this.set(name, on);
     this.tell();
     const view = VIEWS.find((of) => of.name === name);
-    // In a low window it may be below the edge: whoever switches it on wants to see it.
-    if (on && view.place === "lanes") {
-      this.lanes.lane(0)?.slot(name).scrollIntoView({ block: "nearest" });
-    }
+    if (on && view.place === "lanes") this.scrollTo(this.lanes.lane(0)?.slot(name));
+  }
+
+  // In a low window a view may be below the edge: whoever switches it on wants to see it. It grows
+  // when its first numbers come.
+  scrollTo(slot) {
+    if (!slot) return;
+    const watch = new ResizeObserver(() => slot.scrollIntoView({ block: "nearest" }));
+    watch.observe(slot);
+    setTimeout(() => watch.disconnect(), 1500);
   }
 
   // Show what was chosen and fits the data.
