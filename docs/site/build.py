@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -186,7 +187,7 @@ class Links(HTMLParser):
                 self.links.append(value)
 
 
-def broken_links(html: Path):
+def broken_links(html: Path) -> Iterator[str]:
     """A line for each link between the pages that leads nowhere. Those to other sites stay."""
     pages = {}
     for path in html.rglob("*.html"):
