@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -38,6 +39,8 @@ API = {
     "backend": "NumPy or CuPy",
 }
 TOP = ("fit", "evaluate", "save", "load", "History", "EarlyStopping")  # of minigrad itself
+LEADING = (("a", "href"), ("img", "src"), ("link", "href"), ("script", "src"), ("iframe", "src"))
+NEEDED = {"sphinx": "sphinx", "myst_nb": "myst-nb", "furo": "furo"}  # {module: its package}
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 
@@ -49,13 +52,16 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="run the lessons in full: an hour")
     parser.add_argument("--quick", action="store_true", help="a shorter comparison, a shorter race")
     options = parser.parse_args()
+    need(NEEDED)
     out = Path(options.out).resolve()
     source, html = out / "source", out / "html"
     for folder in (source, html):
         shutil.rmtree(folder, ignore_errors=True)
     source.mkdir(parents=True)
     notebooks = Path(options.notebooks).resolve() if options.notebooks else out / "notebooks"
-    if options.notebooks is None:
+    if options.notebooks is not None:
+        chosen(notebooks)
+    else:
         minigrad("notebooks", notebooks, "--execute", *([] if options.full else ["--quick"]))
     extra = demonstrations(out / "extra", options.quick)
     write_sources(source, notebooks, extra)
@@ -70,6 +76,21 @@ def main() -> int:
     pages = sum(1 for _ in html.rglob("*.html"))
     print(f"{pages} pages in {html}; open {html / 'index.html'}")
     return 1 if status or broken else 0
+
+
+def need(packages: dict[str, str]) -> None:
+    """End here if one is missing: before lessons run for an hour."""
+    missing = [name for module, name in packages.items() if find_spec(module) is None]
+    if missing:
+        raise SystemExit(f'the site needs {", ".join(missing)}: pip install -e ".[site]"')
+
+
+def chosen(notebooks: Path) -> list[Path]:
+    """The lessons' notebooks in a folder. SystemExit if there are none."""
+    lessons = sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))
+    if not lessons:
+        raise SystemExit(f"no notebooks in {notebooks}: leave out --notebooks to make them")
+    return lessons
 
 
 def minigrad(*words: object) -> None:
@@ -96,9 +117,7 @@ def write_sources(source: Path, notebooks: Path, extra: Path) -> None:
     (source / "_static").mkdir()
     shutil.copy(HERE / "site.css", source / "_static")
     (source / "lessons").mkdir()
-    lessons = sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))
-    if not lessons:
-        raise SystemExit(f"no notebooks in {notebooks}: leave out --notebooks to make them")
+    lessons = chosen(notebooks)
     for notebook in lessons:
         shutil.copy(notebook, source / "lessons")
     written = [*PAGES, *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
@@ -172,23 +191,27 @@ def directive(module: str, key: str, value: object) -> list[str]:
 
 
 class Links(HTMLParser):
-    """The links and the anchors of a page."""
+    """The links and the anchors of a page, and which of the links a browser loads by itself."""
 
     def __init__(self) -> None:
         super().__init__()
         self.links: list[str] = []
+        self.loaded: set[str] = set()
         self.anchors: set[str] = {"", "top"}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
             if value and name == "id":
                 self.anchors.add(value)
-            elif value and (tag, name) in (("a", "href"), ("img", "src"), ("link", "href")):
+            elif value and (tag, name) in LEADING:
                 self.links.append(value)
+                if tag != "a" and dict(attrs).get("rel") not in ("canonical", "author"):
+                    self.loaded.add(value)
 
 
 def broken_links(html: Path) -> Iterator[str]:
-    """A line for each link between the pages that leads nowhere. Those to other sites stay."""
+    """A line for each link between the pages that leads nowhere, and for each one that leaves them
+    for a style sheet, a script or a picture: the site needs no network."""
     pages = {}
     for path in html.rglob("*.html"):
         parser = Links()
@@ -198,6 +221,8 @@ def broken_links(html: Path) -> Iterator[str]:
         for link in parser.links:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
+                if link in parser.loaded and parts.scheme != "data":
+                    yield f"{path.relative_to(html)}: {link} is loaded from another computer"
                 continue
             place = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             if place.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import time
@@ -24,14 +25,23 @@ def executed(found: Any, folder: Path, slug: str) -> Run:
     The lesson writes its results to folder/results/<slug>. They say whether what it expected was
     measured.
     """
+    from ipykernel.kernelspec import get_kernel_dict
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+    class ThisPython(AsyncKernelManager):
+        """The kernel is this Python, whatever the user has installed as "python3"."""
+
+        kernel_spec = KernelSpec(**get_kernel_dict())
 
     started = time.perf_counter()
     client = NotebookClient(
         found,
         timeout=None,
         kernel_name="python3",
+        kernel_manager_class=ThisPython,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns of its own connection
         resources={"metadata": {"path": str(folder)}},
     )
@@ -45,6 +55,8 @@ def executed(found: Any, folder: Path, slug: str) -> Run:
         fault = "its process ended"
     except RuntimeError as error:  # it ended before it could be asked anything
         fault = f"no process could be started: {error}"
+        # nbclient would ask this process to end when Python does, and there is none.
+        atexit.unregister(getattr(client, "_cleanup_kernel", None))  # type: ignore[arg-type]
     for cell in found.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _passing(output)]
