@@ -31,7 +31,7 @@ RACE = (
 DIGITS = (
     "lanes=backprop,cdni~lr:.03,dfa,activities~lr:.03,forward~lr:.003,top-layer"  # the first tour
 )
-SIZE = 1280, 1080
+SIZE = 1280, 1150
 SMALL = 960, 810  # of the animation
 STEPS = 2800
 FRAMES = 30
@@ -104,8 +104,8 @@ def still(path, address, views, until, **options):
 
 
 def save_still(image, path):
-    """A PNG with 256 colours."""
-    image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    """A PNG with all its colours: with a palette two lanes would get the same one."""
+    image.convert("RGB").save(path, optimize=True)
 
 
 def moving(path, last, address, views, steps, frames):
@@ -158,7 +158,7 @@ def main():
     out = given.out
     views = ["regions"]
     moving(out / "live.webp", out / "live.png", RACE, views, given.steps, given.frames)
-    still(out / "live-digits.png", DIGITS, ["weights", "cosine"], 330, size=(1280, 1180))
+    still(out / "live-digits.png", DIGITS, ["weights", "cosine"], 330, size=(1280, 1300))
 
 
 if __name__ == "__main__":

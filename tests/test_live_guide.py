@@ -50,6 +50,21 @@ def test_a_tour_sets_up_plays_says_and_restores(page):  # noqa: F811
     assert page.value("document.querySelector('.tours-panel').hidden")
 
 
+def test_who_does_not_wait_sees_nothing_too_early(page):  # noqa: F811
+    page.press("t")
+    page.until("document.querySelectorAll('.tours-choice').length === 5")
+    page.click(".tours-list li:nth-child(2) button")
+    page.until(f"{KICKER}?.endsWith('step 1 of 7')")
+    page.press("ArrowRight")
+    page.until("minigrad.state.playing && minigrad.state.step > 2 && minigrad.state.step < 60")
+    page.press("ArrowRight")  # step 3 looks at step 100 of the race, too
+    page.until(f"{KICKER}.endsWith('step 3 of 7')")
+    page.until("document.querySelectorAll('.tours-seen li').length === 2", 60)
+    assert page.value("minigrad.state.step") >= 100
+    page.press("Escape")
+    page.until("document.querySelector('.tours-panel').hidden")
+
+
 def test_the_text_of_a_lane(page):  # noqa: F811
     page.press("c")
     page.until("document.querySelector('.code-text code').textContent.includes('mg.fit(')")

@@ -174,7 +174,7 @@ def test_nothing_of_the_training_changes(name):
     assert before[2:] == after[2:]
     for key, p in before[1].items():
         np.testing.assert_array_equal(p, after[1][key])
-    assert (len(found["estimates"]) == 10) == (name == "forward")
+    assert (len(found["estimates"]) == 40) == (name == "forward")
 
 
 def test_one_weight_three_ways():

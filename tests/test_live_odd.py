@@ -90,6 +90,31 @@ def test_views_are_read_while_another_layer_is_chosen():
     assert one._views[0].keys() == {"weights"}
 
 
+def test_a_tab_that_shows_a_layer_of_an_older_network(served):
+    """It gets what there is; and when another tab closes, its views are measured no more."""
+    worker = served.server.worker
+    small = {"data": "moons", "hidden": [4], "lanes": [{"rule": "backprop"}]}
+    with served.tab() as one:
+        assert "error" not in one.ask("set", settings=small | {"hidden": [4, 5]})
+        assert "error" not in one.ask("show", views=["units"], layer="3")
+        with served.tab() as two:
+            assert "error" not in two.ask("show", views=["weights"])
+            assert "error" not in one.ask("set", settings=small)
+            assert worker.show == {"units", "weights"}
+        until(lambda: len(served.server.tabs) == 1)
+        worker.call(lambda worker: None).result(10)
+        assert worker.show == {"units"}
+        frame = one.frame(lambda m: m["race"] == 3 and m["lanes"][0]["views"].get("units"))
+        assert frame["lanes"][0]["views"]["units"]["layer"] == "1"
+
+
+def until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_numbers_no_float_can_hold_are_refused_in_a_sentence():
     with pytest.raises(ValueError, match="data_noise must be a number from 0 to 1"):
         Settings(data_noise=10**400)
@@ -111,8 +136,7 @@ def test_what_is_done_beside_the_training_is_done_one_by_one_and_ends_with_the_s
     with served.tab() as tab:
         for number in range(20):
             tab.send({"do": "slow", "id": number})
-        while not ended:
-            time.sleep(0.01)
+        until(lambda: ended)
         since = time.monotonic()
         served.close()
         served.server.close()
@@ -132,10 +156,8 @@ def test_an_error_of_which_a_closed_page_hears_nothing_is_not_printed(served, ca
     served.server.orders["late"] = Order(late)
     with served.tab() as tab:
         tab.send({"do": "late", "id": 1})
-        while served.server.worker._orders.qsize() or not served.server.tabs:
-            time.sleep(0.01)
-    while served.server.tabs:
-        time.sleep(0.01)
+        until(lambda: served.server.tabs and not served.server.worker._orders.qsize())
+    until(lambda: not served.server.tabs)
     go.set()
     served.server.worker.call(lambda worker: None).result(10)
     with served.tab() as tab:
@@ -159,3 +181,9 @@ def test_a_recording_is_no_folder(tmp_path, monkeypatch):
     (tmp_path / "there").write_text("a file")
     with pytest.raises(OSError, match="cannot write .*: a file of that name is there"):
         command._record(PLANE, tmp_path / "there" / "race.html", 10)
+
+
+@pytest.mark.parametrize("host", ["ü" * 80, "a..b", "no.such.host.invalid"])
+def test_a_host_that_is_none_is_said_in_words(host):
+    with pytest.raises(OSError, match=f"--host {host} is no address of this computer"):
+        command._listen(host, 0)

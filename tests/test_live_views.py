@@ -153,6 +153,8 @@ READ = "[...document.querySelectorAll('.draw-reading strong')].map(of => of.text
 def test_a_drawing_is_read(page):
     look_at(page, "draw")
     race = train(page, 300)
+    pad = "document.querySelector('.draw-pad').toDataURL()"
+    empty = page.value(pad)
     for digit, touch in ((3, False), (0, False), (7, True)):
         page.click(".draw-buttons button:last-child")
         page.until(f"{READ}.every(text => text === '–')")
@@ -170,6 +172,7 @@ def test_a_drawing_is_read(page):
     )
     page.click(".draw-buttons button:first-child")  # undo takes the only stroke back
     page.until(f"{READ}.every(text => text === '–')")
+    assert page.value(pad) == empty  # the frame is as thin as it was
 
     page.value("document.getElementById('draw-example').focus()")
     page.value("document.getElementById('draw-example').select()")

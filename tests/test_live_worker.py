@@ -7,7 +7,7 @@ import pytest
 
 from minigrad.backend import to_host
 from minigrad.live import sets
-from minigrad.live.budget import POINTS, Budget
+from minigrad.live.budget import LOOKS, POINTS, RATE, Budget
 from minigrad.live.race import NOTHING
 from minigrad.live.settings import LaneSettings, Settings
 from minigrad.live.worker import Worker
@@ -279,3 +279,24 @@ def test_one_long_measurement_is_no_long_pause():
         budget.spent(POINTS, since)
         clock.now += 1
     assert budget.due([POINTS]) == [POINTS]
+
+
+@pytest.mark.on_host
+def test_nothing_is_measured_more_often_than_it_can_be_seen(worker, monkeypatch):
+    often = {"points": 0, "weights": 0}
+    one = worker(show=frozenset({"weights"}))
+    race = one.race
+    add, look = race.add_points, race.look
+
+    def counted(name, act, *given):
+        often[name] += 1
+        act(*given)
+
+    monkeypatch.setattr(race, "add_points", lambda: counted("points", add))
+    monkeypatch.setattr(race, "look", lambda name, lane: counted(name, look, name, lane))
+    since = time.perf_counter()
+    order(one, Worker.play, True)
+    until(lambda: often["points"] >= 8 and often["weights"] >= 8)
+    most = time.perf_counter() - since
+    assert often["points"] <= RATE * most + 2
+    assert often["weights"] <= LOOKS * len(race.lanes) * most + 2

@@ -143,7 +143,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # UnicodeError: no name can be written so
         raise OSError(f"--host {host} is no address of this computer") from None
     except OSError as error:
         advice = "leave out --port to get a free one" if port else "leave out --host"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.live.measuring import hidden
 from minigrad.live.race import NOTHING
 from minigrad.live.worker import Worker
 
@@ -31,14 +32,17 @@ class Cursor:
     def frame(self, worker: Worker) -> dict[str, Any]:
         """The message "frame", with the views that this tab shows."""
         message, self._known = worker.frame(self._known)
+        # A network that came since then may not have the layer.
+        layer = self.layer if self.layer in hidden(worker.race.lanes[0]) else None
         for lane in message["lanes"]:
             lane["views"] = {
                 name: view
                 for name, view in lane["views"].items()
-                if name in self.show and self._is_mine(view)
+                if name in self.show and _is_of(layer, view)
             }
         return message
 
-    def _is_mine(self, view: Any) -> bool:
-        """Not the units of a layer that another tab shows."""
-        return view is None or self.layer is None or view.get("layer", self.layer) == self.layer
+
+def _is_of(layer: str | None, view: Any) -> bool:
+    """Not the units of a layer that another tab shows."""
+    return view is None or layer is None or view.get("layer", layer) == layer

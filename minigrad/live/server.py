@@ -160,16 +160,20 @@ class Server:
 
     def looked(self, layer: str | None) -> Callable[[Worker], None]:
         """An order: what all tabs show together, and the layer that one of them has chosen."""
-        show = frozenset[str]().union(*(tab.cursor.show for tab in self.tabs))
+        show = self._show()
         return lambda worker: worker.set_show(show, layer)
+
+    def _show(self) -> frozenset[str]:
+        return frozenset[str]().union(*(tab.cursor.show for tab in self.tabs))
 
     def _came_or_went(self, gone: Tab | None = None) -> None:
         """Somebody watches, or nobody: then the race pauses."""
         watched = bool(self.tabs)
         self.worker.call(lambda worker: worker.watch(watched))
         if gone is not None and gone.cursor.show:
-            layer = next((tab.cursor.layer for tab in self.tabs if tab.cursor.layer), None)
-            self.worker.call(self.looked(layer))
+            layers = [tab.cursor.layer for tab in self.tabs]
+            show = self._show()
+            self.worker.call(lambda worker: worker.set_show(show, worker.one_of(layers)))
 
     def _changed(self) -> None:
         """Called by the worker's thread."""

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from minigrad.live.budget import POINTS, RATE, Budget
+from minigrad.live.budget import LOOKS, POINTS, Budget
 from minigrad.live.measuring import VIEWS, hidden
 from minigrad.live.race import NOTHING, Known, Race
 from minigrad.live.settings import Settings, whole, within
@@ -185,7 +185,7 @@ class Worker(threading.Thread):
         place = self._places.get(name, 0) % len(race.lanes)
         self._places[name] = place + 1
         race.look(name, place)
-        self.budget.spent(name, since, len(self.show), RATE * len(race.lanes))
+        self.budget.spent(name, since, len(self.show), LOOKS * len(race.lanes))
         if not self._unseen and self.speed is not None:
             self.changed()  # no point comes soon that would tell it
 
@@ -217,17 +217,17 @@ class Worker(threading.Thread):
     def load(self, settings: Settings) -> None:
         """A new race with these settings. It plays if the old one does."""
         race = Race(settings, self.race.number + 1)
-        race.looking = race.looking._replace(layer=self._layer(race))
+        race.looking = race.looking._replace(layer=self.one_of([self.race.looking.layer], race))
         self.race = race
         self._unseen = []
         self.playing = self.playing and race.running
         self._due = time.perf_counter()
         race.measure(self.show)
 
-    def _layer(self, race: Race) -> str | None:
-        """The layer whose units were shown, if the new network has it."""
-        old = self.race.looking.layer
-        return old if old in hidden(race.lanes[0]) else None
+    def one_of(self, layers: Iterable[str | None], race: Race | None = None) -> str | None:
+        """The first of these layers that the network has: its units can be shown."""
+        there = hidden((race or self.race).lanes[0])
+        return next((layer for layer in layers if layer in there), None)
 
     def restart(self, seed: int | None = None) -> None:
         """From step 0 with the settings as they are now. None: the same seed."""

@@ -19,7 +19,7 @@ from minigrad.losses import Loss
 from minigrad.rules import Rule
 
 STEP = 1e-4  # of the difference quotient
-ESTIMATES = 10
+ESTIMATES = 40
 SEED = 20  # of the estimates after the first one
 
 

@@ -143,6 +143,7 @@ export function create(root, context) {
     if (!strokes.length) {
       // Two faint lines: how large a digit should be.
       to.strokeStyle = isDark() ? "rgb(255 255 255 / .14)" : "rgb(0 0 0 / .1)";
+      to.lineWidth = 1;
       to.setLineDash([4, 6]);
       to.strokeRect(0.24 * width, 0.12 * width, 0.52 * width, 0.76 * width);
       to.setLineDash([]);

@@ -44,7 +44,7 @@ class Tours {
 
   frame(state) {
     if (!this.playing || !this.tour) return;
-    const until = this.tour.steps[this.at].until;
+    const until = this.until(this.at); // of a step before, if somebody did not wait for it
     if (state.race === this.old) return; // a frame of the race before
     this.count(state.step, until);
     if (state.step < until) return;
@@ -214,7 +214,7 @@ class Tours {
     const step = steps[this.at];
     const last = this.at === steps.length - 1;
     const said = element("div", { class: "tours-text" });
-    said.append(...step.text.map((text) => element("p", {}, text)));
+    said.append(...step.text.map((text) => element("p", {}, text.replaceAll(" = ", "\u00a0=\u00a0"))));
     if (step.question) said.append(element("p", { class: "tours-question" }, step.question));
     this.seen = element("div", { class: "tours-seen", "aria-live": "polite" });
     const back = element("button", { type: "button", class: "field", disabled: this.at === 0 }, "Back");
