@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
@@ -208,7 +209,7 @@ class Links(HTMLParser):
                     self.loaded.add(value)
 
 
-def broken_links(html: Path):
+def broken_links(html: Path) -> Iterator[str]:
     """A line for each link between the pages that leads nowhere, and for each one that leaves them
     for a style sheet, a script or a picture: the site needs no network."""
     pages = {}

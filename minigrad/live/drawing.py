@@ -13,6 +13,7 @@ import numpy as np
 from minigrad.backend import to_device, to_host
 from minigrad.data.images.centring import like_mnist
 from minigrad.data.images.pillow import resize
+from minigrad.live.lanes import Lane
 from minigrad.live.orders import Order
 from minigrad.live.protocol import whole
 from minigrad.live.sets import SETS
@@ -101,12 +102,12 @@ def as_in(data: str, picture: np.ndarray) -> np.ndarray:
     return like_mnist(np.pad(picture, len(picture) // 8))
 
 
-def probabilities(lane: Any, x: np.ndarray) -> list[list[float] | None]:
+def probabilities(lane: Lane, x: np.ndarray) -> list[list[float] | None]:
     """What a lane's network says to each example: softmax of what its rule calls the outputs.
 
     None for a lane that is left out, and where an output is not finite.
     """
-    if lane.status == "left out":
+    if lane.rule is None or lane.status == "left out":
         return [None] * len(x)
     like = next(iter(lane.model.params.values()))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -78,13 +78,7 @@ export class Views {
   }
 
   async load(view) {
-    let module;
-    try {
-      module = await view.load();
-    } catch (error) {
-      if (!/fetch|import/i.test(error.message)) throw error;
-      return; // this view is not there
-    }
+    const module = await view.load();
     const root = this.place(view);
     const made = module.create(root, this.context) || {};
     this.created.set(view.name, made);
