@@ -24,8 +24,8 @@ from websockets.sync.client import connect
 from tests.browser import Browser, find
 
 RACE = "lanes=backprop,cdni,activities~lr:.05,fa,dfa,forward~lr:.01"
-SECONDS = 2.5
-TURNS = 3
+SECONDS = 1.5
+TURNS = 5
 FOREIGN = 0.15  # cores
 SHOWN = {"curves alone": "close", "with weights": "open"}
 PLAIN = """
