@@ -10,9 +10,9 @@ POINTS = "points"
 SHARE = 0.08  # of the time, for the points of the curves
 MOST = 0.15  # for them, where SHARE would give fewer than SMOOTH in a second
 SMOOTH = 16.0
-RATE = 20.0  # points in a second, at most: a page gets as many frames
+RATE = 18.0  # points in a second, at most: a page gets as many frames
 FOR_VIEWS = 0.07  # of the time, for all views together
-LOOKS = 10.0  # views of one kind of one lane in a second, at most
+LOOKS = 6.0  # views of one kind of one lane in a second, at most
 MEMORY = 8  # measurements of which the cost is the mean
 
 

@@ -16,7 +16,7 @@ from minigrad.live.orders import Order
 from minigrad.live.protocol import Message
 from minigrad.live.worker import VIEWS, Worker
 
-FRAMES = 20  # of a tab in a second, at most: drawing them takes time from the training
+FRAMES = 18  # of a tab in a second, at most: drawing them takes time from the training
 PENDING = 32  # orders of a tab that wait for their reply, at most
 MESSAGES = 300  # messages of a tab in a second; it reads no more of them before the next one
 
