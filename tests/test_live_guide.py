@@ -7,7 +7,7 @@ from test_live_page import address, page  # noqa: F401  (fixtures)
 
 from minigrad.live.tours import ALL
 
-pytestmark = pytest.mark.on_host
+pytestmark = [pytest.mark.on_host, pytest.mark.slow]
 KICKER = "document.querySelector('.tours-kicker')?.textContent"
 
 

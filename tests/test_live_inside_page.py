@@ -3,7 +3,7 @@
 import pytest
 from pages import opened, served
 
-pytestmark = pytest.mark.on_host
+pytestmark = [pytest.mark.on_host, pytest.mark.slow]
 LINK = "data=moons&hidden=4&activation=tanh&lanes=backprop,fa,forward"
 
 

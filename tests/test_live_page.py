@@ -11,7 +11,7 @@ import pytest
 from pages import opened, served
 from test_report_browser import contrast
 
-pytestmark = pytest.mark.on_host
+pytestmark = [pytest.mark.on_host, pytest.mark.slow]
 
 STATE = "minigrad.state"
 SIZES = {"large": (1920, 1080), "projector": (1280, 720), "phone": (390, 844)}

@@ -20,7 +20,7 @@ from minigrad.live import drawing
 from minigrad.live.race import Race
 from minigrad.live.settings import Settings
 
-pytestmark = pytest.mark.on_host
+pytestmark = [pytest.mark.on_host, pytest.mark.slow]
 
 DIGITS = "data=digits&hidden=16&lanes=backprop~lr:.1,ff~lr:.05"
 PLANE = "data=moons&hidden=6&activation=tanh&label-noise=.1&lanes=backprop~lr:.5,top-layer~lr:.5"
