@@ -92,6 +92,15 @@ ALONE = {
     "test_search_faults",
     "test_threads",
 }
+# Each of these files drives one page, test after test.
+PAGES = {
+    "test_live_guide",
+    "test_live_inside_page",
+    "test_live_page",
+    "test_live_record",
+    "test_live_views",
+    "test_report_browser",
+}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -125,6 +134,9 @@ def pytest_xdist_make_scheduler(config, log):
 
     class ByFunction(LoadGroupScheduling):
         def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            if file.rpartition("/")[2].removesuffix(".py") in PAGES:
+                return file
             group = super()._split_scope(nodeid)
             return group.partition("[")[0] if group == nodeid else group
 
