@@ -89,7 +89,7 @@ def chosen(arguments: argparse.Namespace) -> Settings:
     """The race that the command names."""
     from dataclasses import replace
 
-    from minigrad.live.presets import PRESETS
+    from minigrad.live.presets import PRESETS, preset
     from minigrad.live.settings import Settings
 
     if arguments.preset is not None and arguments.address is not None:
@@ -97,13 +97,8 @@ def chosen(arguments: argparse.Namespace) -> Settings:
     if arguments.address is not None:
         _, _, text = arguments.address.rpartition("#")
         settings = Settings.from_text(text)
-    elif arguments.preset is None:
-        settings = next(iter(PRESETS.values())).settings
-    elif arguments.preset in PRESETS:
-        settings = PRESETS[arguments.preset].settings
     else:
-        names = ", ".join(PRESETS)
-        raise ValueError(f"no preset {arguments.preset!r:.40}; there are {names}")
+        settings = preset(next(iter(PRESETS)) if arguments.preset is None else arguments.preset)
     named = {"data": arguments.data, "seed": arguments.seed}
     return replace(settings, **{name: value for name, value in named.items() if value is not None})
 

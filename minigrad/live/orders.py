@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from minigrad.live.presets import PRESETS
+from minigrad.live.presets import preset
 from minigrad.live.protocol import flag, mapping, number, positive, text, whole, word
 from minigrad.live.settings import Settings
 from minigrad.live.worker import Worker
@@ -37,9 +37,7 @@ def _set(worker: Worker, settings: dict[str, Any]) -> None:
 
 
 def _preset(worker: Worker, name: str) -> None:
-    if name not in PRESETS:
-        raise ValueError(f"no preset {name!r:.40}; there are {', '.join(PRESETS)}")
-    worker.load(PRESETS[name].settings)
+    worker.load(preset(name))
 
 
 def _address(worker: Worker, text: str) -> None:

@@ -173,3 +173,10 @@ def described() -> list[dict[str, Any]]:
         {"name": name, **found._asdict(), "settings": found.settings.as_dict()}
         for name, found in PRESETS.items()
     ]
+
+
+def preset(name: str) -> Settings:
+    """The settings of a preset. ValueError for a name that is unknown."""
+    if name not in PRESETS:
+        raise ValueError(f"no preset {name!r:.40}; there are {', '.join(PRESETS)}")
+    return PRESETS[name].settings
