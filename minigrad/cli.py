@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import site
 import subprocess
 import sys
 import time
@@ -113,25 +112,13 @@ def run(which: str, options: list[str]) -> int:
 
 def _run_script(path: Path, options: list[str]) -> int:
     """Run a script and return its exit status. Ctrl-C reaches the script too, which ends itself."""
-    script = subprocess.Popen([sys.executable, str(path), *options], env=_environment())
+    script = subprocess.Popen([sys.executable, str(path), *options], env=resources.environment())
     while True:
         try:
             status = script.wait()
         except KeyboardInterrupt:
             continue
         return 130 if status == -signal.SIGINT else abs(status)
-
-
-def _environment() -> dict[str, str]:
-    """The environment of a script that is to find this same package.
-
-    `python -m minigrad` finds the package in the current folder, a script looks beside itself.
-    """
-    home = str(resources.REPOSITORY)
-    if home in (*site.getsitepackages(), site.getusersitepackages()):
-        return dict(os.environ)
-    path = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
 
 
 def _fail(message: str) -> int:

@@ -6,6 +6,8 @@ both folders inside the package, as _lessons and _data, so that an installed cop
 
 from __future__ import annotations
 
+import os
+import site
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -35,3 +37,16 @@ def find(name: str, file: str) -> Path:
             "minigrad is not whole; install it again"
         )
     return path
+
+
+def environment(*first: str) -> dict[str, str]:
+    """The environment of a process that is to find this same package, after these folders.
+
+    `python -m minigrad` finds the package in the current folder, a script looks beside itself.
+    """
+    home = str(REPOSITORY)
+    found = home in (*site.getsitepackages(), site.getusersitepackages())
+    search = [*first, *([] if found else [home]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    if found and not first:
+        return dict(os.environ)
+    return os.environ | {"PYTHONPATH": os.pathsep.join(search)}

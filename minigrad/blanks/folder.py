@@ -75,12 +75,8 @@ def environment(folder: Path, parts: Iterable[Part]) -> dict[str, str]:
     for part in parts:
         path = str((folder / file_name(part)).resolve())
         places.setdefault(part.module, []).append([path, part.cls])
-    home = Path(__file__).parent / "site"
-    search = [str(home), str(resources.REPOSITORY), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {
-        "MINIGRAD_BUILD": json.dumps(places),
-        "PYTHONPATH": os.pathsep.join(filter(None, search)),
-    }
+    first = str(Path(__file__).parent / "site")
+    return resources.environment(first) | {"MINIGRAD_BUILD": json.dumps(places)}
 
 
 def graded(folder: Path, parts: Sequence[Part]) -> list[list[dict[str, str]]]:
