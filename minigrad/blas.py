@@ -17,6 +17,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from minigrad.jupyter import in_notebook
+
 VARIABLE = "OPENBLAS_THREAD_TIMEOUT"  # OpenBLAS reads it when it is loaded
 TURNS = 20  # 2^20 turns. OpenBLAS takes 4 to 30
 MAPS = "/proc/self/maps"  # on Linux: the files in this process's memory
@@ -37,7 +39,7 @@ def sleep_soon() -> int:
 
 def _alone() -> bool:
     """Whether no other thread of Python can be at a product. A notebook's own threads never are."""
-    return threading.active_count() == 1 or "ipykernel" in sys.modules
+    return threading.active_count() == 1 or in_notebook()
 
 
 def _libraries() -> Iterator[Any]:

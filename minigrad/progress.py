@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from minigrad.history import History
+from minigrad.jupyter import in_notebook
 
 
 def bars(notebook: bool) -> Any:
@@ -29,7 +30,7 @@ class Bar:
 
     def __init__(self, steps: int, show: bool | None, done: int = 0):
         """steps: of the whole run. done: steps of it that an earlier process has made."""
-        notebook = "ipykernel" in sys.modules  # its stderr is no terminal, but somebody looks at it
+        notebook = in_notebook()  # its stderr is no terminal, but somebody looks at it
         hide = not (notebook or sys.stderr.isatty() if show is None else show)
         self.bar = bars(notebook)(
             total=steps, initial=done, disable=hide, unit="step", dynamic_ncols=True, leave=False

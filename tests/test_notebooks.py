@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from minigrad import cli, progress
+from minigrad import cli, jupyter, progress
 from minigrad.lesson import start
 from minigrad.notebooks import command
 from minigrad.notebooks.conversion import notebook
@@ -115,8 +115,20 @@ def test_what_a_lesson_missed_is_a_fault(tmp_path):
 
 @pytest.fixture
 def in_notebook(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    ipython = ModuleType("IPython")
+    ipython.get_ipython = lambda: SimpleNamespace(kernel=True)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.chdir(tmp_path)
+
+
+def test_the_libraries_of_notebooks_alone_make_no_notebook(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    ipython = ModuleType("IPython")
+    ipython.get_ipython = lambda: None  # what it says outside of a shell
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert not jupyter.in_notebook()
+    ipython.get_ipython = SimpleNamespace  # the shell of a terminal
+    assert not jupyter.in_notebook()
 
 
 @pytest.mark.usefixtures("in_notebook")

@@ -22,6 +22,7 @@ ROWS = [
         "files",
         "generators",
         "interrupts",
+        "jupyter",
         "moved",
         "printing",
         "resources",

@@ -8,7 +8,6 @@ Without a file this script makes one: 500 houses that do not exist.
 
 # %%
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +16,12 @@ import numpy as np
 import minigrad as mg
 from minigrad import metrics, plots
 from minigrad.backend import to_device, to_host
+from minigrad.jupyter import in_notebook
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("file", nargs="?", help="a CSV file, with names in its first line")
 parser.add_argument("target", nargs="?", default="price", help="the column to predict")
-options = parser.parse_args([] if "ipykernel" in sys.modules else None)
+options = parser.parse_args([] if in_notebook() else None)
 (out := Path("results/regression")).mkdir(parents=True, exist_ok=True)
 
 

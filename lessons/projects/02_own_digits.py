@@ -8,7 +8,6 @@ Without a folder this script draws 100 digits with a wavering pen, on paper in s
 
 # %%
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +16,11 @@ import numpy as np
 import minigrad as mg
 from minigrad import metrics, plots
 from minigrad.backend import to_device, to_host
+from minigrad.jupyter import in_notebook
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("folder", nargs="?", help="a folder with subfolders 0 to 9")
-options = parser.parse_args([] if "ipykernel" in sys.modules else None)
+options = parser.parse_args([] if in_notebook() else None)
 (out := Path("results/own_digits")).mkdir(parents=True, exist_ok=True)
 
 # %%

@@ -8,7 +8,6 @@ Without a folder this script writes files of that format, with 1,500 drawings of
 
 # %%
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,11 @@ import numpy as np
 import minigrad as mg
 from minigrad import metrics, plots
 from minigrad.backend import to_device, to_host
+from minigrad.jupyter import in_notebook
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("folder", nargs="?", help="a folder with the files of Fashion-MNIST")
-options = parser.parse_args([] if "ipykernel" in sys.modules else None)
+options = parser.parse_args([] if in_notebook() else None)
 (out := Path("results/clothes")).mkdir(parents=True, exist_ok=True)
 
 # %%

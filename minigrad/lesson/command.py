@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from minigrad import backend, data, printing, progress, resources
 from minigrad.checks import positive_int
 from minigrad.files import cause
+from minigrad.jupyter import in_notebook
 from minigrad.lesson.folder import AnotherRunError, Folder, differences, identity
 from minigrad.lesson.lesson import Lesson
 
@@ -68,7 +69,7 @@ def start(
              There an option that makes no sense is a ValueError
     on_host  the lesson works in NumPy by hand. It stays on the CPU, whatever --backend says
     """
-    notebook = "ipykernel" in sys.modules
+    notebook = in_notebook()
     script = argv is None and not notebook
     if argv is None:
         argv = [] if notebook else sys.argv[1:]
