@@ -20,7 +20,7 @@ from minigrad.files import cause, creating
 from minigrad.gradcheck import command
 from minigrad.live import command as live_command
 from minigrad.notebooks import command as notebooks_command
-from minigrad.scripts import PROJECTS, choose, lessons
+from minigrad.scripts import CASES, PROJECTS, choose, lessons
 
 
 def list_lessons() -> int:
@@ -30,14 +30,17 @@ def list_lessons() -> int:
     print(f"minigrad {minigrad.__version__}: see how networks learn\n")
     for lesson in found:
         print(f"  {lesson.title:{width}}  {lesson.time}")
+    print("\ncase studies, of what published programs got wrong:\n")
+    for case in lessons(CASES):
+        print(f"  {case.path.stem:16}  {case.title}")
     print("\nprojects, with data of your own or without:\n")
     for project in lessons(PROJECTS):
-        print(f"  {project.path.stem[3:]:12}  {project.title}")
+        print(f"  {project.path.stem[3:]:16}  {project.title}")
     print(
-        "\nminigrad run 03          runs a lesson (--help says its options)"
+        "\nminigrad run 05          runs a lesson (--help says its options)"
         "\nminigrad run all --quick runs all of them, in a minute and a half"
         "\nminigrad run regression my.csv price   runs a project with your file"
-        "\nminigrad exercise 03     copies a lesson's exercises to my_03.py, to be filled in"
+        "\nminigrad exercise 05     copies a lesson's exercises to my_05.py, to be filled in"
         "\nminigrad build start mylib  takes the bodies out of the library's classes: fill them in"
         "\nminigrad check FILE:NAME --input 4,3   checks the gradients of your own layer"
         "\nminigrad data mnist      downloads MNIST (--help lists other data sets)"
@@ -46,7 +49,7 @@ def list_lessons() -> int:
 
 
 def exercise(which: str, solution: bool = False) -> int:
-    """Copy a lesson's exercises to my_03.py, or the answers to solution_03.py; never overwrite."""
+    """Copy a lesson's exercises to my_05.py, or the answers to solution_05.py; never overwrite."""
     try:
         (lesson,) = choose(which)
         folder = "lessons/solutions" if solution else "lessons/exercises"
@@ -164,17 +167,17 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("lesson", help="its number or name, or 'all', or the name of a project")
     one.add_argument(
-        "options", nargs="*", help="options of the lesson; `minigrad run 03 --help` lists them"
+        "options", nargs="*", help="options of the lesson; `minigrad run 05 --help` lists them"
     )
     copy = add(
         "exercise",
         "copy a lesson's exercises into the current folder",
-        "Copy the exercises of a lesson to my_03.py in the current folder. Fill in what says "
+        "Copy the exercises of a lesson to my_05.py in the current folder. Fill in what says "
         "TODO(you) and run the file: it says which answers are right. A file that is there "
         "already is never overwritten.",
     )
     copy.add_argument("lesson", help="the lesson's number or name")
-    copy.add_argument("--solution", action="store_true", help="copy the answers to solution_03.py")
+    copy.add_argument("--solution", action="store_true", help="copy the answers to solution_05.py")
     build_command.add_arguments(add("build", "build the library yourself, class by class", ""))
     command.add_arguments(add("check", "check the gradients of your own layer", ""))
     compare_command.add_arguments(add("compare", "compare learning rules, and write a report", ""))
@@ -215,7 +218,7 @@ def _main(argv: list[str]) -> int:
         return _fail(str(error))
     if argv[:1] == ["run"] and argv[1:2] not in (["-h"], ["--help"]):
         if len(argv) == 1 or argv[1].startswith("-"):
-            return _fail(f"name the lesson first, as in: minigrad run 03 {' '.join(argv[1:])}")
+            return _fail(f"name the lesson first, as in: minigrad run 05 {' '.join(argv[1:])}")
         return run(argv[1], argv[2:])  # the lesson reads its options itself
     arguments = parser().parse_args(argv)
     try:

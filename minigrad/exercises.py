@@ -64,12 +64,12 @@ def _where(error: BaseException) -> str:
 def checks_of(solution: str) -> Mapping[str, Check]:
     """The checks of the exercise that a solution's file answers: the same for both."""
     path = Path(solution).resolve().parent.parent / "exercises" / Path(solution).name
-    if not path.is_file():  # a copy, made by `minigrad exercise 03 --solution`
+    if not path.is_file():  # a copy, made by `minigrad exercise 05 --solution`
         number = path.stem[-2:]
         found = [p for p in resources.files("lessons/exercises") if p.name.startswith(number)]
         if len(number) < 2 or len(found) != 1:
             raise ValueError(
-                f"{path.name}: its name must end in the lesson's number: solution_03.py"
+                f"{path.name}: its name must end in the lesson's number: solution_05.py"
             )
         (path,) = found
     spec = importlib.util.spec_from_file_location(f"exercise_{path.stem}", path)

@@ -13,6 +13,7 @@ from types import ModuleType
 
 MOVED = {
     "minigrad.differences": "minigrad.gradcheck.numerical",
+    "minigrad.compare.statistics": "minigrad.metrics.confidence",
     "minigrad.data.downloads": "minigrad.data.known.downloads",
     "minigrad.data.idx": "minigrad.data.known.idx",
     "minigrad.data.mnist": "minigrad.data.known.mnist",

@@ -73,7 +73,7 @@ def lesson_03(images):
 def test_lesson_03s_nets_by_full_batch_descent(
     images, lesson_03, double_softmax, dtype, tolerance, device
 ):
-    """The acceptance of lesson 03: 300 steps at lr 1, as the DS 4420 notebook trains.
+    """The acceptance of lesson 05: 300 steps at lr 1, as the DS 4420 notebook trains.
 
     The stand-in computes by NumPy: after 30 steps there is nothing that it could do differently.
     """

@@ -189,7 +189,7 @@ def test_check_says_what_is_right_wrong_and_next(mylib, capsys, monkeypatch):
     assert "01_linear.py             right\n" in said
     assert re.search(r"SyntaxError: invalid syntax; File .*03_adam.py\", line \d+", said)
     assert re.search(r"forward +wrong: x \(6, 7\): y\[\d, \d\] is -", said)
-    assert f"next: {mylib / '03_adam.py'}, taught in lesson 02_gradient_descent" in said
+    assert f"next: {mylib / '03_adam.py'}, taught in lesson 03_gradient_descent" in said
     assert "1 of 3 right" in said
 
 

@@ -218,9 +218,9 @@ def test_without_a_command_the_lessons_are_listed_with_their_times(capfd):
 def test_lessons_run_by_number_name_or_all_at_once(capfd, monkeypatch):
     ran = []
     monkeypatch.setattr(cli, "_run_script", lambda path, options: ran.append((path, options)) or 0)
-    for which in ("03", "3", "first_network", "03_first_network"):
+    for which in ("05", "5", "first_network", "05_first_network"):
         assert run(capfd, "run", which, "--quick", "--epochs", "3")[0] == 0
-    assert {path.stem for path, _ in ran} == {"03_first_network"}
+    assert {path.stem for path, _ in ran} == {"05_first_network"}
     assert ran[0][1] == ["--quick", "--epochs", "3"]
     ran.clear()
     status, out, _ = run(capfd, "run", "all", "--out", "here")
@@ -230,8 +230,33 @@ def test_lessons_run_by_number_name_or_all_at_once(capfd, monkeypatch):
     assert f"{len(ran)} of {len(ran)} lessons ran as expected" in out
 
 
+def test_a_lesson_is_known_by_the_number_that_it_had(capfd, monkeypatch):
+    ran = []
+    monkeypatch.setattr(cli, "_run_script", lambda path, options: ran.append(path.stem) or 0)
+    for old in ("03_first_network", "06_synthetic_gradients", "11_without_weight_transport"):
+        status, _, err = run(capfd, "run", old)
+        assert status == 0
+        new = ran[-1]
+        assert new[3:] == old[3:]
+        assert err == f"minigrad: {old} is lesson {new[:2]} now\n"
+    assert run(capfd, "run", "05_first_network")[2] == ""
+    assert run(capfd, "run", "03_no_such")[0] == 2
+
+
+def test_case_studies_are_listed_and_run_by_their_names(capfd, monkeypatch):
+    ran = []
+    monkeypatch.setattr(cli, "_run_script", lambda path, options: ran.append(path) or 0)
+    cases = cli.lessons(cli.CASES)
+    assert cases
+    listed = run(capfd, "list")[1]
+    for case in cases:
+        assert case.title in listed
+        assert run(capfd, "run", case.path.stem)[0] == 0
+    assert ran == [case.path for case in cases]
+
+
 def test_a_lesson_that_fails_fails_the_command(capfd, monkeypatch):
-    monkeypatch.setattr(cli, "_run_script", lambda path, options: int(path.name.startswith("02")))
+    monkeypatch.setattr(cli, "_run_script", lambda path, options: int(path.name.startswith("03")))
     status, out, _ = run(capfd, "run", "all")
     assert status == 1
     assert "FAILED" in out
@@ -263,7 +288,7 @@ def test_unknown_lessons_commands_and_options(capfd):
 def test_the_lesson_is_named_first(capfd, argv):
     status, _, err = run(capfd, "run", *argv)
     assert status == 2
-    assert "name the lesson first, as in: minigrad run 03" in err
+    assert "name the lesson first, as in: minigrad run 05" in err
 
 
 def test_an_unknown_lesson_option_is_refused(capfd):

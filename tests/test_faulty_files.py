@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.on_host,
     pytest.mark.skipif(os.name != "posix", reason="pipes and /dev/full as on POSIX"),
 ]
-LESSON = ROOT / "lessons" / "02_gradient_descent.py"
+LESSON = ROOT / "lessons" / "03_gradient_descent.py"
 MINIGRAD = [sys.executable, "-m", "minigrad"]
 
 
@@ -68,7 +68,7 @@ def chatty(tmp_path):
     return script
 
 
-PRINTING = (["list"], ["--help"], ["run", "--help"], ["exercise", "03"], ["run", "02", "-h"])
+PRINTING = (["list"], ["--help"], ["run", "--help"], ["exercise", "05"], ["run", "03", "-h"])
 
 
 @pytest.mark.parametrize("options", PRINTING, ids=" ".join)
@@ -96,7 +96,7 @@ def closed_before(command, folder, **more):
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_an_output_that_is_closed_from_the_beginning(unbuffered, tmp_path):
-    for options in (["list"], ["exercise", "03"]):
+    for options in (["list"], ["exercise", "05"]):
         found = closed_before([*MINIGRAD, *options], tmp_path, PYTHONUNBUFFERED=unbuffered)
         assert found == (printing.CLOSED, ""), options
     found = closed_before([*MINIGRAD, "--help"], tmp_path, PYTHONUNBUFFERED=unbuffered)
@@ -106,7 +106,7 @@ def test_an_output_that_is_closed_from_the_beginning(unbuffered, tmp_path):
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_lesson_whose_reader_leaves(unbuffered, tmp_path):
-    command = [*MINIGRAD, "run", "02", "--quick", "--out", str(tmp_path / "out")]
+    command = [*MINIGRAD, "run", "03", "--quick", "--out", str(tmp_path / "out")]
     found = closed_before(command, tmp_path, PYTHONUNBUFFERED=unbuffered)
     assert found == (printing.CLOSED, "")
     command = [sys.executable, str(chatty(tmp_path))]
@@ -122,16 +122,16 @@ def test_all_lessons_end_with_their_reader(monkeypatch):
 
 
 def test_exercises_whose_reader_leaves(tmp_path):
-    command = [sys.executable, str(ROOT / "lessons" / "exercises" / "02_gradient_descent.py")]
+    command = [sys.executable, str(ROOT / "lessons" / "exercises" / "03_gradient_descent.py")]
     assert closed_before(command, tmp_path) == (printing.CLOSED, "")
     assert closed_before(command, tmp_path, PYTHONUNBUFFERED="1") == (printing.CLOSED, "")
 
 
 def test_ctrl_c_when_the_reader_has_gone(tmp_path):
-    """Ctrl-C in `minigrad run 03 | tee log` ends both. What was measured is still written."""
+    """Ctrl-C in `minigrad run 05 | tee log` ends both. What was measured is still written."""
     script = tmp_path / "script.py"
     script.write_text(
-        "from minigrad.lesson import start\nlesson = start('03_first_network')\n"
+        "from minigrad.lesson import start\nlesson = start('05_first_network')\n"
         "lesson.record('loss', [1.0])\nraise KeyboardInterrupt\n"
     )
     command = [sys.executable, str(script), "--out", str(tmp_path / "out")]
@@ -147,7 +147,7 @@ FULL = "cannot write to the standard output: the disk is full\n"
 def test_an_output_to_a_full_disk(unbuffered, tmp_path):
     more = {"PYTHONUNBUFFERED": unbuffered}
     assert into_full([*MINIGRAD, "list"], tmp_path, **more) == (2, f"minigrad: {FULL}")
-    assert into_full([*MINIGRAD, "exercise", "03"], tmp_path, **more) == (2, f"minigrad: {FULL}")
+    assert into_full([*MINIGRAD, "exercise", "05"], tmp_path, **more) == (2, f"minigrad: {FULL}")
     command = [sys.executable, str(LESSON), "--quick", "--out", str(tmp_path / "out")]
     assert into_full(command, tmp_path, **more) == (2, f"{LESSON.stem}: {FULL}")
 
@@ -169,7 +169,7 @@ def test_other_errors_keep_their_traceback(tmp_path, capsys):
     assert printing.ended(BrokenPipeError(errno.EPIPE, "a process has gone"), "here") is None
     script = tmp_path / "script.py"
     script.write_text(
-        "from minigrad.lesson import start\nstart('03_first_network')\nopen('none')\n"
+        "from minigrad.lesson import start\nstart('05_first_network')\nopen('none')\n"
     )
     command = [sys.executable, str(script), "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -197,7 +197,7 @@ def in_a_small_place(code, folder):
 def test_a_figure_on_a_full_disk(tmp_path):
     code = """
         from minigrad.lesson import start
-        lesson = start("03_first_network", argv=["--out", "out"])
+        lesson = start("05_first_network", argv=["--out", "out"])
         import matplotlib.pyplot as plt
         figure, ax = plt.subplots()
         lesson.save(figure, "loss")
@@ -212,7 +212,7 @@ def test_a_figure_on_a_full_disk(tmp_path):
 def test_results_on_a_full_disk(tmp_path):
     code = """
         from minigrad.lesson import start
-        lesson = start("03_first_network", argv=["--out", "out"])
+        lesson = start("05_first_network", argv=["--out", "out"])
         lesson.record("many", list(range(5000)))
         lesson.finish()
     """
@@ -224,18 +224,18 @@ def test_results_on_a_full_disk(tmp_path):
 
 
 def test_an_exercise_on_a_full_disk(tmp_path):
-    code = "import sys\nfrom minigrad.cli import main\nsys.exit(main(['exercise', '03']))\n"
+    code = "import sys\nfrom minigrad.cli import main\nsys.exit(main(['exercise', '05']))\n"
     status, error = in_a_small_place(code, tmp_path)
     assert status == 2
     assert error == (
-        "minigrad: cannot write my_03.py (File too large): "
+        "minigrad: cannot write my_05.py (File too large): "
         "change to a folder that you may write to\n"
     )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_creating_leaves_no_half_file_and_overwrites_none(tmp_path):
-    path = tmp_path / "my_03.py"
+    path = tmp_path / "my_05.py"
     with pytest.raises(TypeError), files.creating(path) as file:
         file.writelines([b"half", None])
     assert not path.exists()
@@ -278,10 +278,10 @@ def test_a_results_json_that_is_none(content, tmp_path, capfd):
 
 def refused(out, capfd):
     with pytest.raises(SystemExit) as caught:
-        start("03_first_network", "", ["--out", str(out)])
+        start("05_first_network", "", ["--out", str(out)])
     assert caught.value.code == 2
     err = capfd.readouterr().err
-    assert err.startswith("minigrad run 03: error: argument --out: ")
+    assert err.startswith("minigrad run 05: error: argument --out: ")
     assert err.count("\n") == 1
     return err
 
@@ -302,7 +302,7 @@ def test_a_results_json_that_cannot_be_read(tmp_path, capfd, monkeypatch):
 def test_a_folder_with_a_name_that_is_not_utf_8(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from minigrad.lesson import start\nlesson = start('03_first_network')\nlesson.finish()\n"
+        "from minigrad.lesson import start\nlesson = start('05_first_network')\nlesson.finish()\n"
     )
     out = os.fsencode(tmp_path) + b"/caf\xe9"
     command = [os.fsencode(sys.executable), os.fsencode(script), b"--out", out]
@@ -315,4 +315,4 @@ def test_a_folder_with_a_name_that_is_not_utf_8(tmp_path):
 def test_a_solution_under_another_name(tmp_path):
     with pytest.raises(ValueError, match="mine.py: its name must end in the lesson's number"):
         exercises.checks_of(str(tmp_path / "mine.py"))
-    assert set(exercises.checks_of(str(tmp_path / "solution_03.py"))) == {"1", "2", "3"}
+    assert set(exercises.checks_of(str(tmp_path / "solution_05.py"))) == {"1", "2", "3"}

@@ -26,6 +26,7 @@ SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 WHOLE = {  # folder of the repository: what must be installed of it
     "lessons": [path.name for path in (ROOT / "lessons").glob("*.py")],
+    "lessons/cases": [path.name for path in (ROOT / "lessons/cases").glob("*.py")],
     "lessons/projects": [path.name for path in (ROOT / "lessons/projects").glob("*.py")],
     "lessons/exercises": [path.name for path in (ROOT / "lessons/exercises").glob("*.py")],
     "lessons/solutions": [path.name for path in (ROOT / "lessons/solutions").glob("*.py")],
@@ -292,7 +293,7 @@ def test_a_download_without_a_home_folder_asks_for_a_folder(tmp_path):
 def test_a_lesson_runs_without_a_home_folder_and_with_a_cache_that_cannot_be_written(tmp_path):
     """Matplotlib then keeps its cache in a temporary folder."""
     (tmp_path / "a file").write_text("")
-    script = str(ROOT / "lessons" / "02_gradient_descent.py")
+    script = str(ROOT / "lessons" / "03_gradient_descent.py")
     code = f"""
 import runpy, sys
 sys.argv = ["02", "--quick", "--out", "out"]
@@ -337,7 +338,7 @@ class η(mg.ReLU):
 print("σ ≤ 1")
 print(mg.gradcheck.check(η(dtype="float64"), np.eye(3) + 0.5))
 cli.main([])
-cli.main(["exercise", "05"])
+cli.main(["exercise", "08"])
 for script in ("my_05.py", {lesson!r}):
     sys.argv = [script, "--quick", "--out", "out"]
     try:
@@ -401,7 +402,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, monkeypatc
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)  # root may write everywhere
     with pytest.raises(SystemExit) as caught:
-        start("02_gradient_descent", "", ["--out", str(blocked)])
+        start("03_gradient_descent", "", ["--out", str(blocked)])
     assert caught.value.code == 2
     err = capsys.readouterr().err
     assert f"cannot write to the folder {blocked} (Permission denied)" in err
@@ -419,15 +420,15 @@ class TestExercise:
     def test_it_is_copied_and_never_overwritten(self, tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
         assert cli.main(["exercise", "3"]) == 0
-        original = resources.find("lessons/exercises", "03_first_network.py")
-        copy = tmp_path / "my_03.py"
+        original = resources.find("lessons/exercises", "05_first_network.py")
+        copy = tmp_path / "my_05.py"
         assert copy.read_bytes() == original.read_bytes()
         copy.write_text("mine")
         assert cli.main(["exercise", "first_network"]) == 2
         assert "is here already" in capsys.readouterr().err
         assert copy.read_text() == "mine"
-        assert cli.main(["exercise", "03", "--solution"]) == 0
-        assert (tmp_path / "solution_03.py").is_file()
+        assert cli.main(["exercise", "05", "--solution"]) == 0
+        assert (tmp_path / "solution_05.py").is_file()
         assert "answers" in capsys.readouterr().out
 
     def test_an_unknown_lesson_is_refused(self, capsys):
@@ -438,12 +439,12 @@ class TestExercise:
         monkeypatch.chdir(tmp_path)
 
         def refuse(*arguments, **options):
-            raise PermissionError(13, "Permission denied", "my_03.py")
+            raise PermissionError(13, "Permission denied", "my_05.py")
 
         monkeypatch.setattr("builtins.open", refuse)
         assert cli.main(["exercise", "3"]) == 2
         err = capsys.readouterr().err
-        assert "cannot write my_03.py (Permission denied): change to a folder" in err
+        assert "cannot write my_05.py (Permission denied): change to a folder" in err
 
 
 def test_mnist_is_looked_for_where_the_user_says_first(monkeypatch, tmp_path):

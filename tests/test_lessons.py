@@ -15,7 +15,10 @@ from minigrad.lesson import start
 
 pytestmark = pytest.mark.on_host
 LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
+CASES = sorted((ROOT / "lessons" / "cases").glob("*.py"))
 SOLUTIONS = sorted((ROOT / "lessons" / "solutions").glob("*.py"))
+LONGEST = 275  # lines of a lesson
+CELL = 30  # lines of a code cell
 by_name = {"ids": lambda path: path.stem}
 
 
@@ -37,13 +40,13 @@ def assert_expectations_are_met(path, done, out):
         assert (out / figure).stat().st_size > 5000
 
 
-@pytest.mark.parametrize("path", LESSONS, **by_name)
+@pytest.mark.parametrize("path", LESSONS + CASES, **by_name)
 def test_lesson_runs_quickly_and_meets_its_expectations(path, quick_lesson):
     done, out, _ = quick_lesson(path)
     assert_expectations_are_met(path, done, out)
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: f"standin-{path.stem}")
+@pytest.mark.parametrize("path", LESSONS + CASES, ids=lambda path: f"standin-{path.stem}")
 def test_lesson_runs_on_the_standin(path, tmp_path):
     """The strict stand-in answers to `import cupy`."""
     environment = {"PYTHONIOENCODING": "utf-8"}
@@ -58,11 +61,24 @@ def test_lesson_has_the_form_of_a_lesson(path):
     text = path.read_text()
     doc = ast.get_docstring(ast.parse(text))
     assert doc.splitlines()[0].startswith(path.name[:2] + " ")
+    assert "## Exercises" in text
+    assert len(re.findall(r"^# \d\. ", text.partition("## Exercises")[2], re.MULTILINE)) == 3
+    assert_has_the_form(path, doc, text)
+    assert len(text.splitlines()) <= LONGEST
+    assert (path.parent / "exercises" / path.name).is_file()
+    assert (path.parent / "solutions" / path.name).is_file()
+
+
+@pytest.mark.parametrize("path", CASES, **by_name)
+def test_a_case_study_has_the_form_of_a_lesson(path):
+    text = path.read_text()
+    assert_has_the_form(path, ast.get_docstring(ast.parse(text)), text)
+
+
+def assert_has_the_form(path, doc, text):
     for word in ("Question:", "You need:", "You will build:", "Time:", "Source:"):
         assert f"\n{word}" in doc, word
     assert "## What to remember" in text
-    assert "## Exercises" in text
-    assert len(re.findall(r"^# \d\. ", text.partition("## Exercises")[2], re.MULTILINE)) == 3
     assert f'start("{path.stem}"' in text
     assert text.rstrip().endswith("lesson.finish()")
     cells = re.findall(r"^# %%(.*)$", text, re.MULTILINE)
@@ -70,8 +86,11 @@ def test_lesson_has_the_form_of_a_lesson(path):
     # every markdown cell is comments alone, so that it is text in a notebook and silent in Python
     for cell in re.findall(r"^# %% \[markdown\]\n(.*?)(?=^# %%)", text, re.MULTILINE | re.DOTALL):
         assert all(line.startswith("#") or not line for line in cell.splitlines()), cell
-    assert (path.parent / "exercises" / path.name).is_file()
-    assert (path.parent / "solutions" / path.name).is_file()
+    for cell in re.findall(r"^# %%\n(.*?)(?=^# %%|\Z)", text, re.MULTILINE | re.DOTALL):
+        assert len(cell.strip().splitlines()) <= CELL, cell
+    # bookkeeping stands after the ideas
+    first = min(text.index(call) for call in ("lesson.expect(", "lesson.record(") if call in text)
+    assert first > text.index("## What to remember")
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, **by_name)
@@ -95,40 +114,40 @@ WRONG_ANSWERS = {  # one wrong answer to each exercise, and what is said about i
     ("01", "1"): ("def backward(self, dy):\n        return self.recall() * dy", "return dy", "dx"),
     ("01", "2"): ("(dy * np.minimum(x, 0)).sum()", "dy.sum()", "da"),
     ("01", "3"): ("delta_h.sum(axis=0)", "0 * b_i", "db_i"),
-    ("02", "1"): ("return 1 / 6", "return 1 / 3", "not -1/3"),
-    ("02", "2"): ("return 0.4", "return 0.01", "x comes to"),
-    ("02", "3"): ("m_hat / (sqrt(v_hat) + eps)", "m_hat", "not 0.0010"),
-    ("03", "1"): ("self.sums[prefix + name]\n        ret", "grad\n        ret", "at step 10"),
-    ("03", "2"): ("return softmax.backward(", "return 2 * softmax.backward(", "dz"),
-    ("03", "3"): (
+    ("03", "1"): ("return 1 / 6", "return 1 / 3", "not -1/3"),
+    ("03", "2"): ("return 0.4", "return 0.01", "x comes to"),
+    ("03", "3"): ("m_hat / (sqrt(v_hat) + eps)", "m_hat", "not 0.0010"),
+    ("05", "1"): ("self.sums[prefix + name]\n        ret", "grad\n        ret", "at step 10"),
+    ("05", "2"): ("return softmax.backward(", "return 2 * softmax.backward(", "dz"),
+    ("05", "3"): (
         "train.y == digit)) for digit in range(10)",
         "train.y == 1)) for _ in range(10)",
         "",
     ),
-    ("04", "1"): ("right] += dwindows", "right] = dwindows", "with stride 1"),
-    ("04", "2"): ("(dy / self.k**2)", "dy", "dx"),
-    ("04", "3"): ("np.tile(train.y, len(MOVES))", "train.y.repeat(len(MOVES))", "another's label"),
-    ("05", "1"): ("** 2 < 0", "** 2 > 0", "not negative"),
-    ("05", "2"): ("np.clip(snr - 1, 0, 1)", "np.minimum(snr, 1)", "it lets through"),
-    ("05", "3"): ("g.var(axis=0) / B", "g.var(axis=0)", "calculated"),
-    ("06", "1"): ("c - slr * error.sum(axis=0)", "c - slr * error.mean(axis=0)", "c differs"),
-    ("06", "2"): ("(h.T @ h)", "(h.T @ h / len(h))", "the error explodes"),
-    ("06", "3"): ("(mean_p - np.eye(10)[y])", "(np.eye(10)[y] - mean_p)", "R² is"),
-    ("07", "1"): ("return (1 - p) ** L", "return 1 - p**L", "nothing in"),
-    ("07", "2"): ("np.subtract.at(self.B, self.target, ", "self.B[self.target] -= (", "step 2"),
-    ("07", "3"): ("(1 - mixture) * dh_hat", "dh_hat", "differs"),
-    ("08", "1"): ("(1 - h**2) * z_dot", "z_dot", "slope is"),
-    ("08", "2"): ("(1 + 1 / K) * np.linalg", "np.linalg", "the mean loss rises"),
-    ("08", "3"): ("slope(u) * u / length", "slope(u) * u", "your estimate"),
-    ("09", "1"): ("weights=[len(y) for _, y in batches]", "weights=None", "batches of 16"),
-    ("09", "2"): ("d_n * noise / len(x)", "d_n * noise", "the mean of dW_hat"),
-    ("09", "3"): ("K + int(gain[1] > gain[0])", "K", "pays best, not"),
-    ("10", "1"): (".sum() - variance / R", ".sum()", "R = 2: the mean of your bias²"),
-    ("10", "2"): ("int((n - 1) / bias2) + 1", "int((n - 1) / bias2) or 1", "not less"),
-    ("10", "3"): ("1 / (1 + self.variance)", "1 / self.variance", "times as long along g"),
-    ("11", "1"): ("e @ B.T * (z > 0)", "e @ W2.T * (z > 0)", "dW1 is off"),
-    ("11", "2"): ("c = -b * w2", "c = b * w2", "they come to"),
-    ("11", "3"): ("1 / np.sqrt(n)", "1 / n", "a spread of"),
+    ("06", "1"): ("right] += dwindows", "right] = dwindows", "with stride 1"),
+    ("06", "2"): ("(dy / self.k**2)", "dy", "dx"),
+    ("06", "3"): ("np.tile(train.y, len(MOVES))", "train.y.repeat(len(MOVES))", "another's label"),
+    ("08", "1"): ("** 2 < 0", "** 2 > 0", "not negative"),
+    ("08", "2"): ("np.clip(snr - 1, 0, 1)", "np.minimum(snr, 1)", "it lets through"),
+    ("08", "3"): ("g.var(axis=0) / B", "g.var(axis=0)", "calculated"),
+    ("09", "1"): ("c - slr * error.sum(axis=0)", "c - slr * error.mean(axis=0)", "c differs"),
+    ("09", "2"): ("(h.T @ h)", "(h.T @ h / len(h))", "the error explodes"),
+    ("09", "3"): ("(mean_p - np.eye(10)[y])", "(np.eye(10)[y] - mean_p)", "R² is"),
+    ("10", "1"): ("return (1 - p) ** L", "return 1 - p**L", "nothing in"),
+    ("10", "2"): ("np.subtract.at(self.B, self.target, ", "self.B[self.target] -= (", "step 2"),
+    ("10", "3"): ("(1 - mixture) * dh_hat", "dh_hat", "differs"),
+    ("11", "1"): ("(1 - h**2) * z_dot", "z_dot", "slope is"),
+    ("11", "2"): ("(1 + 1 / K) * np.linalg", "np.linalg", "the mean loss rises"),
+    ("11", "3"): ("slope(u) * u / length", "slope(u) * u", "your estimate"),
+    ("12", "1"): ("weights=[len(y) for _, y in batches]", "weights=None", "batches of 16"),
+    ("12", "2"): ("d_n * noise / len(x)", "d_n * noise", "the mean of dW_hat"),
+    ("12", "3"): ("K + int(gain[1] > gain[0])", "K", "pays best, not"),
+    ("14", "1"): (".sum() - variance / R", ".sum()", "R = 2: the mean of your bias²"),
+    ("14", "2"): ("int((n - 1) / bias2) + 1", "int((n - 1) / bias2) or 1", "not less"),
+    ("14", "3"): ("1 / (1 + self.variance)", "1 / self.variance", "times as long along g"),
+    ("13", "1"): ("e @ B.T * (z > 0)", "e @ W2.T * (z > 0)", "dW1 is off"),
+    ("13", "2"): ("c = -b * w2", "c = b * w2", "they come to"),
+    ("13", "3"): ("1 / np.sqrt(n)", "1 / n", "a spread of"),
 }
 
 
@@ -168,7 +187,7 @@ def test_an_answer_that_fails_does_not_stop_the_others(capsys):
 
 class TestLesson:
     def lesson(self, tmp_path, *argv):
-        return start("03_first_network", "what it is about", [*argv, "--out", str(tmp_path)])
+        return start("05_first_network", "what it is about", [*argv, "--out", str(tmp_path)])
 
     def test_expectations_are_met_or_not(self, tmp_path, capsys):
         lesson = self.lesson(tmp_path)
@@ -230,7 +249,7 @@ class TestLesson:
         monkeypatch.setattr("minigrad.data.load", damaged)
         with pytest.raises(SystemExit) as caught:
             lesson.data()
-        assert caught.value.code == "03_first_network: train-images: cut short"
+        assert caught.value.code == "05_first_network: train-images: cut short"
 
     def test_ctrl_c_in_a_training_ends_the_lesson_with_what_it_measured(self, tmp_path):
         script = tmp_path / "script.py"
@@ -238,7 +257,7 @@ class TestLesson:
             "import numpy as np, minigrad as mg\n"
             "from minigrad.lesson import start\n"
             f"argv = ['--out', {str(tmp_path)!r}, '--seed', '7']\n"
-            "lesson = start('03_first_network', argv=argv)\n"
+            "lesson = start('05_first_network', argv=argv)\n"
             "lesson.record('before', 1)\n"
             "data = mg.data.Dataset(np.ones((8, 3), 'float32'), np.zeros(8, int), classes=2)\n"
             "net = mg.models.mlp((3, 2), seed=0)\n"
@@ -264,14 +283,14 @@ class TestLesson:
         blocked.write_text("")
         for out in (blocked, blocked / "below"):
             with pytest.raises(SystemExit) as caught:
-                start("03_first_network", "", ["--out", str(out)])
+                start("05_first_network", "", ["--out", str(out)])
             assert caught.value.code == 2
             assert "argument --out" in capsys.readouterr().err
         self.lesson(tmp_path / "results").finish()
         self.lesson(tmp_path / "results")  # the same lesson again is welcome
         with pytest.raises(SystemExit):
             start("01_gradients_by_hand", "", ["--out", str(tmp_path / "results")])
-        assert "holds the results of 03_first_network" in capsys.readouterr().err
+        assert "holds the results of 05_first_network" in capsys.readouterr().err
 
     def test_show_without_a_screen_says_so(self, tmp_path, capsys, monkeypatch):
         lesson = self.lesson(tmp_path)
@@ -283,7 +302,7 @@ class TestLesson:
         script = tmp_path / "script.py"
         script.write_text(
             "from minigrad.lesson import start\n"
-            f"lesson = start('03_first_network', argv=['--out', {str(tmp_path)!r}])\n"
+            f"lesson = start('05_first_network', argv=['--out', {str(tmp_path)!r}])\n"
             "lesson.record('loss', [1.0])\n"
             "raise KeyboardInterrupt\n"
         )

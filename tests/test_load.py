@@ -37,7 +37,7 @@ def test_rounds_alternate_and_the_other_process_ends(monkeypatch, capsys, thread
     assert row["ratio"] == pytest.approx({"median": 1.5, "low": 1.5, "high": 1.5})
     assert row["ratio_one"] == row["ratio"]
     assert row["ms"] == {"idle": [2.0, 2.0], "busy": [3.0, 3.0], "busy, one thread": [3.0, 3.0]}
-    assert "lesson 05, LeNet, batch 1000" in capsys.readouterr().out
+    assert "lesson 08, LeNet, batch 1000" in capsys.readouterr().out
 
 
 def test_a_mean_counts_all_steps():

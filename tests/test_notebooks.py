@@ -50,7 +50,7 @@ def test_a_repository_gives_a_badge_and_installs_from_there():
     found = notebook(lessons()[2].path, repository="owner/name")
     assert (
         "https://colab.research.google.com/github/owner/name/blob/main/notebooks/"
-        "03_first_network.ipynb" in found.cells[0].source
+        "05_first_network.ipynb" in found.cells[0].source
     )
     assert '%pip install -q "minigrad @ git+https://github.com/owner/name"' in code(found)[0]
     assert code(found)[1].endswith('OPTIONS = ""')
@@ -70,7 +70,7 @@ def test_the_command_writes_what_nbformat_reads(tmp_path, capsys):
 
     assert cli.main(["notebooks", str(tmp_path / "nb"), "--lesson", "04"]) == 0
     assert "1 of 1 notebooks written to" in capsys.readouterr().out
-    nbformat.validate(nbformat.read(tmp_path / "nb" / "04_convolution.ipynb", 4))
+    nbformat.validate(nbformat.read(tmp_path / "nb" / "06_convolution.ipynb", 4))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_the_libraries_of_notebooks_alone_make_no_notebook(monkeypatch):
 
 @pytest.mark.usefixtures("in_notebook")
 def test_a_cell_that_runs_again_adds_nothing_twice():
-    lesson = start("03_first_network")
+    lesson = start("05_first_network")
     assert lesson.notebook
     lesson.expect("accuracy", 0.5, at_least=0.9)
     lesson.expect("loss", 0.1, at_most=0.2)
@@ -145,7 +145,7 @@ def test_a_cell_that_runs_again_adds_nothing_twice():
 @pytest.mark.parametrize("options", ["--epochs 0", "--lesson 3", "--help"])
 def test_a_wrong_option_in_a_notebook_is_an_error(options):
     with pytest.raises(ValueError, match="epochs|lesson|leave out --help"):
-        start("03_first_network", argv=options.split())
+        start("05_first_network", argv=options.split())
 
 
 @pytest.mark.usefixtures("in_notebook")

@@ -23,6 +23,6 @@ def test_the_kernel_is_this_python_and_one_that_does_not_start_is_a_fault(
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))  # of the new process alone
     found = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
-    fault = executed(found, tmp_path, "03_first_network").fault
+    fault = executed(found, tmp_path, "05_first_network").fault
     assert fault.startswith("no process could be started: Kernel died")
     capfd.readouterr()

@@ -33,7 +33,7 @@ def test_what_names_a_lesson(monkeypatch):
     monkeypatch.setattr(cli, "_run_script", lambda path, options: ran.append(path.stem) or 0)
     for which in ("3", "03", "003", "first_network"):
         assert cli.main(["run", which]) == 0
-    assert ran == ["03_first_network"] * 4
+    assert ran == ["05_first_network"] * 4
 
 
 NO_NUMBERS = ["0", "00", "abc", "-1", "1.5", "10**9", "1e3", "³", "٣", "4,2", "+1"]
@@ -44,7 +44,7 @@ MANY = ["10000", "999999999999", "9" * 5000]
 def test_a_number_of_threads_that_is_none(value, monkeypatch, capfd):
     monkeypatch.setenv("MINIGRAD_THREADS", value)
     monkeypatch.setattr(threads, "_threads", None)
-    for argv in (["list"], ["run", "01"], ["check", "a.py:B", "--input", "3"], ["exercise", "03"]):
+    for argv in (["list"], ["run", "01"], ["check", "a.py:B", "--input", "3"], ["exercise", "05"]):
         assert cli.main(argv) == 2
         err = capfd.readouterr().err
         assert err.startswith("minigrad: MINIGRAD_THREADS must be a number of threads, 1 or more")
@@ -85,17 +85,17 @@ def test_a_backend_that_is_none(monkeypatch, capfd):
     monkeypatch.setenv("MINIGRAD_BACKEND", "tpu")
     monkeypatch.setattr(mg.backend, "_active", None)
     message = "MINIGRAD_BACKEND names an unknown backend 'tpu': choose one of numpy, cupy, auto"
-    assert cli.main(["run", "03"]) == 2
+    assert cli.main(["run", "05"]) == 2
     assert capfd.readouterr().err == f"minigrad: {message}\n"
     with pytest.raises(ValueError, match=f"^{message}$"):
         mg.Linear(2, 2)
     with pytest.raises(SystemExit) as caught:
-        start("03_first_network", "", [])
+        start("05_first_network", "", [])
     assert caught.value.code == 2
-    assert capfd.readouterr().err == f"minigrad run 03: error: {message}\n"
+    assert capfd.readouterr().err == f"minigrad run 05: error: {message}\n"
     ran = []
     monkeypatch.setattr(cli, "_run_script", lambda path, options: ran.append(path) or 0)
-    assert cli.main(["run", "03", "--backend", "numpy"]) == 0
+    assert cli.main(["run", "05", "--backend", "numpy"]) == 0
     assert ran
 
 
@@ -103,7 +103,7 @@ def test_data_that_are_a_file(monkeypatch, capfd, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "file"))
     message = f"minigrad: MINIGRAD_DATA names {tmp_path / 'file'}, a file: let it name the folder"
-    for argv in (["run", "03"], ["data", "mnist"]):
+    for argv in (["run", "05"], ["data", "mnist"]):
         assert cli.main(argv) == 2
         assert capfd.readouterr().err.startswith(message)
     for value in ("x" * 5000, str(tmp_path / "file" / "below"), "/proc/1/root/none"):
@@ -227,7 +227,7 @@ def test_no_arguments_of_a_lesson_give_a_traceback(place, capfd, monkeypatch):
         argv = odd_arguments(number, options)
         with mg.backend.use("numpy"):
             try:
-                lesson = start("03_first_network", "what it is", argv)
+                lesson = start("05_first_network", "what it is", argv)
             except SystemExit as error:
                 status = error.code
             else:

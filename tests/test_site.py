@@ -37,7 +37,7 @@ def repository(build, tmp_path, monkeypatch):
     ("written", "linked"),
     [
         ("[the data](../data/README.md#mnist)", "[the data](../data/README.md#mnist)"),
-        ("[lesson 03](../lessons/03_first.py)", "[lesson 03](../lessons/03_first.ipynb)"),
+        ("[lesson 05](../lessons/03_first.py)", "[lesson 05](../lessons/03_first.ipynb)"),
         ("[the set-up](../setup.cfg)", "the set-up"),
         ("[elsewhere](https://example.org/a.md)", "[elsewhere](https://example.org/a.md)"),
         ("[here](#below)", "[here](#below)"),

@@ -18,7 +18,7 @@ the order of the lessons.
   minigrad build start mylib          write the files; one that is there already stays as it is
   minigrad build check mylib          what is right, what is wrong and by how much, what comes next
   minigrad build check mylib linear   one part
-  minigrad build run mylib 03 --quick a lesson with those of your classes that are filled in
+  minigrad build run mylib 05 --quick a lesson with those of your classes that are filled in
   minigrad build answer linear        the library's own file
 """
 

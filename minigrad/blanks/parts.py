@@ -44,7 +44,7 @@ PARTS: tuple[Part, ...] = (
         "sgd",
         "minigrad.optim.sgd",
         "SGD",
-        "02_gradient_descent",
+        "03_gradient_descent",
         {
             "_update": "change param in place. state is this parameter's dict, empty at its first "
             "step; self._begin(param) gives what it begins with. Do not change grad"
@@ -55,7 +55,7 @@ PARTS: tuple[Part, ...] = (
         "adam",
         "minigrad.optim.adam",
         "Adam",
-        "02_gradient_descent",
+        "03_gradient_descent",
         {"_update": "change param, m and v in place. state keeps t, m and v. Do not change grad"},
         ("_numbers", "formula", "columns", "_decay_flag"),
     ),
@@ -63,7 +63,7 @@ PARTS: tuple[Part, ...] = (
         "relu",
         "minigrad.layers.activations",
         "ReLU",
-        "03_first_network",
+        "05_first_network",
         LAYER
         | {
             "forward": "return y. Keep in self.cache where x > 0. Where x is NaN, y is NaN",
@@ -76,7 +76,7 @@ PARTS: tuple[Part, ...] = (
         "cross_entropy",
         "minigrad.losses.classes",
         "CrossEntropyLoss",
-        "03_first_network",
+        "05_first_network",
         {
             "each": "return the losses of all examples (N,). self.is_plain(logits, target) is True "
             "for labels without weights and smoothing: begin with these. Else self.shares(logits, "
@@ -89,7 +89,7 @@ PARTS: tuple[Part, ...] = (
         "backprop",
         "minigrad.rules.backprop",
         "Backprop",
-        "03_first_network",
+        "05_first_network",
         {
             "estimate": "forward through the model and the loss, then backward. Return the loss. "
             "model.backward_params(dy) is backward without the dx that nobody needs"
@@ -99,7 +99,7 @@ PARTS: tuple[Part, ...] = (
         "conv2d",
         "minigrad.layers.conv",
         "Conv2d",
-        "04_convolution",
+        "06_convolution",
         LAYER
         | {
             "forward": "return y. Keep x with the channels last, padded: (N, H + 2p, W + 2p, C). "
@@ -112,7 +112,7 @@ PARTS: tuple[Part, ...] = (
         "max_pool2d",
         "minigrad.layers.pooling",
         "MaxPool2d",
-        "04_convolution",
+        "06_convolution",
         LAYER
         | {
             "forward": "return y. self.cache = r, x.shape, y.shape: the winner of each window, in "
@@ -124,7 +124,7 @@ PARTS: tuple[Part, ...] = (
         "gradient_module",
         "minigrad.rules.synthetic.modules",
         "GradientModule",
-        "06_synthetic_gradients",
+        "09_synthetic_gradients",
         {
             "predict": "return dh_hat, and keep it. self._told(h, target) is h with the label "
             "beside it, the input of self.trunk. With self.scaled the trunk predicts N dh",
@@ -137,7 +137,7 @@ PARTS: tuple[Part, ...] = (
         "batch_norm1d",
         "minigrad.layers.normalization",
         "BatchNorm1d",
-        "07_decoupled_interfaces",
+        "10_decoupled_interfaces",
         LAYER
         | {
             "forward": "return y in x's shape. self._rows(x) are rows (N, D). The last entry of "
@@ -152,7 +152,7 @@ PARTS: tuple[Part, ...] = (
         "forward_gradient",
         "minigrad.rules.forward.weights",
         "WeightPerturbation",
-        "08_forward_gradients",
+        "11_forward_gradients",
         {
             "_one": "K = 1. Return (loss, {name: d v}). Iterating over `sample` gives one v, a "
             "dict of arrays. model.forward_jvp(x, None, v) gives output and tangent. "

@@ -12,8 +12,8 @@ from minigrad.compare.pairs import compared
 from minigrad.compare.protocol import Plan
 from minigrad.compare.results import FORMAT
 from minigrad.compare.sentences import sentences
-from minigrad.compare.statistics import interval
 from minigrad.compare.training import MEASURES, TRAINING, TRIAL, points
+from minigrad.metrics.confidence import interval
 
 COLUMNS = ("seconds", "train_loss", "validation_loss", "validation_accuracy")
 OF_A_RUN = (

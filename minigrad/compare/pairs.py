@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from minigrad.compare.statistics import holm, paired, quantile
+from minigrad.metrics.confidence import holm, paired, quantile
 
 
 def compared(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from minigrad.compare.statistics import interval, quantile
+from minigrad.metrics.confidence import interval, quantile
 
 BIAS = 0.05  # bias², from which a rule is called biased: a twentieth of |g|²
 NOISE = 0.05  # variance, from which a rule is called noisy

@@ -119,7 +119,7 @@ def redraw_labels(dataset: Dataset, fraction: float, rng: np.random.Generator) -
     With 10 classes a tenth of the redrawn labels is right by chance: 10 % noise is 9 % wrong.
     Labels that do not count (`ignore_index`) stay as they are.
     ValueError for a data set of values, which has no classes.
-    Source: WTB repository, noisy data set.  Taught in: 05_well_tempered.
+    Source: WTB repository, noisy data set.  Taught in: 08_well_tempered.
     """
     if dataset.classes is None:
         raise ValueError(

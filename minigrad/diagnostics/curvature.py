@@ -79,7 +79,7 @@ class Stability:
 
             lr = 2 / (tr H/K + (1 + 1/K) λ),  K = `directions`, normal ones
 
-        ∞ if there is no such limit. Source: E[gᵀ H g] of a forward gradient, see lesson 08.
+        ∞ if there is no such limit. Source: E[gᵀ H g] of a forward gradient, see lesson 11.
         """
         steepness = self.largest
         if directions is not None:

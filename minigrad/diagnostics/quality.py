@@ -80,7 +80,7 @@ def quality(
     another loss is compared with ∇L all the same.
     Returns a `Quality`. ValueError: the rule cannot train this model, or backprop cannot.
     Source: bias² and variance of an estimate, Geman, Bienenstock, Doursat 1992.
-    Taught in: 10_side_by_side.
+    Taught in: 14_side_by_side.
     """
     with replicated(rule, model, loss, x, target, replicates, seed) as found:
         comparisons = {

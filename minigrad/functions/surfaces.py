@@ -78,7 +78,7 @@ class Beale(Surface):
                ∂f/∂y = 2 Σ_k r_k k x y^(k-1)
     Jvp:       y_dot = ∂f/∂x x_dot + ∂f/∂y y_dot of each point
     Source: Beale 1958, "On an iterative method for finding a local minimum".
-    Taught in: 08_forward_gradients.
+    Taught in: 11_forward_gradients.
     """
 
     start = (0.0, 0.5)
@@ -115,7 +115,7 @@ class Rosenbrock(Surface):
                ∂f/∂y = 200 r
     Jvp:       y_dot = ∂f/∂x x_dot + ∂f/∂y y_dot of each point
     Source: Rosenbrock 1960, "An automatic method for finding the greatest or least value of a
-    function".  Taught in: 08_forward_gradients.
+    function".  Taught in: 11_forward_gradients.
     """
 
     start = (-1.0, 0.0)
@@ -145,7 +145,7 @@ class Ravine(Surface):
     Jvp:       y_dot = Σ_i h_i x_i x_dot_i
     The Hessian is diag(h): its trace is Σ h_i, its largest eigenvalue max h_i. A learning rate
     above 2/max h_i diverges.
-    Source: Polyak 1964, §2.  Taught in: 08_forward_gradients.
+    Source: Polyak 1964, §2.  Taught in: 11_forward_gradients.
     """
 
     def __init__(self, curvature: Sequence[float] = (1.0, 25.0)):

@@ -33,7 +33,7 @@ class Conv2d(Layer):
                dx = dcols, with each window added to its own pixels of x: "col2im"
     Jvp:       y_dot = cols(x_dot) W' + cols(x) W_dot' + b_dot
     Source: LeCun et al. 1989; im2col as in Chellapilla, Puri, Simard 2006.
-    Taught in: 04_convolution.
+    Taught in: 06_convolution.
     """
 
     uses_threads = True

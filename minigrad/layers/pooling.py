@@ -28,7 +28,7 @@ class MaxPool2d(Layer):
     Ties: the first pixel wins, row by row. NaN counts as larger than every number. The last of
     several NaN wins. All as in PyTorch.
     Source: LeCun, Bottou, Bengio, Haffner 1998 (mean pooling); Ranzato et al. 2007 (max).
-    Taught in: 04_convolution.
+    Taught in: 06_convolution.
     """
 
     uses_threads = True

@@ -19,7 +19,7 @@ class Flatten(Layer):
     Backward:  dx    = dy in the shape of x
     Jvp:       y_dot = x_dot in the shape of y
     Source: PyTorch's Flatten. The numbers keep its order, so its weights can be used here.
-    Taught in: 03_first_network.
+    Taught in: 05_first_network.
     """
 
     monotone = True

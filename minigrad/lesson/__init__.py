@@ -1,6 +1,6 @@
 """What the lesson scripts share: options, expectations, figures, results.json, going on.
 
-lesson = start("03_first_network", __doc__)
+lesson = start("05_first_network", __doc__)
 train, test = lesson.data()
 history = lesson.fit(model, loss, rule, optimizer, train, test, epochs=5, batch_size=64)
 ...

@@ -17,7 +17,7 @@ from minigrad.checks import positive_int
 from minigrad.files import cause
 from minigrad.jupyter import in_notebook
 from minigrad.lesson.folder import AnotherRunError, Folder, differences, identity
-from minigrad.lesson.lesson import Lesson
+from minigrad.lesson.lesson import Lesson, word_for
 
 
 class _InNotebook(argparse.ArgumentParser):
@@ -32,7 +32,7 @@ def options_parser(
 ) -> argparse.ArgumentParser:
     """The options that every lesson takes."""
     parser = kind(
-        prog=f"minigrad run {slug[:2]}",
+        prog=f"minigrad run {word_for(slug)}",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -105,7 +105,8 @@ def start(
         except (OSError, AnotherRunError) as error:
             parser.exit(2, f"{parser.prog}: error: {error}\n")
     lesson = Lesson(slug, options, notebook, run, folder)
-    if file.parent.resolve() != resources.folder("lessons").resolve():  # a lesson of your own
+    ours = (resources.folder("lessons").resolve(), resources.folder("lessons/cases").resolve())
+    if file.parent.resolve() not in ours:  # a lesson of your own
         lesson.program = ["python", str(file)]
     if not notebook:
         sys.excepthook = _interruptible(lesson)

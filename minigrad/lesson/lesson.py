@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +32,11 @@ class Expectation:
     value: float
     bound: str
     met: bool
+
+
+def word_for(slug: str) -> str:
+    """What `minigrad run` calls it: "05" for the lesson 05_first_network; a case study's name."""
+    return slug[:2] if slug[:2].isdecimal() else slug
 
 
 class Lesson:
@@ -62,12 +67,13 @@ class Lesson:
         self.source = ""
         self.run = run
         self.folder = folder
-        self.program = ["minigrad", "run", slug[:2]]  # what starts this lesson
+        self.program = ["minigrad", "run", word_for(slug)]  # what starts this lesson
         self.terminated = False  # by SIGTERM
         path = folder.path if folder is not None else None
         self._done = Kept(path, QUICK_SECONDS if self.quick else SECONDS)
         self._shown: list[Any] = []  # a slider or an animation dies without a reference
         self._started = time.perf_counter()
+        self._worked = _processor_seconds()
 
     def epochs(self, usual: int, quick: int) -> int:
         """How long to train: --epochs if given, else `quick` with --quick, else `usual`."""
@@ -190,9 +196,9 @@ class Lesson:
         self.expectations.append(Expectation(name, value, bound, met))
         return met
 
-    def record(self, name: str, value: Any) -> None:
-        """Keep a number, a list or an array for results.json."""
-        self.values[name] = value
+    def record(self, name: str | Mapping[str, Any], value: Any = None) -> None:
+        """Keep a number, a list or an array for results.json. Or many of them: {name: value}."""
+        self.values.update(name if isinstance(name, Mapping) else {name: value})
 
     def save(self, figure: Any, name: str, keep: Any = None) -> Path:
         """Write a figure to --out as a PNG. keep: a slider or an animation that belongs to it."""
@@ -242,6 +248,7 @@ class Lesson:
             "backend": backend.name(),
             "versions": {"python": platform.python_version(), "numpy": np.__version__},
             "seconds": seconds,
+            "processor_seconds": _processor_seconds() - self._worked,
             "interrupted": interrupted,
             "expectations": [asdict(e) for e in self.expectations],
             "values": self.values,
@@ -249,6 +256,12 @@ class Lesson:
         }
         write_json(self.out / "results.json", content)
         return seconds
+
+
+def _processor_seconds() -> float:
+    """What this process and the finished ones that it began have used, of all cores."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def _show() -> None:

@@ -64,7 +64,7 @@ ABOUT: dict[str, About] = {
             "It keeps a mean and a variance for each weight. Where noise is larger than the "
             "mean, the step gets shorter."
         ),
-        lesson="05_well_tempered",
+        lesson="08_well_tempered",
         source="ansuini/WellTemperedSGD, 2018 and 2019",
     ),
     "cdni": About(
@@ -79,7 +79,7 @@ ABOUT: dict[str, About] = {
             "A block need not wait for those above. The modules start at 0, so the lower layers "
             "start late."
         ),
-        lesson="06_synthetic_gradients",
+        lesson="09_synthetic_gradients",
         source="Jaderberg et al. 2016; Czarnecki et al. 2017",
     ),
     "dni": About(
@@ -91,7 +91,7 @@ ABOUT: dict[str, About] = {
         cost="1 + 2 p + m",
         letters=f"p: how often a block moves; {MODULES}",
         watch="The modules do not get the label. They must guess from h what the error will be.",
-        lesson="06_synthetic_gradients",
+        lesson="09_synthetic_gradients",
         source="Jaderberg et al. 2016; Czarnecki et al. 2017",
     ),
     "fa": About(
@@ -102,7 +102,7 @@ ABOUT: dict[str, About] = {
         labels=LOSS_LABELS,
         cost="3",
         watch="The cosine of the lower layer: W comes to align with B.",
-        lesson="11_without_weight_transport",
+        lesson="13_without_weight_transport",
         source="Lillicrap, Cownden, Tweed, Akerman 2016",
     ),
     "dfa": About(
@@ -113,7 +113,7 @@ ABOUT: dict[str, About] = {
         labels=LOSS_LABELS,
         cost="2",
         watch="No layer waits for the one above. With one hidden layer it is feedback alignment.",
-        lesson="11_without_weight_transport",
+        lesson="13_without_weight_transport",
         source="Nøkland 2016",
     ),
     "drtp": About(
@@ -124,7 +124,7 @@ ABOUT: dict[str, About] = {
         labels="Labels: in the loss, and at each hidden layer, in the place of the error.",
         cost="2",
         watch="Hidden layers are pushed on, however right the answer is: they never see an error.",
-        lesson="11_without_weight_transport",
+        lesson="13_without_weight_transport",
         source="Frenkel, Lefebvre, Bol 2021",
     ),
     "sign": About(
@@ -135,7 +135,7 @@ ABOUT: dict[str, About] = {
         labels=LOSS_LABELS,
         cost="3",
         watch="Its cosine with backprop, although it knows no size of any weight.",
-        lesson="11_without_weight_transport",
+        lesson="13_without_weight_transport",
         source="Liao, Leibo, Poggio 2016; Moskovitz, Litwin-Kumar, Abbott 2018",
     ),
     "local": About(
@@ -147,7 +147,7 @@ ABOUT: dict[str, About] = {
         cost="2 + 3 h",
         letters="h: the heads' weights, over the network's",
         watch="A low cosine need not be bad: it goes down another hill.",
-        lesson="10_side_by_side",
+        lesson="14_side_by_side",
         source="Nøkland, Eidnes 2019",
     ),
     "ff": About(
@@ -161,7 +161,7 @@ ABOUT: dict[str, About] = {
             "Its loss is the sum of the layers' own losses: do not compare it with the others'. "
             "It answers by trying each label."
         ),
-        lesson="10_side_by_side",
+        lesson="14_side_by_side",
         source="Hinton 2022",
         taught=False,
     ),
@@ -192,7 +192,7 @@ ABOUT: dict[str, About] = {
             "Right on average, but noisy: the more weights, the smaller its cosine and the "
             "smaller lr must be."
         ),
-        lesson="08_forward_gradients",
+        lesson="11_forward_gradients",
         source="Baydin et al. 2022",
     ),
     "activities": About(
@@ -204,7 +204,7 @@ ABOUT: dict[str, About] = {
         cost="2 + K",
         letters=DIRECTIONS,
         watch="There are fewer units than weights: it is less noisy than noise on weights.",
-        lesson="09_forward_networks",
+        lesson="12_forward_networks",
         source="Ren et al. 2023",
     ),
     "guided": About(
@@ -216,7 +216,7 @@ ABOUT: dict[str, About] = {
         cost="6 + m",
         letters=MODULES,
         watch="It never points uphill. How good it is depends on the guess u alone.",
-        lesson="08_forward_gradients",
+        lesson="11_forward_gradients",
         source="Fournier et al. 2023",
     ),
     "differences": About(
@@ -231,7 +231,7 @@ ABOUT: dict[str, About] = {
             "Its curve is nearly that of the forward gradient: same directions, slopes by "
             "subtraction."
         ),
-        lesson="08_forward_gradients",
+        lesson="11_forward_gradients",
         source="Baydin et al. 2022 for the directions; a central difference for the slope",
     ),
     "spsa": About(
@@ -245,7 +245,7 @@ ABOUT: dict[str, About] = {
         watch=(
             "It keeps no direction in memory, only a seed. Its noise is that of a forward gradient."
         ),
-        lesson="10_side_by_side",
+        lesson="14_side_by_side",
         source="Spall 1992; Malladi et al. 2023",
     ),
     "es": About(
@@ -259,7 +259,7 @@ ABOUT: dict[str, About] = {
         cost="20 K",
         letters="K = 1: 20 directions",
         watch="Ranks have no size: lr must be chosen anew for it.",
-        lesson="10_side_by_side",
+        lesson="14_side_by_side",
         source="Salimans et al. 2017; Wierstra et al. 2014",
         taught=False,
     ),
@@ -272,7 +272,7 @@ ABOUT: dict[str, About] = {
         cost="1 + 2 t",
         letters="t: the last layer's share of the weights",
         watch="The hidden layers stay random. A rule that trains them should do better than this.",
-        lesson="06_synthetic_gradients",
+        lesson="09_synthetic_gradients",
         source="Jaderberg et al. 2016, “no backprop”",
     ),
 }

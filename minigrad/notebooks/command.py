@@ -18,13 +18,13 @@ EXTRA = 'python -m pip install "minigrad[notebook]"'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `minigrad notebooks`."""
     parser.description = (
-        "Write the lessons as Jupyter notebooks, FOLDER/03_first_network.ipynb. With --execute "
+        "Write the lessons as Jupyter notebooks, FOLDER/05_first_network.ipynb. With --execute "
         "each is run, and holds its outputs; exit status 1 if one fails, or does not measure "
         f"what its lesson expects. It needs the extra [notebook]: {EXTRA}"
     )
     add = parser.add_argument
     add("folder", nargs="?", default="notebooks", help="(default notebooks)")
-    add("--lesson", default="all", metavar="03", help="one lesson (default all)")
+    add("--lesson", default="all", metavar="05", help="one lesson (default all)")
     add("--execute", action="store_true", help="run them, too")
     add("--quick", action="store_true", help="their options say --quick: a first look")
     add(

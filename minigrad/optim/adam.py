@@ -20,7 +20,7 @@ class Adam(Optimizer):
     t counts the steps of this parameter. It does not count steps without a gradient.
     Weight decay: dθ + λ θ in place of dθ, as in SGD. The step is then scaled as a whole. AdamW
     takes the decay apart from it.
-    Source: Kingma, Ba 2015, Algorithm 1.  Taught in: 02_gradient_descent.
+    Source: Kingma, Ba 2015, Algorithm 1.  Taught in: 03_gradient_descent.
     """
 
     state_names = ("t", "m", "v")

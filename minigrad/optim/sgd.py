@@ -21,7 +21,7 @@ class SGD(Optimizer):
     v starts at 0. dθ is not multiplied by (1 - μ). Both as in PyTorch.
     velocity="steps": v ← μ v - lr dθ, θ ← θ + v (Nesterov: θ ← θ + μ v - lr dθ). Results differ if
                    lr changes: v then contains steps made with the old lr.
-    Source: Polyak 1964; Nesterov 1983; Sutskever et al. 2013, §2.  Taught in: 02_gradient_descent.
+    Source: Polyak 1964; Nesterov 1983; Sutskever et al. 2013, §2.  Taught in: 03_gradient_descent.
     """
 
     state_names = ("velocity",)

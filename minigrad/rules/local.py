@@ -39,7 +39,7 @@ class LocalLosses(BlockRule):
     `report` compares the local gradients with the true ones. Its column "R² taught" means nothing
     here.
     Cost: two forward passes, and three times the heads', counted by their weights.
-    Source: Nøkland, Eidnes 2019, §2 (predsim, β = 0.99).  Taught in: 10_side_by_side.
+    Source: Nøkland, Eidnes 2019, §2 (predsim, β = 0.99).  Taught in: 14_side_by_side.
     """
 
     mode = "local"

@@ -21,9 +21,9 @@ from .workloads import IMAGE, WORKLOADS, Workload
 LESSON = {"shape": IMAGE, "rule": "tempered", "counts": False}
 NAMES = ("784-32-10, batch 60,000", "BN net, Adam, batch 256", "cDNI sweep, batch 256")
 STEPS = [
-    Workload("lesson 05, LeNet, batch 100", nets.LENET, 100, **LESSON),
-    Workload("lesson 05, LeNet, batch 1000", nets.LENET, 1000, **LESSON),
-    Workload("lesson 05, LeNet, batch 6000", nets.LENET, 6000, **LESSON),
+    Workload("lesson 08, LeNet, batch 100", nets.LENET, 100, **LESSON),
+    Workload("lesson 08, LeNet, batch 1000", nets.LENET, 1000, **LESSON),
+    Workload("lesson 08, LeNet, batch 6000", nets.LENET, 6000, **LESSON),
     *(work for work in WORKLOADS if work.name in NAMES),
 ]
 BUSY = "while True: pass"

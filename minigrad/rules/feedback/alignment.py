@@ -71,7 +71,7 @@ class FeedbackAlignment(OtherWeights):
             start is scale=√6.
     Cost: that of backprop.
     Source: Lillicrap, Cownden, Tweed, Akerman 2016; convolutions: Moskovitz, Litwin-Kumar, Abbott
-    2018.  Taught in: 10_side_by_side, 11_without_weight_transport.
+    2018.  Taught in: 14_side_by_side, 13_without_weight_transport.
     """
 
     def __init__(self, scale: float = 1.0, seed: int = 0):

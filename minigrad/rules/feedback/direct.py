@@ -86,7 +86,7 @@ class DirectFeedbackAlignment(Projected):
     With one hidden layer this is FeedbackAlignment, with its B transposed.
     Start:  B ~ U(-a, a), a = scale/√(size of h_l), as in Nøkland's own program.
     Cost: two forward passes, and the products e B_l, which `cost` leaves out.
-    Source: Nøkland 2016.  Taught in: 10_side_by_side, 11_without_weight_transport.
+    Source: Nøkland 2016.  Taught in: 14_side_by_side, 13_without_weight_transport.
     """
 
     def signal(self, loss: Loss, e: Array, target: Array) -> Array:
@@ -105,7 +105,7 @@ class DirectRandomTargetProjection(Projected):
     It needs labels: integers (N,), or probabilities (N, C).
     Start:  B ~ U(-a, a), a = scale/√(size of h_l). The authors' own start is scale=√6.
     Cost: two forward passes, and the products y* B_l, which `cost` leaves out.
-    Source: Frenkel, Lefebvre, Bol 2021.  Taught in: 11_without_weight_transport.
+    Source: Frenkel, Lefebvre, Bol 2021.  Taught in: 13_without_weight_transport.
     """
 
     def signal(self, loss: Loss, e: Array, target: Array) -> Array:

@@ -24,7 +24,7 @@ class SignSymmetric(OtherWeights):
     dx of every Linear and Conv2d; see FeedbackAlignment.
     Cost: that of backprop.
     Source: Liao, Leibo, Poggio 2016 (signs); Moskovitz, Litwin-Kumar, Abbott 2018 (sizes); the
-    three names: biotorch, Sanfiz, Akrout 2021.  Taught in: 11_without_weight_transport.
+    three names: biotorch, Sanfiz, Akrout 2021.  Taught in: 13_without_weight_transport.
     """
 
     def __init__(self, kind: str = "uniform", scale: float = 1.0, seed: int = 0):

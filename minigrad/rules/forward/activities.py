@@ -22,7 +22,7 @@ class ActivityPerturbation(Perturbation):
     the mean over the batch lowers it. No gradient goes from layer to layer.
     The loss of an example must depend on that example alone: batch norm is refused.
     Cost: two forward passes, and one for each direction (central differences: two for each).
-    Source: Ren et al. 2023.  Taught in: 09_forward_networks, 10_side_by_side.
+    Source: Ren et al. 2023.  Taught in: 12_forward_networks, 14_side_by_side.
     """
 
     perturb = "activities"

@@ -26,7 +26,7 @@ class SPSA(WeightPerturbation):
     memory is that of an evaluation. θ itself never moves; θ ± εv is made layer by layer.
     Spall divides by v_i. That is the same for v_i = ±1; for normal v it is MeZO's estimate.
     Cost: 2K forward passes (one-sided: K + 1).
-    Source: Spall 1992; Malladi et al. 2023, "MeZO", Alg. 1-2.  Taught in: 10_side_by_side.
+    Source: Spall 1992; Malladi et al. 2023, "MeZO", Alg. 1-2.  Taught in: 14_side_by_side.
     """
 
     def __init__(

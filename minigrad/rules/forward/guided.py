@@ -27,7 +27,7 @@ class GuidedForwardGradient(ForwardRule, Wrapper):
     A layer that the guide leaves out stays out. u = 0 gives dW_hat = 0. Layers that share an
     array: u is the sum of what the guide proposes for them, and each gets an equal part of dW_hat.
     Cost: the guide's, and three more forward passes.
-    Source: Fournier et al. 2023.  Taught in: 08_forward_gradients.
+    Source: Fournier et al. 2023.  Taught in: 11_forward_gradients.
     """
 
     prefix = "guide/"

@@ -32,7 +32,7 @@ class WeightPerturbation(Perturbation):
     The original optimisers: ForwardSGD is this rule with SGD(momentum, nesterov, velocity="steps"),
     ForwardAdam with Adam(eps_inside=True), both with ExponentialLR(gamma=e^(-k), per="step").
     Source: Baydin et al. 2022, Alg. 1; Jabri, Flower 1992 for the name.
-    Taught in: 08_forward_gradients, 09_forward_networks, 10_side_by_side.
+    Taught in: 11_forward_gradients, 12_forward_networks, 14_side_by_side.
     """
 
     perturb = "weights"

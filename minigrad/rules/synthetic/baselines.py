@@ -22,7 +22,7 @@ class StaleGradients(BlockRule):
     must be better than this to be of use.
     Cost: a forward pass a step, a backward pass every k-th step.
     Source: the gist "Trains an MNIST classifier using Synthetic Gradients", greydanus 2017.
-    Taught in: 06_synthetic_gradients.
+    Taught in: 09_synthetic_gradients.
     """
 
     mode = "stale"
@@ -94,7 +94,7 @@ class TopLayerOnly(BlockRule):
 
     The top block learns on random features. A rule for the layers below must be better than this.
     Cost: a forward pass, and a backward pass through the top block.
-    Source: Jaderberg et al. 2016, "no backprop".  Taught in: 06_synthetic_gradients.
+    Source: Jaderberg et al. 2016, "no backprop".  Taught in: 09_synthetic_gradients.
     """
 
     mode = "no-backprop"

@@ -52,7 +52,7 @@ class SyntheticGradients(BlockRule, metaclass=_Family):
     Cost: that of backprop, and that of backprop in each module, but for the dx of its first layer.
     A layer counts by its weights.
     Source: Jaderberg et al. 2016 (DNI), §2 and appendix A; Czarnecki et al. 2017.
-    Taught in: 06_synthetic_gradients, 07_decoupled_interfaces.
+    Taught in: 09_synthetic_gradients, 10_decoupled_interfaces.
     """
 
     _old_arguments = ("every",)

@@ -40,7 +40,7 @@ class WellTempered(Wrapper):
     gated, since it may have a gradient later. B < 2: nothing is gated, with a warning. A smaller
     last batch counts by its size. Layers that share an array have one η, of the sum of their
     gradients. `print(rule.measured)` shows a table.
-    Source: ansuini/WellTemperedSGD, wtb.py (2019), wtsgd.py (2018). Taught in: 05_well_tempered.
+    Source: ansuini/WellTemperedSGD, wtb.py (2019), wtsgd.py (2018). Taught in: 08_well_tempered.
     """
 
     _old_arguments = ("mini_batch",)
