@@ -113,8 +113,6 @@ title = "A larger batch takes the noise away"
 title += ", and leaves the bias" if still else ": too few draws to see more"
 options = {"xlabel": "N, images in a batch", "ylabel": "in units of |g|²", "logx": True}
 figure = plots.curves(lines, title, outside=True, **options)
-figure.axes[0].minorticks_off()
-figure.axes[0].set_xticks(sizes, sizes)
 lesson.save(figure, "batch")
 
 # %% [markdown]

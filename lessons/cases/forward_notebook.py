@@ -301,7 +301,7 @@ file, many = lesson.out / "decay.jsonl", threads.threads()
 results = mg.search.grid(decay_trial, GRID, seeds=[lesson.seed], out=file, threads_per_run=many)
 span = float(np.ptp(results.table().mean))
 title = f"Validation losses: {span:.3f} apart" + (", as good as nothing" if span < 0.02 else "")
-lesson.save(plots.heat_map(results, title, "eta", "decay"), "grid")
+lesson.save(plots.heat_map(results, title, "eta", "decay", frame_best=span >= 0.02), "grid")
 
 # %% [markdown]
 # ## 5. What a step costs
