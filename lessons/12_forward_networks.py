@@ -210,9 +210,10 @@ for method, (make, least) in METHODS.items():
     data = train.take(steps // epochs * BATCH)
     for eta in etas:
         history = trained(make(), eta, epochs, data, every=epochs)[1]
-        losses.append(np.nan_to_num(history.test_loss[-1], nan=100).clip(max=100))
+        value, right = (history.test_loss or [100])[-1], (history.test_accuracy or [0])[-1]
+        losses.append(min(100, value))  # a run that was lost has none: 100
         if losses[-1] == min(losses):
-            best[method] = [eta, len(history.step_loss), losses[-1], history.test_accuracy[-1]]
+            best[method] = [eta, len(history.step_loss), losses[-1], right]
     tried[method] = etas, losses
     eta, steps, value, accuracy = best[method]
     print(f"{method:26}{eta:8.3g}{steps:7,}{value:17.3f}{accuracy:10.4f}")
