@@ -134,11 +134,12 @@ def test_arrows_of_a_graph_go_to_the_right():
     places = {text.get_text(): text.get_position()[0] for text in ax.texts}
     assert [places[node] for node in ("w", "x", "z", "L")] == [0, 0, 1, 2]
     assert places["2"] == 0.5
-    edges = [("x", "h", None), ("h", "u", None), ("w", "u", None)]
+    edges = [("x", "h", 2), ("x", "h", 3), ("h", "u", None), ("w", "u", None)]
     words = plots.graph(edges, {"value": {"x": 1}}, "t").axes[0].texts
     places = {text.get_text(): text.get_position() for text in words}
     assert places["w"][0] == places["h"][0] == 1
     assert places["w"][1] < places["h"][1]
+    assert places["2 + 3"][0] == 0.5
 
 
 def test_names_are_written_as_people_write_them():
