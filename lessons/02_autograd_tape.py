@@ -202,10 +202,10 @@ print(by_layers)
 # Layers and tape are two programs that share no line, so each finds the mistakes of the other.
 # minigrad's tests compare its layers with PyTorch's tape in this way.
 #
-# Differences cannot do it so well. The quotient $(L(w + s) - L(w - s))/2s$ has two errors. The step
-# s is not infinitely small: that error falls as s². Two nearly equal losses are subtracted, and
-# digits are lost: that error grows as 1/s. In between lies the best s. In float32 even that one is
-# poor, so minigrad's checker takes its differences in float64.
+# Differences cannot do it so well. $(L(w + s) - L(w - s))/(2s)$ has two errors. The step s is not
+# infinitely small: that error falls as s². Two nearly equal losses are subtracted, and digits are
+# lost: that error grows as 1/s. In between lies the best s. In float32 even that one is poor, so
+# minigrad's checker takes its differences in float64.
 
 
 # %%

@@ -50,7 +50,7 @@ def descend(lr, x=1.0, steps=10):
     return np.array(xs)
 
 
-paths = {"η = 0.95 oscillates": descend(0.95), "η = 0.1 crawls": descend(0.1)}
+paths = {"SGD, η = 0.95, oscillates": descend(0.95), "SGD, η = 0.1, crawls": descend(0.1)}
 lesson.save(plots.on_a_curve(f, paths, "The same slope, two learning rates"), "step_size")
 for lr in (0.3, 0.5, 0.95, 0.99, 1.01):
     print(f"η = {lr:4}: after 10 steps x = {descend(lr)[-1]:+.4f}")
@@ -81,11 +81,11 @@ def descend_with_momentum(correction, lr=0.95, beta=0.9, x=1.0, steps=10):
 
 sequences = {
     "no correction": descend_with_momentum(lambda beta, k: 1),
-    "corrected: 1 - β^k": descend_with_momentum(lambda beta, k: 1 - beta**k),
-    "wrong sign: 1 + β^k": descend_with_momentum(lambda beta, k: 1 + beta**k),
+    "momentum over 1 - β^k": descend_with_momentum(lambda beta, k: 1 - beta**k),
+    "wrong sign, 1 + β^k": descend_with_momentum(lambda beta, k: 1 + beta**k),
 }
 for name, xs in sequences.items():
-    print(f"{name:20}", " ".join(f"{x:+.4f}" for x in xs))
+    print(f"{name:21}", " ".join(f"{x:+.4f}" for x in xs))
 lesson.save(plots.by_step(sequences, "The right correction looks the wildest"), "momentum")
 
 # %% [markdown]
@@ -123,8 +123,8 @@ def walk(optimizer, gradient, steps):
 #
 # Two dimensions bring the real trouble: $f = ½ (x² + κ y²)$ is κ times steeper across than along.
 # η must be small enough for the steep side ($η < 2/κ$), and is then far too small for the flat one.
-# Best for plain descent is $η = 2/(1 + κ)$: both sides shrink by $(κ - 1)/(κ + 1)$ a step. Momentum
-# with $μ = ((√κ - 1)/(√κ + 1))²$ does it by about $√μ$ a step: √κ takes κ's place.
+# Best for SGD, plain descent, is $η = 2/(1 + κ)$: both sides shrink by $(κ - 1)/(κ + 1)$ a step.
+# Momentum with $μ = ((√κ - 1)/(√κ + 1))²$ does it by about $√μ$ a step: √κ takes κ's place.
 #
 # Two more. *Nesterov's* momentum takes the gradient one step ahead of where it is, which damps the
 # swinging; its classic choice is $η = 1/κ$ and $μ = (√κ - 1)/(√κ + 1)$. *Adam* keeps two running
@@ -219,8 +219,8 @@ best = {"SGD": best_sgd, "momentum": best_momentum}
 counts = {name: [steps_needed(make, kappa) for kappa in kappas] for name, make in best.items()}
 powers = {n: np.polyfit(np.log(kappas[2:]), np.log(c[2:]), 1)[0] for n, c in counts.items()}
 series = {f"{name}: κ to the {a:.2f}": (kappas, counts[name]) for name, a in powers.items()}
-title = "Steps for a millionfold reduction"
-figure = plots.curves(series, title, "κ, steeper across than along", "steps", logx=True)
+label = "κ, how much steeper across than along"
+figure = plots.curves(series, "Steps for a millionfold reduction", label, "steps", logx=True)
 lesson.save(figure, "condition")
 if lesson.options.show or lesson.notebook:  # find the best η, the slowest, and the edge
     figure, slider = plots.step_slider(f, descend)
