@@ -38,8 +38,8 @@ lesson = start("01_gradients_by_hand", __doc__, on_host=True)
 # | `z_o`, `y_hat` | (1, 1) | output before and after the sigmoid: a probability |
 #
 # The sigmoid is $σ(z) = 1/(1 + e^(-z))$, its slope $σ(z) (1 - σ(z))$. The loss is $L = -ln p$, with
-# p the probability that the network gave to the true label. The course notebook "DS 4420: Backprop"
-# prints this network's gradients, but not its weights. These weights were worked out from them.
+# p the probability that the network gave to the true label: the binary cross-entropy. The notebook
+# "DS 4420: Backprop" prints this network's gradients. Its weights were worked out from them.
 
 # %%
 
@@ -150,7 +150,7 @@ two.backward(mse.backward())
 
 # %% [markdown]
 # The first path alone says: a larger h₁ is better. The second says the opposite, and is stronger.
-# A network that forgot one of them would turn its knob the wrong way.
+# Who forgets the second path turns the knob the wrong way.
 #
 # ## 4. Forwards instead of backwards
 #
@@ -187,11 +187,11 @@ print("gradient times tangent, from w to L:", np.round(products, 6))
 # Cut the graph anywhere: gradient times tangent, summed over the cut, is the same number. At the
 # weight it is the gradient, at the loss it is the tangent. So backward and forward must agree.
 #
-# `jvp` (Jacobian times vector) does this for whole arrays. Move all weights of a network at once,
-# to $W + t W_dot$, in any direction `W_dot`. Then the loss has the speed $L_dot = ⟨dW, W_dot⟩$, the
-# sum of the products of each gradient and its weight's speed. One `jvp` gives one number. Eight of
-# them, each moving a single weight, give the whole gradient of the first network. One backward pass
-# had all eight at once. That is why networks with millions of weights learn backwards.
+# `jvp` does this for whole arrays: Jacobian times vector. The Jacobian is the matrix of all slopes.
+# Move all weights at once, to $W + t W_dot$, in any direction `W_dot`. Then the loss has the speed
+# $L_dot = ⟨dW, W_dot⟩$, the sum of each gradient times its weight's speed. One `jvp` gives one
+# number. Eight of them, each moving a single weight, give the whole gradient of the first network.
+# One backward pass had all eight. That is why networks with millions of weights learn backwards.
 
 # %%
 
@@ -235,7 +235,7 @@ print("\nthe checker on a net with a mistake made on purpose:", wrong_report, se
 # - A gradient is found from the loss backwards: the gradient at a layer's output, times its slope.
 # - Where paths part, their gradients are added.
 # - A weight's gradient is its input times the δ at its output.
-# - backward and jvp are one matrix used from its two sides; each checks the other.
+# - backward and jvp use one matrix, the Jacobian, from its two sides. Each checks the other.
 # - Never trust a derivative that no difference quotient has confirmed.
 #
 # ## Exercises (copy `lessons/exercises/01_gradients_by_hand.py`, fill it in, run it)
@@ -248,7 +248,7 @@ print("\nthe checker on a net with a mistake made on purpose:", wrong_report, se
 
 # %%
 
-printed_o = np.array([0.24099095, 0.21946827])  # by the notebook, as delta_o and the loss below
+printed_o = np.array([0.24099095, 0.21946827])  # in the notebook, as are delta_o and the loss
 printed_i = np.array([[-0.03111681, -0.06223362, -0.0155584], [-0.0422445, -0.084489, -0.02112225]])
 off = max(abs(dW_o.ravel() - printed_o).max(), abs(dW_i.T - printed_i).max())
 lesson.expect("delta_o", delta_o[0, 0], equal=0.34093398, tolerance=1e-6)

@@ -32,7 +32,7 @@ lesson = start("02_autograd_tape", __doc__, on_host=True)
 # Each operation needs its own local derivatives and nothing else. The sum $a + b$ has the slopes 1
 # and 1, the product $a b$ has the slopes b and a. With g for the gradient at the result, the shares
 # are g and g, or $g b$ and $g a$. For a product of matrices they are the lines `delta @ W.T` and
-# `x.T @ delta` of lesson 01. Python calls `__add__` for `a + b`, and so on.
+# `x.T @ delta` of lesson 01. Python calls `__add__` for `a + b`, and `__matmul__` for `a @ b`.
 
 # %%
 
