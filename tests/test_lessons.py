@@ -116,6 +116,13 @@ WRONG_ANSWERS = {  # one wrong answer to each exercise, and what is said about i
     ("01", "1"): ("def backward(self, dy):\n        return self.recall() * dy", "return dy", "dx"),
     ("01", "2"): ("(dy * np.minimum(x, 0)).sum()", "dy.sum()", "da"),
     ("01", "3"): ("delta_h.sum(axis=0)", "0 * b_i", "db_i"),
+    ("02", "1"): ("g * (1 - t**2)", "g * (1 - t)", "da"),
+    ("02", "2"): ("order[::-1]", "order", "must be the last record"),
+    ("02", "3"): (
+        "self.dot * other.data + self.data * other.dot",
+        "self.dot * other.dot",
+        "tangent",
+    ),
     ("03", "1"): ("return 1 / 6", "return 1 / 3", "not -1/3"),
     ("03", "2"): ("return 0.4", "return 0.01", "x comes to"),
     ("03", "3"): ("m_hat / (sqrt(v_hat) + eps)", "m_hat", "not 0.0010"),

@@ -57,6 +57,11 @@ FIGURES = {
     "network": lambda: plots.network(
         [row, row[:2]], [None, row[:2]], [np.ones((3, 2))], [np.ones((3, 2))], ["x", "h"], "t"
     ),
+    "graph": lambda: plots.graph(
+        [("w", "z", 2.0), ("x", "z", None), ("z", "L", -1)],
+        {"value": {"w": 1.0, "z": "(2, 3)"}, "gradient": {"L": 1}, "tangent": {}},
+        "t",
+    ),
     "on_a_curve": lambda: plots.on_a_curve(lambda x: x**2, {"a": [1, -0.9, 0.8]}, "t"),
     "by_step": lambda: plots.by_step({"sgd": [1, 0.5], "adam": [1, 0.2]}, "t"),
     "over_contours": lambda: plots.over_contours(
@@ -121,6 +126,20 @@ def test_figures_are_returned_and_settings_left_alone(name, tmp_path, monkeypatc
         sizes = [ax.xaxis.label.get_size() for ax in axes]
         assert all(size >= 14 for size in sizes)
     plt.close(figure)
+
+
+def test_arrows_of_a_graph_go_to_the_right():
+    """A node without parents stands one column before its first child."""
+    ax = FIGURES["graph"]().axes[0]
+    places = {text.get_text(): text.get_position()[0] for text in ax.texts}
+    assert [places[node] for node in ("w", "x", "z", "L")] == [0, 0, 1, 2]
+    assert places["2"] == 0.5
+    edges = [("x", "h", 2), ("x", "h", 3), ("h", "u", None), ("w", "u", None)]
+    words = plots.graph(edges, {"value": {"x": 1}}, "t").axes[0].texts
+    places = {text.get_text(): text.get_position() for text in words}
+    assert places["w"][0] == places["h"][0] == 1
+    assert places["w"][1] < places["h"][1]
+    assert places["2 + 3"][0] == 0.5
 
 
 def test_names_are_written_as_people_write_them():

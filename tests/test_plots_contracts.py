@@ -33,6 +33,7 @@ CALLS = {
     "network": lambda **o: plots.network(
         [row, row[:2]], [None, row[:2]], [np.ones((3, 2))], [np.ones((3, 2))], ["x", "h"], "t", **o
     ),
+    "graph": lambda **o: plots.graph([("w", "L", 2.0)], {"value": {"w": 1.0}}, "t", **o),
     "on_a_curve": lambda **o: plots.on_a_curve(lambda x: x**2, {"a": [1, 0.8]}, "t", **o),
     "by_step": lambda **o: plots.by_step({"sgd": [1, 0.5]}, "t", **o),
     "over_contours": lambda **o: plots.over_contours(
@@ -182,6 +183,23 @@ WRONG = {
         "names must have one entry for each of the 2 columns",
     ),
     "network one": (lambda: plots.network([row], [None], [], [], "a", "t"), "at least two columns"),
+    "graph none": (lambda: plots.graph([], {"value": {}}, "t"), "edges is empty"),
+    "graph order": (
+        lambda: plots.graph([("h", "L", 1), ("w", "h", 1)], {"value": {}}, "t"),
+        "an edge to 'h' comes after an edge from it",
+    ),
+    "graph node": (
+        lambda: plots.graph([("w", "L", 1)], {"value": {"h": 1}}, "t"),
+        r"value of 'h', which has no edge: \['w', 'L'\]",
+    ),
+    "graph NaN": (
+        lambda: plots.graph([("w", "L", NAN)], {"value": {"w": 1}}, "t"),
+        "a local derivative must be finite",
+    ),
+    "graph inf": (
+        lambda: plots.graph([("w", "L", 1)], {"value": {"w": INF}}, "t"),
+        "value of 'w' must be finite",
+    ),
     "on_a_curve none": (lambda: plots.on_a_curve(abs, {}, "t"), "paths is empty"),
     "on_a_curve inf": (lambda: plots.on_a_curve(abs, {"a": [1, INF]}, "t"), "'a' must be finite"),
     "by_step empty": (lambda: plots.by_step({"a": []}, "t"), "'a' has no points"),

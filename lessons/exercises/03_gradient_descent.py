@@ -1,7 +1,7 @@
 """Exercises of lesson 03. Copy this file, fill in what says TODO(you), and run your copy:
 
-    minigrad exercise 03        (copies this file to my_02.py)
-    python my_02.py
+    minigrad exercise 03        (copies this file to my_03.py)
+    python my_03.py
 
 Answers: lessons/solutions/03_gradient_descent.py
 """
@@ -15,29 +15,32 @@ import minigrad as mg
 from minigrad.exercises import expect, grade
 
 
-def best_step_size():
-    """Exercise 1: the step size that needs the fewest steps on f(x) = 3x² + 2x."""
+def best_learning_rate():
+    """Exercise 1: the learning rate η that needs the fewest steps on f(x) = 3x² + 2x."""
     raise NotImplementedError("TODO(you): predict it from f''")
 
 
 def stopping_rate():
-    """Exercise 2: a c with which α_k = 0.1 e^(-ck) never brings x below 0.5, on x² from x = 1."""
+    """Exercise 2: a c with which η = 0.1 e^(-ck) at step k never brings x below 0.5.
+
+    The ground is f(x) = x². The start is x = 1. The steps are k = 0, 1, 2, ...
+    """
     raise NotImplementedError("TODO(you): how far can all the steps together reach?")
 
 
 def first_adam_step(gradient):
-    """Exercise 3: the length of Adam's first step at lr 1, for a gradient of this size."""
-    raise NotImplementedError("TODO(you): write out m̂ and v̂ at t = 1")
+    """Exercise 3: the length of Adam's first step with η = 1, for a gradient of this size."""
+    raise NotImplementedError("TODO(you): write out m and v, both corrected, after one step")
 
 
 # ---------------------------------------------------------------- what your answers must do
 
 
 def check_1(answers):
-    alpha, x = answers.best_step_size(), 5.0
-    x -= alpha * (6 * x + 2)
-    expect(abs(x + 1 / 3) < 1e-9, f"after one step of {alpha:g} from 5, x is {x:.4g}, not -1/3")
-    return f"one step of {alpha:.4f} goes to the bottom, from anywhere"
+    lr, x = answers.best_learning_rate(), 5.0
+    x -= lr * (6 * x + 2)
+    expect(abs(x + 1 / 3) < 1e-9, f"after one step with η = {lr:g} from 5 x is {x:.4g}, not -1/3")
+    return f"one step with η = {lr:.4f} goes to the bottom, from anywhere"
 
 
 def check_2(answers):

@@ -9,6 +9,7 @@ from minigrad.plots.curves import beside, class_bars, curves, proportional, stac
 from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider
 from minigrad.plots.digits import digits
 from minigrad.plots.gradients import gradients
+from minigrad.plots.graph import graph
 from minigrad.plots.heat import heat_map
 from minigrad.plots.images import feature_maps
 from minigrad.plots.network import network
@@ -31,6 +32,7 @@ __all__ = [
     "digits",
     "feature_maps",
     "gradients",
+    "graph",
     "heat_map",
     "histograms",
     "history",

@@ -88,6 +88,7 @@ def over_contours(
 ) -> Any:
     """Paths {label: (K + 1, 2)} over the contours of f, a panel for each. Returns the figure.
 
+    x and y have one scale, so that a slope and a right angle look as they are.
     f         f(x, y) of arrays; above zero at some place of the panel
     numbered  the steps whose number is written beside them
     fig       the figure or subfigure to draw in; None: a new one
@@ -98,18 +99,23 @@ def over_contours(
     if not z.max() > 0:
         raise ValueError(f"the contours are those of log f: f must be above 0, it is {z.max():g}")
     rows = -(-len(paths) // 2)
-    fig = a_figure(fig, (13, 4.2 * rows))
+    tall = (ylim[1] - ylim[0]) / (xlim[1] - xlim[0])  # height over width of a panel
+    fig = a_figure(fig, (15, min(14.0, (6.7 * tall + 0.6) * rows + 0.9)))
     axes = fig.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
     levels = np.geomspace(max(z.min(), z.max() * 1e-4), z.max(), 18)
     for i, (ax, (label, path)) in enumerate(zip(axes.flat, paths.items(), strict=False)):
         ax.contour(x, y, z, levels=levels, colors="0.75", linewidths=0.8)
         ax.plot(0, 0, "*", color="0.5", markersize=14)
         ax.plot(*path.T, "o-", color=colour(label, i), markersize=4, linewidth=1.3)
-        ax.set(title=label, xlim=xlim, ylim=ylim)
+        ax.set(title=label, xlim=xlim, ylim=ylim, aspect="equal")
         _number(ax, path, numbered, np.array([xlim[1] - xlim[0], ylim[1] - ylim[0]]))
         ax.grid(False)
     for ax in axes.flat[len(paths) :]:
         ax.axis("off")
+    for ax in axes[-1]:
+        ax.set_xlabel("x")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("y")
     fig.suptitle(title)
     return fig
 
