@@ -12,6 +12,7 @@ from minigrad.plots.gradients import gradients
 from minigrad.plots.heat import heat_map
 from minigrad.plots.images import feature_maps
 from minigrad.plots.network import network
+from minigrad.plots.regions import fields, regions
 from minigrad.plots.style import COLOURS, colour, styled
 from minigrad.plots.surfaces import cloud, surface_paths
 from minigrad.plots.timeline import timelines
@@ -30,6 +31,7 @@ __all__ = [
     "curves",
     "digits",
     "feature_maps",
+    "fields",
     "gradients",
     "heat_map",
     "histograms",
@@ -40,6 +42,7 @@ __all__ = [
     "over_contours",
     "plane",
     "proportional",
+    "regions",
     "stacked",
     "step_slider",
     "styled",
