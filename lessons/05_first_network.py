@@ -141,7 +141,7 @@ ylabel = "noise / length of the exact gradient"
 lesson.save(plots.curves(lines, title, "B, images in a batch", ylabel, logx=True), "noise")
 
 # %% [markdown]
-# A batch of 64 thus buys a rough gradient for a small share of the work. One pass through the data
+# So a batch of 64 buys a rough gradient for a small share of the work. One pass through the data
 # is one step with full batches, or N/64 steps with these, for the same arithmetic. Which gets
 # farther? Both get three passes, the best of three learning rates, and three starts.
 
@@ -170,7 +170,7 @@ lines = {
 ends = f"{history.train_loss[-1]:.2f} by mini-batches, {full.train_loss[-1]:.2f} by full batches"
 print(f"training loss after {passes} and {10 * passes} passes: {ends}")
 title = "The loss by passes through the data"
-figure = plots.curves(lines, title, "passes", "training loss", logx=True)
+figure = plots.curves(lines, title, "passes", "training loss", logx=True, outside=True)
 lesson.save(figure, "minibatch")
 
 # %% [markdown]
@@ -250,8 +250,10 @@ lesson.expect(
 lesson.expect("after 3 passes full batches are behind by, low end", behind.low, at_least=0.8)
 lesson.expect("weights of pixels without ink: largest move", moved[empty].max(), equal=0)
 if not lesson.quick:
-    lesson.expect("test accuracy", history.test_accuracy[-1], at_least=0.945)
-    lesson.expect("recall of the digit read worst", recall.min(), at_least=0.85)
+    lesson.expect("test accuracy", history.test_accuracy[-1], at_least=0.94)
+    lesson.expect(
+        "recall of the digit read worst", recall.min(), at_least=0.9 if lesson.mnist else 0.75
+    )
 lesson.record({"noise": noises, "B": sizes, "loss after 3 passes": list(lowest.values())})
 lesson.record({"full batch, step losses": full.step_loss, "recall": recall.tolist()})
 lesson.record("seconds, mini-batches and full batches", [sum(history.seconds), sum(full.seconds)])
