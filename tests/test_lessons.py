@@ -102,6 +102,8 @@ def test_solutions_solve_the_exercises(path):
 
 @pytest.mark.parametrize("path", SOLUTIONS, **by_name)
 def test_exercises_are_left_to_the_student(path):
+    text = (path.parent.parent / "exercises" / path.name).read_text()
+    assert set(re.findall(r"(?:my_|exercise |lesson )(\d\d)", text)) == {path.name[:2]}
     done = run_lesson(path.parent.parent / "exercises" / path.name)
     assert done.returncode == 1
     lines = done.stdout.strip().splitlines()
@@ -148,6 +150,9 @@ WRONG_ANSWERS = {  # one wrong answer to each exercise, and what is said about i
     ("14", "1"): (".sum() - variance / R", ".sum()", "R = 2: the mean of your bias²"),
     ("14", "2"): ("int((n - 1) / bias2) + 1", "int((n - 1) / bias2) or 1", "not less"),
     ("14", "3"): ("1 / (1 + self.variance)", "1 / self.variance", "times as long along g"),
+    ("15", "1"): ("(up - down) / (2 * self.epsilon)", "(up - value) / self.epsilon", "is off by"),
+    ("15", "2"): ("int(budget / cost)", "round(budget / cost)", "not (36"),
+    ("15", "3"): ("std(ddof=1)", "std()", "'cannot tell', not 'a'"),
     ("13", "1"): ("e @ B.T * (z > 0)", "e @ W2.T * (z > 0)", "dW1 is off"),
     ("13", "2"): ("c = -b * w2", "c = b * w2", "they come to"),
     ("13", "3"): ("1 / np.sqrt(n)", "1 / n", "a spread of"),

@@ -68,7 +68,7 @@ def test_a_picture_beside_the_lessons_is_in_the_notebook():
 def test_the_command_writes_what_nbformat_reads(tmp_path, capsys):
     import nbformat
 
-    assert cli.main(["notebooks", str(tmp_path / "nb"), "--lesson", "04"]) == 0
+    assert cli.main(["notebooks", str(tmp_path / "nb"), "--lesson", "06"]) == 0
     assert "1 of 1 notebooks written to" in capsys.readouterr().out
     nbformat.validate(nbformat.read(tmp_path / "nb" / "06_convolution.ipynb", 4))
 

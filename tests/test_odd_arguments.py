@@ -31,7 +31,7 @@ def test_what_names_no_lesson(which, capfd):
 def test_what_names_a_lesson(monkeypatch):
     ran = []
     monkeypatch.setattr(cli, "_run_script", lambda path, options: ran.append(path.stem) or 0)
-    for which in ("3", "03", "003", "first_network"):
+    for which in ("5", "05", "005", "first_network"):
         assert cli.main(["run", which]) == 0
     assert ran == ["05_first_network"] * 4
 

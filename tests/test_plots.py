@@ -281,6 +281,15 @@ def test_the_slider_moves_the_path():
     plt.close(figure)
 
 
+def test_one_colour_has_one_meaning():
+    from minigrad.plots.style import CYCLE
+
+    given = [*plots.COLOURS.values(), *CYCLE]
+    assert len(set(given)) == len(given)
+    assert plots.colour("test accuracy, backprop") == plots.COLOURS["backprop"]
+    assert plots.colour("test accuracy", 2) == CYCLE[2]
+
+
 def test_a_rule_has_its_colour_wherever_it_is_named():
     assert plots.colour("Backprop") == plots.colour("corrected (backprop)", 3)
     assert plots.colour("forward gradient, K = 4") == plots.COLOURS["forward"]

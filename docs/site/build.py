@@ -40,7 +40,12 @@ API = {
 }
 TOP = ("fit", "evaluate", "save", "load", "History", "EarlyStopping")  # of minigrad itself
 LEADING = (("a", "href"), ("img", "src"), ("link", "href"), ("script", "src"), ("iframe", "src"))
-NEEDED = {"sphinx": "sphinx", "myst_nb": "myst-nb", "furo": "furo"}  # {module: its package}
+NEEDED = {
+    "sphinx": "sphinx",
+    "myst_nb": "myst-nb",
+    "furo": "furo",
+    "latex2mathml": "latex2mathml",
+}  # {module: its package}
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 
@@ -116,12 +121,16 @@ def write_sources(source: Path, notebooks: Path, extra: Path) -> None:
     shutil.copy(HERE / "conf.py", source)
     (source / "_static").mkdir()
     shutil.copy(HERE / "site.css", source / "_static")
-    (source / "lessons").mkdir()
+    (source / "lessons" / "cases").mkdir(parents=True)
     lessons = chosen(notebooks)
+    cases = [path for path in sorted(notebooks.glob("*.ipynb")) if path not in lessons]
     for notebook in lessons:
         shutil.copy(notebook, source / "lessons")
+    for notebook in cases:
+        shutil.copy(notebook, source / "lessons" / "cases")
     written = [*PAGES, *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
     known = {*written, *(f"lessons/{path.stem}.py" for path in lessons)}
+    known |= {f"lessons/cases/{path.stem}.py" for path in cases}
     for name in written:
         page = source / name
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -131,8 +140,10 @@ def write_sources(source: Path, notebooks: Path, extra: Path) -> None:
         (source / "api" / f"{name}.rst").write_text(api_page(name, title), encoding="utf-8")
     (source / "api" / "training.rst").write_text(top_page(), encoding="utf-8")
     index = (HERE / "index.md").read_text(encoding="utf-8")
-    lines = "\n".join(f"lessons/{path.stem}" for path in lessons)
-    (source / "index.md").write_text(index.replace("LESSONS", lines), encoding="utf-8")
+    for word, paths in (("LESSONS", lessons), ("CASES", cases)):
+        folder = "lessons/cases" if word == "CASES" else "lessons"
+        index = index.replace(word, "\n".join(f"{folder}/{path.stem}" for path in paths))
+    (source / "index.md").write_text(index, encoding="utf-8")
 
 
 def relinked(path: Path, known: set[str], source: Path) -> str:

@@ -1,5 +1,8 @@
 """Sphinx's settings for the site. `build.py` beside this file makes the pages, and calls Sphinx."""
 
+from docutils import nodes
+from latex2mathml.converter import convert
+
 import minigrad
 
 project = "minigrad"
@@ -18,6 +21,9 @@ html_css_files = ["site.css"]
 nb_execution_mode = "off"  # the notebooks hold their outputs
 nb_render_markdown_format = "commonmark"
 myst_heading_anchors = 4
+myst_enable_extensions = ["dollarmath"]
+myst_dmath_double_inline = True
+html_math_renderer = "mathml"  # browsers draw it by themselves: no script from elsewhere
 suppress_warnings = [
     "myst.header",  # a page may begin with a table or skip a level
     "mystnb.unknown_mime_type",
@@ -41,5 +47,16 @@ def as_it_stands(app, what, name, obj, options, lines):
         lines[:] = [".. code-block:: none", "", *("   " + line for line in lines), ""]
 
 
+def inline_math(self, node):
+    self.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def display_math(self, node):
+    self.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    raise nodes.SkipNode
+
+
 def setup(app):
+    app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))
     app.connect("autodoc-process-docstring", as_it_stands)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from minigrad import scripts
 from minigrad.checks import positive_int
 from minigrad.files import cause, replacing
 from minigrad.scripts import LessonFile, choose
@@ -18,9 +19,9 @@ EXTRA = 'python -m pip install "minigrad[notebook]"'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `minigrad notebooks`."""
     parser.description = (
-        "Write the lessons as Jupyter notebooks, FOLDER/05_first_network.ipynb. With --execute "
-        "each is run, and holds its outputs; exit status 1 if one fails, or does not measure "
-        f"what its lesson expects. It needs the extra [notebook]: {EXTRA}"
+        "Write the lessons and case studies as Jupyter notebooks, FOLDER/05_first_network.ipynb. "
+        "With --execute each is run, and holds its outputs; exit status 1 if one fails, or does "
+        f"not measure what its lesson expects. It needs the extra [notebook]: {EXTRA}"
     )
     add = parser.add_argument
     add("folder", nargs="?", default="notebooks", help="(default notebooks)")
@@ -57,6 +58,8 @@ def _write(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--repository is OWNER/NAME, got {repository!r:.60}")
     processes = positive_int("--processes", arguments.processes)
     lessons = choose(arguments.lesson, everything=True)
+    if arguments.lesson == "all":
+        lessons += scripts.lessons(scripts.CASES)
     folder = Path(arguments.folder)
     folder.mkdir(parents=True, exist_ok=True)
     from concurrent.futures import ThreadPoolExecutor  # here: `minigrad --help` is faster without

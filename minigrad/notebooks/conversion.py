@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from minigrad.lesson.lesson import word_for
+from minigrad.notebooks.formulas import with_formulas
+
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 COLAB = "https://colab.research.google.com/github"
 FIELDS = ("Question", "You need", "You will build", "Time", "Source")
@@ -27,7 +30,7 @@ import importlib.util
 if importlib.util.find_spec("minigrad") is None:
     %pip install -q "minigrad @ git+https://github.com/{repository}\""""
 OPTIONS = """\
-# What `minigrad run {number}` takes on the command line: "--quick" for a first look, "" for the
+# What `minigrad run {word}` takes on the command line: "--quick" for a first look, "" for the
 # whole lesson, "--data digits --seed 1" and others.
 OPTIONS = "{options}\""""
 
@@ -52,11 +55,11 @@ def notebook(script: Path, options: str = "", repository: str | None = None) -> 
         if cell.cell_type == "code":
             cell.source = _quiet(_started(cell.source))
         else:
-            cell.source = _with_pictures(cell.source, script.parent)
+            cell.source = _with_pictures(with_formulas(cell.source), script.parent)
     title, _, text = cells[0].source.partition("\n")
     cells[0].source = _heading(title, doc, script, repository) + "\n" + text.strip("\n")
     here = HERE if repository is None else INSTALL.format(repository=repository)
-    said = OPTIONS.format(number=script.name[:2], options=options)
+    said = OPTIONS.format(word=word_for(script.stem), options=options)
     found.cells = [cells[0], _code(here, ["remove-cell"]), _code(said), *cells[1:]]
     for number, cell in enumerate(found.cells):
         cell["id"] = f"cell-{number:03}"  # the same in each conversion

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.plots.canvas import a_figure, finite, one_axes, same_number, some
-from minigrad.plots.style import colour, is_named, styled
+from minigrad.plots.style import CYCLE, colour, is_named, styled
 
 LINEAR = 0.01  # below, the axes of the plane are linear, so that 0 has a place
 MARKERS = "osD^vPX*<>hp"
@@ -95,5 +95,5 @@ def intervals(
 
 def shades_of(labels: Iterable[str]) -> dict[str, str]:
     """{label: the colour of its rule, or the next one of others}."""
-    others = cycle(("#000000", "#332288", "#AA4499", "#117733"))
+    others = cycle(CYCLE)
     return {label: colour(label) if is_named(label) else next(others) for label in labels}

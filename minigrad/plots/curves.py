@@ -58,12 +58,21 @@ def curves(
         _plain_ticks(axes.yaxis)
     if logx:
         axes.set_xscale("log")
+        _ticks_at_points(axes, series)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     if outside:
         legend_below(fig, axes, given=ax is not None, ncols=2)
     else:
         axes.legend()
     return fig
+
+
+def _ticks_at_points(axes: Any, series: Mapping[str, tuple[Any, Any]]) -> None:
+    """Ticks where the lines have their points, if these are the same few whole numbers."""
+    places = {tuple(map(float, x)) for x, _ in series.values()}
+    if len(places) == 1 and len(first := places.pop()) <= 6 and all(x % 1 == 0 for x in first):
+        axes.minorticks_off()
+        axes.set_xticks(first, [f"{x:g}" for x in first])
 
 
 @styled

@@ -23,6 +23,7 @@ def heat_map(
     y: str | None = None,
     metric: str = LOSS,
     highest: bool | None = None,
+    frame_best: bool = True,
     *,
     ax: Any = None,
 ) -> Any:
@@ -32,6 +33,7 @@ def heat_map(
     x, y     the names of the two settings. None: the grid's first two. Other settings must have
              one value: results.where(momentum=0.9)
     highest  True if the highest value is the best one. None: True for an accuracy
+    frame_best  False: no cell stands out, as where chance alone tells them apart
     ax       the axes to draw in; None: those of a new figure
     The colours follow the logarithm of the mean, but not if high is good or a mean is <= 0.
     """
@@ -66,7 +68,7 @@ def heat_map(
             ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, linewidth=0, **style))
             named[kind] = Patch(label=kind, **style)
         _write(ax, (j, i), words, EMPTY if kinds else image.to_rgba(mean[i, j]))
-        if at == table.best:
+        if frame_best and at == table.best:
             frame = {"fill": False, "edgecolor": COLOURS["gradient"], "linewidth": 5}
             ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, zorder=4, clip_on=False, **frame))
             words = "highest" if table.highest else "lowest"

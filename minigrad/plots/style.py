@@ -14,28 +14,33 @@ from minigrad.plots.canvas import a_figure
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Okabe and Ito's palette. A rule or a role has the same colour in every lesson.
+# One colour has one meaning, in every lesson. The rules have Okabe and Ito's palette, and more.
 COLOURS = {
     "backprop": "#0072B2",
     "well-tempered": "#E69F00",
     "synthetic": "#009E73",
     "forward": "#D55E00",
     "dni": "#CC79A7",  # synthetic gradients by modules that do not get the label
-    "activities": "#CC79A7",  # forward gradients by noise on activations
+    "activities": "#882255",  # forward gradients by noise on activations
     "fa": "#56B4E9",
     "dfa": "#8C564B",
     "drtp": "#9A8A00",
     "alone": "#7F7F7F",  # only the top layer learns
-    "sgd": "#0072B2",
-    "momentum": "#E69F00",
-    "nesterov": "#009E73",
-    "adam": "#CC79A7",
-    "wrong": "#7F7F7F",
-    "value": "#0072B2",
-    "gradient": "#D55E00",
+    "sgd": "#332288",
+    "momentum": "#AA4499",
+    "nesterov": "#117733",
+    "adam": "#661100",
+    "train": "#222222",
+    "validation": "#44AA99",
+    "test": "#6B4C9A",
+    "value": "#34495E",
+    "gradient": "#B2182B",
+    "tangent": "#7A5195",
+    "wrong": "#C51B7D",
     "null": "#000000",
 }
-CYCLE = ("#000000", "#CC79A7", "#56B4E9", "#7F7F7F")  # for other names; no colour of a rule
+SETS = ("train", "validation", "test")  # their words are in the labels of many curves
+CYCLE = ("#1A1A1A", "#6E7F9E", "#A8732A", "#5E8C6A")  # for other names; no colour of a role
 LINES = ("-", "--", "-.", ":")  # tell lines apart in print too, and without colours
 
 STYLE = {
@@ -67,15 +72,18 @@ def styled(draw: F) -> F:
 
 def colour(name: str, i: int = 0) -> str:
     """The colour of the first word in `name` that has one, else the i-th of CYCLE."""
-    for word in re.findall(r"[a-z-]+", name.lower()):
-        if word in COLOURS:
-            return COLOURS[word]
-    return CYCLE[i % len(CYCLE)]
+    roles = _roles(name)
+    return COLOURS[roles[0]] if roles else CYCLE[i % len(CYCLE)]
 
 
 def is_named(name: str) -> bool:
     """Whether a word of `name` has a colour of its own."""
-    return any(word in COLOURS for word in re.findall(r"[a-z-]+", name.lower()))
+    return bool(_roles(name))
+
+
+def _roles(name: str) -> list[str]:
+    words = re.findall(r"[a-z-]+", name.lower())
+    return [word for word in words if word in COLOURS and word not in SETS]
 
 
 def above_each_other(

@@ -16,9 +16,9 @@ from minigrad.plots.style import COLOURS, styled, whole_ticks
 
 # Colour, line and marker of each set: they differ in print, too
 LOOKS = {
-    "train": (COLOURS["backprop"], "-", "o"),
-    "validation": (COLOURS["forward"], "--", "s"),
-    "test": (COLOURS["synthetic"], "-.", "^"),
+    "train": (COLOURS["train"], "-", "o"),
+    "validation": (COLOURS["validation"], "--", "s"),
+    "test": (COLOURS["test"], "-.", "^"),
 }
 AGAINST = {  # the horizontal axis, and its label
     "epochs": "epoch",
