@@ -89,9 +89,10 @@ def fit(model, B, lr, passes, seed, every=1):
 
 
 history = fit(model, 64, 0.1, passes, lesson.seed)
-for name in ("train", "test"):
-    value, share = (getattr(history, f"{name}_{what}")[-1] for what in ("loss", "accuracy"))
-    print(f"after {passes} passes, {name:>5} set: loss {value:.3f}, accuracy {100 * share:.1f} %")
+losses = history.train_loss, history.test_loss
+shares = history.train_accuracy, history.test_accuracy
+for name, values, right in zip(("training", "test"), losses, shares, strict=True):
+    print(f"{name} set: loss {values[-1]:.3f}, {100 * right[-1]:.1f} % of the digits read right")
 title = f"{100 * history.test_accuracy[-1]:.1f} % of the test digits are read right"
 lesson.save(plots.history(history, title), "history")
 
@@ -122,6 +123,8 @@ def noise(model, sizes, draws=50):
         found.append(float(np.sqrt(np.mean(squares) / np.sum(g**2))))
     return found
 
+
+# %%
 
 sizes = [B for B in (4, 16, 64, 256, 1024) if len(train) > B]
 noises = {
