@@ -4,7 +4,7 @@ Question: what does one wrong line do to a digit reader that seems to work?
 You need: lessons 01 to 05.
 You will build: a published network with a softmax too many and without, from the same start, and a
 way to see where its loss stands still, and why.
-Time: 3 min on MNIST, 5 s on the embedded digits
+Time: 3 min on MNIST, 7 s on the embedded digits
 Source: the course notebook "DS 4420: Backprop", its MNIST classifier.
 """
 
