@@ -126,8 +126,11 @@ WRONG_ANSWERS = {  # one wrong answer to each exercise, and what is said about i
     ("03", "1"): ("return 1 / 6", "return 1 / 3", "not -1/3"),
     ("03", "2"): ("return 0.4", "return 0.01", "x comes to"),
     ("03", "3"): ("m_hat / (sqrt(v_hat) + eps)", "m_hat", "not 0.0010"),
-    ("05", "1"): ("self.sums[prefix + name]\n        ret", "grad\n        ret", "at step 10"),
-    ("05", "2"): ("return softmax.backward(", "return 2 * softmax.backward(", "dz"),
+    ("04", "1"): ("m = z.max(axis=1)", "m = 0 * z[:, 0]", "it must be 1000, not inf"),
+    ("04", "2"): ("da2 = dz @ W3.T * (a2 > 0)", "da2 = dz @ W3.T", "dW1"),
+    ("04", "3"): ("np.array([0.0, 0.7])", "np.array([0.0, 1.2])", "95 % is possible"),
+    ("05", "1"): ("= self.sums[name]\n", "= grad\n", "at step 10"),
+    ("05", "2"): ("read = predicted == digit", "read = y == digit", "you say"),
     ("05", "3"): (
         "train.y == digit)) for digit in range(10)",
         "train.y == 1)) for _ in range(10)",

@@ -16,8 +16,12 @@ from minigrad.notebooks.execution import _passing, _unmet
 from minigrad.scripts import lessons
 
 pytestmark = pytest.mark.on_host
-(FIRST,) = (lesson.path for lesson in lessons() if lesson.path.stem == "05_first_network")
 every_lesson = pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.number)
+
+
+def first_network():
+    (found,) = (lesson.path for lesson in lessons() if lesson.path.stem == "05_first_network")
+    return found
 
 
 def code(found):
@@ -48,7 +52,7 @@ def test_a_notebook_has_the_lessons_cells_and_says_who_it_is(lesson):
 
 
 def test_a_repository_gives_a_badge_and_installs_from_there():
-    found = notebook(FIRST, repository="owner/name")
+    found = notebook(first_network(), repository="owner/name")
     assert (
         "https://colab.research.google.com/github/owner/name/blob/main/notebooks/"
         "05_first_network.ipynb" in found.cells[0].source
@@ -58,12 +62,12 @@ def test_a_repository_gives_a_badge_and_installs_from_there():
 
 
 def test_a_picture_beside_the_lessons_is_in_the_notebook():
-    found = notebook(FIRST)
+    found = notebook(first_network())
     (text,) = (
         cell.source for cell in found.cells if "reads](data:image/png;base64," in cell.source
     )
     data = base64.b64decode(re.search(r"base64,([\w+/=]+)\)", text)[1])
-    assert data == (FIRST.parent / "figures" / "plateaus.png").read_bytes()
+    assert data == (first_network().parent / "figures" / "plateaus.png").read_bytes()
 
 
 def test_the_command_writes_what_nbformat_reads(tmp_path, capsys):

@@ -18,6 +18,16 @@ TABLE = search.Table(
     {"lr": [0.1, 1], "decay": [0, 1]}, "loss", *[np.ones((2, 2))] * 3, *[np.zeros((2, 2), int)] * 2
 )
 EVENTS = np.array([[0, 1, 0, 1, 1.0], [1, 1, 2, 3, 1]])
+POINTS = np.array([[0.0, 0.0], [1.0, 0.5], [0.5, 1.0]])
+
+
+def logits_at(points):
+    return points - 0.5
+
+
+def outputs_at(points):
+    return np.maximum(points[:, 0] - 0.5, 0)
+
 
 RUN = History(epoch=[1, 2], train_loss=[2.0, 1.0], train_accuracy=[0.1, 0.2], seconds=[0.1, 0.1])
 
@@ -43,6 +53,8 @@ CALLS = {
     "feature_maps": lambda **o: plots.feature_maps(
         np.eye(8), np.ones((2, 3, 3)), np.ones((2, 6, 6)), "t", **o
     ),
+    "regions": lambda **o: plots.regions({"a": logits_at}, POINTS, [0, 1, 1], "t", grid=9, **o),
+    "fields": lambda **o: plots.fields({"a": outputs_at}, POINTS, [0, 1, 1], "t", grid=9, **o),
     "gradients": lambda **o: plots.gradients({"true": np.ones((2, 4, 4))}, "t", **o),
     "beside": lambda **o: plots.beside({"a": {"u": (x, x)}, "b": {"u": (x, x)}}, "t", "y", **o),
     "timelines": lambda **o: plots.timelines({"a": Timeline([EVENTS])}, "t", **o),
@@ -237,6 +249,31 @@ WRONG = {
             np.ones((2, 1, 8, 8)), np.ones((1, 3, 3)), np.ones((1, 6, 6)), "t"
         ),
         "image must be one image",
+    ),
+    "regions none": (lambda: plots.regions({}, POINTS, [0, 1, 1], "t"), "panels is empty"),
+    "regions NaN": (
+        lambda: plots.regions({"a": lambda p: p * NAN}, POINTS, [0, 1, 1], "t"),
+        "'a' must be finite",
+    ),
+    "regions classes": (
+        lambda: plots.regions({"a": logits_at}, POINTS, [0, 1, 2], "t"),
+        "'a' must have a logit for each of the 3 classes",
+    ),
+    "regions labels": (
+        lambda: plots.regions({"a": logits_at}, POINTS, [0.0, 1.0, 1.0], "t"),
+        "y must be labels from 0 to 5",
+    ),
+    "regions lengths": (
+        lambda: plots.regions({"a": logits_at}, POINTS, [0, 1], "t"),
+        "y must have one entry for each of the 3 points",
+    ),
+    "fields space": (
+        lambda: plots.fields({"a": outputs_at}, np.ones((2, 3)), [0, 1], "t"),
+        "x must be points of the plane",
+    ),
+    "fields negative": (
+        lambda: plots.fields({"a": lambda p: -outputs_at(p)}, POINTS, [0, 1, 1], "t"),
+        "'a' must not be below 0",
     ),
     "gradients none": (lambda: plots.gradients({}, "t"), "rows is empty"),
     "gradients NaN": (lambda: plots.gradients({"a": np.full((1, 2, 2), NAN)}, "t"), "'a' must be"),

@@ -63,7 +63,7 @@ PARTS: tuple[Part, ...] = (
         "relu",
         "minigrad.layers.activations",
         "ReLU",
-        "05_first_network",
+        "04_training_loop",
         LAYER
         | {
             "forward": "return y. Keep in self.cache where x > 0. Where x is NaN, y is NaN",
@@ -76,7 +76,7 @@ PARTS: tuple[Part, ...] = (
         "cross_entropy",
         "minigrad.losses.classes",
         "CrossEntropyLoss",
-        "05_first_network",
+        "04_training_loop",
         {
             "each": "return the losses of all examples (N,). self.is_plain(logits, target) is True "
             "for labels without weights and smoothing: begin with these. Else self.shares(logits, "
@@ -89,7 +89,7 @@ PARTS: tuple[Part, ...] = (
         "backprop",
         "minigrad.rules.backprop",
         "Backprop",
-        "05_first_network",
+        "04_training_loop",
         {
             "estimate": "forward through the model and the loss, then backward. Return the loss. "
             "model.backward_params(dy) is backward without the dx that nobody needs"

@@ -24,7 +24,7 @@ class ReLU(Layer):
     Jvp:       y_dot = x_dot ⊙ [x > 0]    a diagonal Jacobian is its own transpose
     Where x <= 0, dx is 0, even if dy is infinite or NaN.
     Where x is NaN, y is NaN and the slope is 0. (In PyTorch the slope is 1 there.)
-    Source: Nair, Hinton 2010.  Taught in: 05_first_network.
+    Source: Nair, Hinton 2010.  Taught in: 04_training_loop.
     """
 
     is_activation = True

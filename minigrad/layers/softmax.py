@@ -19,8 +19,8 @@ class Softmax(Layer):
     Jvp:       y_dot = y ⊙ (x_dot - Σ_c x_dot_c y_c)    J = diag(y) - y yᵀ is symmetric
     Stable: each row's largest entry is subtracted first. This leaves y the same.
     Trap: CrossEntropyLoss takes logits. A Softmax layer before it makes a double softmax. The
-    loss can then never fall below 1.4612: see 05_first_network.
-    Source: Bridle 1990.  Taught in: 05_first_network.
+    loss can then never fall below 1.4612: see the case study double_softmax.
+    Source: Bridle 1990.  Taught in: 04_training_loop.
     """
 
     def __init__(self, dim: int | None = None, dtype: Any = None):

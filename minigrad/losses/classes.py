@@ -29,7 +29,7 @@ class CrossEntropyLoss(LabelLoss):
     `label_smoothing`, q = onehot(t); D = Σ_n w_(t_n) for labels, N for probabilities; v = 0 for the
     label `ignore_index` (None here, -100 in PyTorch).
     It takes logits. After a Softmax layer it is a double softmax, and L >= 1.4612 for C = 10.
-    Source: Bridle 1990; Goodfellow, Bengio, Courville 2016, §6.2.2.3.  Taught in: 05_first_network.
+    Source: Bridle 1990; Goodfellow, Bengio, Courville 2016, §6.2.2.3.  Taught in: 04_training_loop.
     """
 
     takes_probabilities = True

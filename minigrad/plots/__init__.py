@@ -13,6 +13,7 @@ from minigrad.plots.graph import graph
 from minigrad.plots.heat import heat_map
 from minigrad.plots.images import feature_maps
 from minigrad.plots.network import network
+from minigrad.plots.regions import fields, regions
 from minigrad.plots.style import COLOURS, colour, styled
 from minigrad.plots.surfaces import cloud, surface_paths
 from minigrad.plots.timeline import timelines
@@ -31,6 +32,7 @@ __all__ = [
     "curves",
     "digits",
     "feature_maps",
+    "fields",
     "gradients",
     "graph",
     "heat_map",
@@ -42,6 +44,7 @@ __all__ = [
     "over_contours",
     "plane",
     "proportional",
+    "regions",
     "stacked",
     "step_slider",
     "styled",
