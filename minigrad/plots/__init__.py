@@ -10,6 +10,7 @@ from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slid
 from minigrad.plots.digits import digits
 from minigrad.plots.gradients import gradients
 from minigrad.plots.heat import heat_map
+from minigrad.plots.im2col import im2col
 from minigrad.plots.images import feature_maps
 from minigrad.plots.network import network
 from minigrad.plots.style import COLOURS, colour, styled
@@ -34,6 +35,7 @@ __all__ = [
     "heat_map",
     "histograms",
     "history",
+    "im2col",
     "intervals",
     "network",
     "on_a_curve",
