@@ -8,6 +8,7 @@ from minigrad.plots.chance import intervals, plane
 from minigrad.plots.curves import beside, class_bars, curves, proportional, stacked
 from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider
 from minigrad.plots.digits import digits
+from minigrad.plots.errors import errors
 from minigrad.plots.gradients import gradients
 from minigrad.plots.heat import heat_map
 from minigrad.plots.im2col import im2col
@@ -30,6 +31,7 @@ __all__ = [
     "confusion",
     "curves",
     "digits",
+    "errors",
     "feature_maps",
     "gradients",
     "heat_map",
