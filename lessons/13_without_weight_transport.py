@@ -93,8 +93,7 @@ B = np.random.default_rng(lesson.seed).uniform(-1, 1, (32, 10)) / np.sqrt(32)
 x, y = train.x[:64].reshape(64, 784).astype("float64"), train.y[:64]
 h = np.tanh(x @ W1)
 p = np.exp(h @ W2)
-p /= p.sum(axis=1, keepdims=True)
-e = (p - np.eye(10)[y]) / 64
+e = (p / p.sum(axis=1, keepdims=True) - np.eye(10)[y]) / 64
 hand = {"3.W": h.T @ e, "1.W": x.T @ (e @ B.T * (1 - h**2))}
 fa, dfa = mg.rules.FeedbackAlignment(), mg.rules.DirectFeedbackAlignment()
 fa.feedback["3.W"], dfa.feedback["2"] = to_device(B), to_device(B.T.copy())
@@ -260,14 +259,13 @@ lesson.save(plots.errors(pictures, title), "convolutions")
 
 # %%
 for name, path in paths.items():
+    law = path[:, 0] ** 2 / 2 - b * path[:, 1]
     lesson.expect(f"{name}: w1 w2 at the end", path[-1].prod(), equal=1, tolerance=1e-3)
-    lesson.expect(
-        f"{name}: the law's error", np.ptp(path[:, 0] ** 2 / 2 - path[:, 1]), at_most=0.02
-    )
+    lesson.expect(f"{name}: the law's error", np.ptp(law), at_most=0.02)
 lesson.expect("FA and DFA - by hand, relative", max(off["FA"], off["DFA"]), at_most=1e-12)
 lesson.expect("W1: angle to backprop's, at the start", first["1.W"], equal=90, tolerance=25)
-for i, name in enumerate(names):
-    lesson.expect(f"{name}: angle at the end, worst seed", angles[:, -1, i].max(), at_most=85)
+for i, most in enumerate((70, 75, 85, 75)):
+    lesson.expect(f"{names[i]}: angle at the end, worst seed", angles[:, -1, i].max(), at_most=most)
 lesson.expect("growth of |W1|²/2 / <W2, B>", grown[0] / grown[1], equal=1, tolerance=0.05)
 mean = {name: np.mean([*by_seed.values()]) for name, by_seed in read[2].items()}
 for name, other in (("FA", "top layer alone"), ("DFA", "top layer alone"), ("FA", NEW)):

@@ -33,13 +33,13 @@ def alignment(
                layer with feedback above it, from the lowest
     weights    (moments, matrices): the angle between W and the B in its place
     """
-    probe = [to_device(part) for part in (data.x[:PROBE], data.y[:PROBE])]
+    probe, labels = to_device(data.x[:PROBE]), to_device(data.y[:PROBE])
     gradients, weights = [], []
     for step in range(max(moments) + 1):
         chosen = np.random.default_rng((seed, step)).integers(len(data), size=64)
         rule.estimate(model, loss, to_device(data.x[chosen]), to_device(data.y[chosen]))
         if step in moments:
-            layers = list(quality(rule, model, loss, *probe, 1).layers.values())
+            layers = list(quality(rule, model, loss, probe, labels, replicates=1).layers.values())
             gradients.append([layer.angle for layer in layers[:-1]])
             weights.append([angle(model.params[name], B) for name, B in rule.feedback.items()])
         optimizer.step()
