@@ -69,6 +69,8 @@ FIGURES = {
     ),
     "digits": lambda: plots.digits(np.zeros((7, 1, 8, 8)), list("abcdefg"), "t"),
     "digits none": lambda: plots.digits(np.zeros((0, 1, 8, 8)), [], "t"),
+    "errors": lambda: plots.errors({"FA": {0: 0.9, 1: 0.8}, "b": {0: 0.7}}, "t"),
+    "im2col": lambda: plots.im2col(np.eye(3, 4), np.ones((2, 2)), "t", (0, 1), (1, 1)),
     "feature_maps": lambda: plots.feature_maps(
         np.ones((1, 1, 8, 8)), np.ones((3, 3, 3)), np.zeros((3, 6, 6)), "t", columns=2
     ),
@@ -174,6 +176,29 @@ def test_maps_of_one_figure_stand_below_their_kernels_and_white_is_zero():
             assert low == -high
             assert high == abs(ax.images[0].get_array()).max()
     plt.close(figure)
+
+
+def test_im2col_shows_windows_as_rows_and_each_copy_of_a_pixel():
+    import matplotlib.pyplot as plt
+
+    image, kernel = np.arange(6.0).reshape(2, 3), np.array([[1.0, 0], [0, 10]])
+    ax = plots.im2col(image, kernel, "t", pixel=(0, 1)).axes[0]
+    words = [text.get_text() for text in ax.texts]
+    start = words.index("cols (2, 4)")
+    assert words[start - 8 : start] == ["0", "1", "3", "4", "1", "2", "4", "5"]
+    assert words[-3:] == ["40", "51", "y (1, 2)"]
+    assert sum(patch.get_alpha() is not None for patch in ax.patches) == 1 + 2  # and its copies
+    plt.close(ax.figure)
+
+
+def test_errors_are_those_of_accuracies_in_per_cent_with_students_t():
+    import matplotlib.pyplot as plt
+
+    ax = plots.errors({"FA": {0: 0.9, 1: 0.8}}, "t").axes[0]
+    bar, dot, _ = (line.get_xdata() for line in ax.lines)
+    assert dot == pytest.approx([15])
+    assert bar == pytest.approx([15 - 12.706 * 5, 15 + 12.706 * 5], abs=0.01)
+    plt.close(ax.figure)
 
 
 def test_gradients_share_one_scale_whose_middle_is_zero():

@@ -50,6 +50,8 @@ CALLS = {
         lambda x, y: x**2 + y**2, {"SGD": np.ones((2, 2))}, "t", (-1, 1), (-1, 1), **o
     ),
     "digits": lambda **o: plots.digits(np.zeros((2, 1, 8, 8)), ["a", "b"], "t", **o),
+    "errors": lambda **o: plots.errors({"a": {0: 0.5, 1: 0.6}}, "t", **o),
+    "im2col": lambda **o: plots.im2col(np.eye(3), np.ones((2, 2)), "t", **o),
     "feature_maps": lambda **o: plots.feature_maps(
         np.eye(8), np.ones((2, 3, 3)), np.ones((2, 6, 6)), "t", **o
     ),
@@ -230,6 +232,18 @@ WRONG = {
     ),
     "digits NaN": (lambda: plots.digits(np.full((1, 8, 8), NAN), "a", "t"), "images must be fin"),
     "digits shape": (lambda: plots.digits(np.zeros((1, 3, 8, 8)), "a", "t"), "images must be of"),
+    "errors none": (lambda: plots.errors({}, "t"), "accuracies is empty"),
+    "errors no seed": (lambda: plots.errors({"a": {}}, "t"), "'a' is empty"),
+    "errors NaN": (lambda: plots.errors({"a": {0: NAN}}, "t"), "'a' must be finite"),
+    "im2col NaN": (lambda: plots.im2col(np.eye(3) * NAN, np.eye(2), "t"), "image must be finite"),
+    "im2col shape": (lambda: plots.im2col(np.ones(3), np.eye(2), "t"), r"of shape \(H, W\)"),
+    "im2col kernel": (lambda: plots.im2col(np.eye(3), np.eye(4), "t"), "does not fit"),
+    "im2col many": (lambda: plots.im2col(np.eye(9), np.eye(2), "t"), "64 windows are too many"),
+    "im2col window": (
+        lambda: plots.im2col(np.eye(3), np.eye(2), "t", window=(2, 0)),
+        r"window must be \(row, column\) within \(2, 2\), got \(2, 0\)",
+    ),
+    "im2col pixel": (lambda: plots.im2col(np.eye(3), np.eye(2), "t", pixel=(0, 3)), "pixel must"),
     "feature_maps NaN": (
         lambda: plots.feature_maps(np.eye(8), np.ones((1, 3, 3)), np.full((1, 6, 6), NAN), "t"),
         "maps must be finite",

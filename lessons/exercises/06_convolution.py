@@ -1,8 +1,8 @@
 """Exercises of lesson 06. Copy this file, fill in what says TODO(you), and run your copy:
 
-    minigrad exercise 06        (copies this file to my_04.py)
-    python my_04.py
-    minigrad check "my_04.py:MeanPool2d(2)" --input 2,3,6,4     shows what is wrong with a layer
+    minigrad exercise 06        (copies this file to my_06.py)
+    python my_06.py
+    minigrad check "my_06.py:MeanPool2d(2)" --input 2,3,6,4     shows what is wrong with a layer
 
 Answers: lessons/solutions/06_convolution.py
 """

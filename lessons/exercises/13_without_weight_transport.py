@@ -1,7 +1,7 @@
 """Exercises of lesson 13. Copy this file, fill in what says TODO(you), and run your copy:
 
-    minigrad exercise 13        (copies this file to my_11.py)
-    python my_11.py
+    minigrad exercise 13        (copies this file to my_13.py)
+    python my_13.py
 
 Answers: lessons/solutions/13_without_weight_transport.py
 """
@@ -20,11 +20,11 @@ def feedback_alignment(x, y, W1, b1, W2, b2, B):
     h = relu(x W1 + b1), logits = h W2 + b2, mean cross-entropy. x (N, D), y (N,) labels, W1 (D, H),
     W2 (H, C). B (H, C) stands in the place of W2 on the way down.
     """
-    raise NotImplementedError("TODO(you): section 1 has tanh and no biases; what changes?")
+    raise NotImplementedError("TODO(you): section 2 has tanh and no biases; what changes?")
 
 
 def resting_place(w2, b):
-    """Exercise 2: (w1, w2) where the two numbers of section 3 come to rest.
+    """Exercise 2: (w1, w2) where the two numbers of section 1 come to rest.
 
     They start from w1 = 0 and this w2. Their steps are s b and s w1, with s = 1 - w2 w1. Do not
     take steps: use what never changes.

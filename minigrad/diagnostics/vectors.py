@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import nan, sqrt
+from math import acos, degrees, nan, sqrt
 from typing import Any
 
 from minigrad.backend import Array, array_module
@@ -35,6 +35,11 @@ def cosine(a: Vector, b: Vector) -> float:
     """<a, b>/(|a| |b|): 1 for the same direction, 0 for a right angle. NaN if one of them is 0."""
     squares = product(a, a) * product(b, b)
     return product(a, b) / sqrt(squares) if squares else nan
+
+
+def angle(a: Vector, b: Vector) -> float:
+    """arccos of the cosine, in degrees: 0 for the same direction. NaN if one of them is 0."""
+    return degrees(acos(min(max(cosine(a, b), -1.0), 1.0)))  # in this order a NaN stays one
 
 
 def along(factor: float, a: Mapping[str, Array]) -> dict[str, Array]:

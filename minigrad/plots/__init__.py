@@ -8,9 +8,11 @@ from minigrad.plots.chance import intervals, plane
 from minigrad.plots.curves import beside, class_bars, curves, proportional, stacked
 from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider
 from minigrad.plots.digits import digits
+from minigrad.plots.errors import errors
 from minigrad.plots.gradients import gradients
 from minigrad.plots.graph import graph
 from minigrad.plots.heat import heat_map
+from minigrad.plots.im2col import im2col
 from minigrad.plots.images import feature_maps
 from minigrad.plots.network import network
 from minigrad.plots.regions import fields, regions
@@ -31,6 +33,7 @@ __all__ = [
     "confusion",
     "curves",
     "digits",
+    "errors",
     "feature_maps",
     "fields",
     "gradients",
@@ -38,6 +41,7 @@ __all__ = [
     "heat_map",
     "histograms",
     "history",
+    "im2col",
     "intervals",
     "network",
     "on_a_curve",
