@@ -145,7 +145,7 @@ WRONG = {
     ),
     "with_intervals panel": (
         lambda: plots.with_intervals({"y": {"a": [x]}}, x, "t", "n", log=["z"]),
-        "no panel 'z'",
+        "got 'z'",
     ),
     "with_intervals theory": (
         lambda: plots.with_intervals({"y": {"a": [x]}}, x, "t", "n", theory={"y": {"b": x}}),

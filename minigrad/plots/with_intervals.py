@@ -34,14 +34,18 @@ def with_intervals(
     theory  {ylabel: {label of a line: y (len(x),)}}: dotted, in the colour of that line
     fig     the figure or subfigure to draw in; None: a new one
     """
-    theory = theory or {}
-    for name in [*log, *theory]:
-        if name not in some("panels", panels):
-            raise ValueError(f"there is no panel {name!r}: the figure has {list(panels)}")
+    for name in log:
+        _check_known("a panel with a log axis", name, some("panels", panels))
     rows = {
         ylabel: {k: _points(k, x, runs, ylabel in log) for k, runs in some(ylabel, series).items()}
         for ylabel, series in some("panels", panels).items()
     }
+    expected: dict[str, dict[str, np.ndarray]] = {}
+    for ylabel, own in (theory or {}).items():
+        _check_known("a panel with theory", ylabel, rows)
+        for label in own:
+            _check_known("a line with theory", label, rows[ylabel])
+        expected[ylabel] = {label: line(label, x, y)[1] for label, y in own.items()}
     fig = a_figure(fig, (6.5 * len(rows) if len(rows) > 1 else 9, 6))
     axes = fig.subplots(1, len(rows), squeeze=False)[0]
     labels = list(dict.fromkeys(label for series in rows.values() for label in series))
@@ -55,11 +59,9 @@ def with_intervals(
             handles[label] = ax.errorbar(
                 x, mean, bars, fmt=LINES[i % len(LINES)], color=shade, capsize=4, **look
             )
-        for label, y in theory.get(ylabel, {}).items():
-            if label not in series:
-                raise ValueError(f"theory is for lines of its panel, {list(series)}; got {label!r}")
+        for label, y in expected.get(ylabel, {}).items():
             shade = colour(label, labels.index(label))
-            ax.plot(*line(label, x, y), ":", color=shade, linewidth=4, alpha=0.5, zorder=1)
+            ax.plot(x, y, ":", color=shade, linewidth=4, alpha=0.5, zorder=1)
         if ylabel in log:
             ax.set_yscale("log")
         if len(x) <= FEW:
@@ -67,7 +69,7 @@ def with_intervals(
         else:
             whole_ticks(ax)
         ax.set(xlabel=xlabel, ylabel=ylabel)
-    if theory:
+    if any(expected.values()):
         handles["theory"] = ax.plot([], [], ":", color="0.45", linewidth=4)[0]
     fig.suptitle(title)
     fig.legend(handles.values(), handles, loc="outside lower center", ncols=min(3, len(handles)))
@@ -97,6 +99,11 @@ def through_layers(
         known = {name: factors[name][i] for name in found if name in factors}
         theory[ylabel] = {name: factor**steps for name, factor in known.items()}
     return with_intervals(panels, layers, title, "hidden layer", list(ways), theory, fig=fig)
+
+
+def _check_known(what: str, name: str, known: Mapping[str, Any]) -> None:
+    if name not in known:
+        raise ValueError(f"{what} is one of {list(known)}, got {name!r}")
 
 
 def _points(label: str, x: Any, runs: Any, log: bool) -> tuple[Any, Any, Any]:
