@@ -20,7 +20,7 @@ Source: Hochreiter 1991; Krogh, Hertz 1992; LeCun et al. 1998, "Efficient backpr
 # | $h_l$ | (B, n) | output of hidden layer l = 1 ... L, of n units, for B images; $h_0$: images |
 # | $z_l$ | (B, n) | $z_l = h_(l-1) W_l + b_l$ and $h_l = f(z_l)$, with the activation f |
 # | $dh_l$ | (B, n) | the gradient of the loss for $h_l$ |
-# | spread | | of an array: the root of the mean square of its numbers |
+# | spread | | of an array: the root of its mean square, $√(E[a²])$; `E[...]` is a mean |
 # | `c` | | of a start: each weight has mean 0 and spread $c/√n$, n the inputs of its unit |
 
 # %%
@@ -103,12 +103,12 @@ lesson.save(plots.through_layers(found, theory, title), "spread")
 # ## 2. Depth
 #
 # A sigmoid is worse. Its slope h (1 - h) is at most 1/4, so each layer multiplies the spread of dh
-# by at most $c/4$. The first layers of a deep network get next to no gradient. A larger learning
-# rate does not help: it is the last layers' rate, too, whose gradient is as large as ever. We train
-# networks of 1 to 16 hidden layers, and measure before that what is left in the first one.
+# by at most $c/4$. The first layers get next to no gradient. A larger learning rate does not help:
+# all layers share it, and the last one's gradient is as large as ever. We train networks of 1 to 16
+# hidden layers, and measure before how much of the spread of dh is left in the first one.
 
 # %%
-DEPTHS = (1, 4, 10) if lesson.quick else (1, 2, 4, 8, 16)
+DEPTHS = (1, 4, 8) if lesson.quick else (1, 2, 4, 8, 16)
 KINDS = {"ReLU, c = 1/√3": ("relu", 1 / np.sqrt(3)), "sigmoid, c = 1": ("sigmoid", 1)}
 KINDS["ReLU, c = √2"] = ("relu", np.sqrt(2))
 passes = lesson.epochs(usual=20, quick=10)
@@ -187,24 +187,25 @@ for name, points in gain.items():
 better = ", ".join(name for name, points in gain.items() if points.low > 0)
 ends = {name: (points.low, points.high) for name, points in gain.items()}
 title = f"Better than plain: {better}" if better else "Too short to tell"
-lesson.save(plots.intervals(gains, title, "points more on the test set", ends), "remedies")
+figure = plots.intervals(gains, title, "test accuracy, points more than plain training", ends)
+lesson.save(figure, "remedies")
 
 # %% [markdown]
 # ## 4. Batch normalisation
 #
-# If the spread must be right in each layer, set it there. Before each activation, take a feature's
-# B numbers x, and let μ be their mean and σ² their variance:
+# If the spread must be right in each layer, set it there. Before each activation, a unit has B
+# numbers x, one for each image. Let μ be their mean and σ² their variance:
 #
 # $$ x̂ = (x - μ)/s,  s = √(σ² + ε),  y = γ x̂ + β $$
 #
-# γ and β are learned, ε = 0.00001 keeps s from 0. The derivative has a trap: μ and s depend on x,
-# too. If all B numbers move alike, μ moves with them, and x̂ stays. If they move in proportion to x̂,
-# s takes it back. So dx has neither part:
+# γ and β are learned, ε = 0.00001 keeps s from 0. Let dx̂ be the gradient for x̂. The way to dx has
+# a trap: μ and s depend on x, too. If all B numbers move alike, μ moves with them, and x̂ stays. If
+# they move in proportion to x̂, s takes it back. So dx has neither part:
 #
 # $$ dx = (dx̂ - mean(dx̂) - x̂ · mean(dx̂ · x̂)) / s $$
 #
-# A result now depends on its company in the batch. In evaluation it must not: there μ and σ² are
-# running means of those in training. They are constants, and $dx = dx̂ / s$.
+# The means are over the batch. So a result depends on its company. In evaluation it must not: there
+# μ and σ² are constants, running means of those in training, and $dx = dx̂ / s$.
 
 
 # %%
