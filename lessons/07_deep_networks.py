@@ -3,7 +3,7 @@
 Question: what goes wrong with many layers, or with few examples, and what helps?
 You need: lessons 01 to 06.
 You will build: starts for deep networks, four remedies for learning by heart, batch normalisation.
-Time: 2 min on MNIST
+Time: 1.5 min on MNIST, 1.3 min on the embedded digits, on one core
 Source: Hochreiter 1991; Krogh, Hertz 1992; LeCun et al. 1998, "Efficient backprop"; Glorot, Bengio
 2010; Srivastava et al. 2014; He et al. 2015; Ioffe, Szegedy 2015; Yang et al. 2019.
 """
@@ -178,7 +178,6 @@ sets = "train", "validation"
 panels = {k: {s: [vars(h)[f"{s}_{k}"] for h in plain] for s in sets} for k in ("loss", "accuracy")}
 title = gap.says("It learns by heart", "No learning by heart", "Too short to tell")
 lesson.save(plots.bands(panels, plain[0].epoch, f"{title}: {gap} points apart"), "by_heart")
-
 right = {k: [100 * h.test_accuracy[(h.best_epoch or 0) - 1] for h in v] for k, v in runs.items()}
 gains = {name: np.subtract(right[name], right["plain"]) for name in list(WAYS)[1:]}
 gain = {name: estimate(values) for name, values in gains.items()}
@@ -270,7 +269,7 @@ arrives = np.mean(left["sigmoid, c = 1"], axis=0)[-1] ** (1 / (DEPTHS[-1] - 1))
 lesson.expect("sigmoid: factor of dh", arrives, at_least=0.2, at_most=0.25)
 if lesson.options.epochs is None:  # with --epochs a run may be too short
     for name, points in {**lead, "no batch norm": normed}.items():
-        lesson.expect(f"deepest networks: points more than {name}", points.mean, at_least=40)
-    lesson.expect("by heart: points apart", gap.mean, at_least=15)
+        lesson.expect(f"deepest networks: points more than {name}", points.mean, at_least=55)
+    lesson.expect("by heart: points apart", gap.mean, at_least=15 if lesson.quick else 30)
 lesson.record({"reads": reads, "left": left, "deepest": deepest, "right": right, "gains": gains})
 lesson.finish()
