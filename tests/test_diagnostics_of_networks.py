@@ -211,6 +211,26 @@ def test_signal_and_noise_of_single_examples(batch):
     assert set(halves.batches.values()) == {2}
 
 
+def test_spreads_are_of_what_activations_put_out_and_of_its_gradient():
+    W = to_device(np.diag([3.0, -4.0]))
+    net = mg.Sequential(
+        mg.Linear(2, 2, bias=False, dtype="float64"),
+        mg.ReLU(),
+        mg.Linear(2, 2, bias=False, dtype="float64"),
+        mg.Tanh(),
+    )
+    for layer in (net[0], net[2]):
+        layer.params["W"][...] = W
+    x, target = to_device(np.array([[1.0, -1.0]])), to_device(np.zeros((1, 2)))
+    found = diagnostics.spreads(net, mg.MSELoss(reduction="sum"), x, target)
+    y = np.tanh([9.0, -16.0])
+    h = np.array([3.0, 4.0])
+    dh = 2 * y * (1 - y**2) * [3, -4]
+    assert found.names == ("1", "3")
+    for values, arrays in ((found.outputs, (h, y)), (found.gradients, (dh, 2 * y))):
+        assert values == pytest.approx([np.sqrt((a**2).mean()) for a in arrays])
+
+
 def test_dead_units():
     net = mg.Sequential(
         mg.Conv2d(1, 3, 3, padding=1, dtype="float64", seed=0),
@@ -319,10 +339,12 @@ def test_vectors():
         lambda net, loss, x, y: diagnostics.signal_to_noise(net, loss, x, y, micro_batch_size=2),
         lambda net, loss, x, y: diagnostics.likeness(net, net, x),
         lambda net, loss, x, y: diagnostics.dead_units(net, x),
+        lambda net, loss, x, y: diagnostics.spreads(net, loss, x, y),
         lambda net, loss, x, y: diagnostics.class_recall(net, x, y),
         # errors in the middle
         lambda net, loss, x, y: diagnostics.stability(net, loss, x, y + 5),
         lambda net, loss, x, y: diagnostics.signal_to_noise(net, loss, x, y + 5, 2),
+        lambda net, loss, x, y: diagnostics.spreads(net, loss, x, y + 5),
         lambda net, loss, x, y: diagnostics.class_recall(net, x[:, :3], y),
     ],
 )
@@ -370,6 +392,7 @@ def test_what_cannot_be_measured_says_so(batch, rng):
         (lambda: diagnostics.signal_to_noise(net, loss, *batch, 6), ValueError, "smaller micro"),
         (lambda: diagnostics.one_step(Backprop(), net, loss, *batch, lr=0), ValueError, "lr must"),
         (lambda: diagnostics.dead_units(net, batch[0][:0]), ValueError, "expected examples"),
+        (lambda: diagnostics.spreads(net[:1], loss, *batch), ValueError, "no activation"),
         (lambda: diagnostics.class_recall(None, *batch), TypeError, "model must be"),
         (lambda: diagnostics.activations(net, batch[0], 0), ValueError, "batch_size"),
     ):

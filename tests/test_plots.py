@@ -108,6 +108,12 @@ FIGURES = {
     ),
     "cloud": lambda: plots.cloud({"forward gradient": CLOUD, "b": CLOUD[:9] / 2}, (1, -2), "t"),
     "cloud of one": lambda: plots.cloud({"forward gradient": CLOUD[:1]}, np.zeros(2), "t"),
+    "with_intervals": lambda: plots.with_intervals(
+        {"loss": {"a": [x, 2 * x], "b": [x]}, "left": {"b": [x, x]}}, x, "t", "layer", log=["loss"]
+    ),
+    "through_layers": lambda: plots.through_layers(
+        {"c = 1": ([x / x[0], x / x[0]], [x / x[-1]])}, {"c = 1": (1, 2)}, "t"
+    ),
     "step_slider": lambda: plots.step_slider(lambda x: x**2, lambda a: [1, 1 - 2 * a])[0],
 }
 
@@ -222,6 +228,26 @@ def test_bands_show_each_run_and_their_mean():
     drawn = [line.get_ydata().tolist() for line in figure.axes[0].lines]
     assert drawn == [[1, 2], [3, 6], [2, 4]]
     assert figure.axes[0].get_legend().get_texts()[0].get_text() == "plain, mean of 2"
+    plt.close(figure)
+
+
+def test_points_of_several_seeds_have_the_interval_of_their_mean():
+    import matplotlib.pyplot as plt
+
+    runs = {"a": [[1, 1], [100, 1]]}
+    theory = {"log": {"a": [10, 1]}}
+    panels = {"plain": runs, "log": runs}
+    figure = plots.with_intervals(panels, [1, 2], "t", "n", log=["log"], theory=theory)
+    t = 12.7062  # Student's, 95 %, one degree of freedom
+    for ax, mean, low in zip(
+        figure.axes, (50.5, 10), (50.5 - t * 49.5, 10 ** (1 - t)), strict=True
+    ):
+        (bars,) = ax.containers
+        assert bars.lines[0].get_ydata() == pytest.approx([mean, 1])
+        (first, second) = bars.lines[2][0].get_segments()
+        assert first[0, 1] == pytest.approx(low, rel=1e-4)
+        assert second[:, 1] == pytest.approx([1, 1])
+    assert figure.axes[1].lines[-1].get_ydata().tolist()[:1] in ([10], [])
     plt.close(figure)
 
 

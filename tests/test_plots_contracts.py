@@ -67,6 +67,8 @@ CALLS = {
         functions.Beale(), {"backprop": np.ones((3, 2))}, "t", **o
     ),
     "cloud": lambda **o: plots.cloud({"forward": np.ones((3, 2))}, (1, 2), "t", **o),
+    "with_intervals": lambda **o: plots.with_intervals({"y": {"a": [x, x]}}, x, "t", "n", **o),
+    "through_layers": lambda **o: plots.through_layers({"a": ([x], [x])}, {"a": (1, 2)}, "t", **o),
     "step_slider": lambda **o: plots.step_slider(lambda x: x**2, lambda a: [1, a], **o),
 }
 FUNCTIONS = [name for name in plots.__all__ if name not in ("COLOURS", "colour", "styled")]
@@ -147,6 +149,24 @@ WRONG = {
     "confusion negative": (lambda: plots.confusion([[-1]]), "from -1 on"),
     "confusion NaN": (lambda: plots.confusion([[NAN]]), "matrix must be finite"),
     "confusion names": (lambda: plots.confusion([[1]], ["a", "b"]), "each of the 1 classes"),
+    "with_intervals none": (lambda: plots.with_intervals({}, x, "t", "n"), "panels is empty"),
+    "with_intervals shape": (
+        lambda: plots.with_intervals({"y": {"a": [row]}}, x, "t", "n"),
+        "'a' must have one entry for each of the 5 x",
+    ),
+    "with_intervals log": (
+        lambda: plots.with_intervals({"y": {"a": [-x]}}, x, "t", "n", log=["y"]),
+        "not above 0",
+    ),
+    "with_intervals panel": (
+        lambda: plots.with_intervals({"y": {"a": [x]}}, x, "t", "n", log=["z"]),
+        "got 'z'",
+    ),
+    "with_intervals theory": (
+        lambda: plots.with_intervals({"y": {"a": [x]}}, x, "t", "n", theory={"y": {"b": x}}),
+        "got 'b'",
+    ),
+    "through_layers none": (lambda: plots.through_layers({}, {}, "t"), "found is empty"),
     "curves none": (lambda: plots.curves({}, "t"), "series is empty"),
     "curves a list": (lambda: plots.curves([(x, x)], "t"), "series must be a dict .* got list"),
     "curves no points": (lambda: plots.curves({"a": ([], [])}, "t"), "'a' has no points"),

@@ -121,6 +121,21 @@ PARTS: tuple[Part, ...] = (
         ("forward_jvp",),
     ),
     Part(
+        "batch_norm1d",
+        "minigrad.layers.normalization",
+        "BatchNorm1d",
+        "07_deep_networks",
+        LAYER
+        | {
+            "forward": "return y in x's shape. self._rows(x) are rows (N, D). The last entry of "
+            "self.cache is x.shape, then self._images(rows) is in x's shape. A training batch of "
+            "one row: self._check_number. In training, with track_running_stats, the running "
+            "statistics move once a step: self.once('running statistics', lambda: "
+            "self._move_running(mean, var, N)), unless self.keeps_statistics",
+            "backward": "write the gradients of those parameters that there are; return dx",
+        },
+    ),
+    Part(
         "gradient_module",
         "minigrad.rules.synthetic.modules",
         "GradientModule",
@@ -131,21 +146,6 @@ PARTS: tuple[Part, ...] = (
             "learn": "the gradient of the module's loss goes back through self.trunk, and through "
             "self.plane if there is one; then a step of self.optimizer. Without `scaled` the loss "
             "is the mean of (dh_hat - dh)²",
-        },
-    ),
-    Part(
-        "batch_norm1d",
-        "minigrad.layers.normalization",
-        "BatchNorm1d",
-        "10_decoupled_interfaces",
-        LAYER
-        | {
-            "forward": "return y in x's shape. self._rows(x) are rows (N, D). The last entry of "
-            "self.cache is x.shape, then self._images(rows) is in x's shape. A training batch of "
-            "one row: self._check_number. In training, with track_running_stats, the running "
-            "statistics move once a step: self.once('running statistics', lambda: "
-            "self._move_running(mean, var, N)), unless self.keeps_statistics",
-            "backward": "write the gradients of those parameters that there are; return dx",
         },
     ),
     Part(

@@ -20,6 +20,7 @@ from minigrad.diagnostics.measures import Measures
 from minigrad.diagnostics.one_step import OneStep, one_step
 from minigrad.diagnostics.quality import Quality, quality
 from minigrad.diagnostics.signal_to_noise import signal_to_noise
+from minigrad.diagnostics.spreads import Spreads, spreads
 from minigrad.diagnostics.units import class_recall, dead_units
 from minigrad.diagnostics.vectors import cosine, norm, product
 
@@ -27,6 +28,7 @@ __all__ = [
     "Measures",
     "OneStep",
     "Quality",
+    "Spreads",
     "Stability",
     "activations",
     "cka",
@@ -42,5 +44,6 @@ __all__ = [
     "product",
     "quality",
     "signal_to_noise",
+    "spreads",
     "stability",
 ]

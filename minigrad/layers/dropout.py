@@ -25,6 +25,7 @@ class Dropout(Layer):
     one mask. Each layer has its own random numbers. `reseed` restarts them. A copy goes on
     where the layer was. So does a layer that was pickled, or set to an `rng_state`.
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov 2014, §4 and §10.
+    Taught in: 07_deep_networks.
     """
 
     monotone = True

@@ -28,7 +28,7 @@ class BatchNorm1d(Layer):
     P v = v - mean_n(v) - x̂ mean_n(v x̂) in training, P v = v in evaluation:
     Backward:  dγ = Σ_n dy x̂,  dβ = Σ_n dy,  dx = γ/s P(dy)
     Jvp:       y_dot = γ/s P(x_dot) + γ_dot x̂ + β_dot      P is its own transpose
-    Source: Ioffe, Szegedy 2015, Algorithm 1 and §3.
+    Source: Ioffe, Szegedy 2015, Algorithm 1 and §3.  Taught in: 07_deep_networks.
     """
 
     shape = "(N, {num_features})"

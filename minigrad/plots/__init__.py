@@ -21,6 +21,7 @@ from minigrad.plots.surfaces import cloud, surface_paths
 from minigrad.plots.timeline import timelines
 from minigrad.plots.training import confusion, history
 from minigrad.plots.uncertainty import bands, histograms
+from minigrad.plots.with_intervals import through_layers, with_intervals
 
 __all__ = [
     "COLOURS",
@@ -53,5 +54,7 @@ __all__ = [
     "step_slider",
     "styled",
     "surface_paths",
+    "through_layers",
     "timelines",
+    "with_intervals",
 ]
