@@ -12,6 +12,7 @@ from minigrad.plots.gradients import gradients
 from minigrad.plots.heat import heat_map
 from minigrad.plots.images import feature_maps
 from minigrad.plots.network import network
+from minigrad.plots.repeated import against, differences, means
 from minigrad.plots.style import COLOURS, colour, styled
 from minigrad.plots.surfaces import cloud, surface_paths
 from minigrad.plots.timeline import timelines
@@ -20,6 +21,7 @@ from minigrad.plots.uncertainty import bands, histograms
 
 __all__ = [
     "COLOURS",
+    "against",
     "bands",
     "beside",
     "by_step",
@@ -28,6 +30,7 @@ __all__ = [
     "colour",
     "confusion",
     "curves",
+    "differences",
     "digits",
     "feature_maps",
     "gradients",
@@ -35,6 +38,7 @@ __all__ = [
     "histograms",
     "history",
     "intervals",
+    "means",
     "network",
     "on_a_curve",
     "over_contours",
