@@ -35,7 +35,6 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import plots
-from minigrad.backend import to_host
 from minigrad.interchange import start_as_torch
 from minigrad.lesson import start
 from minigrad.metrics.confidence import estimate
@@ -216,8 +215,7 @@ def looking(setting, rule):
     def look(history):
         measured = rule.measured
         shares[setting].append({k: f.live_below for k, f in measured.by_parameter.items()})
-        live = [to_host(snr)[~to_host(measured.dead[key])] for key, snr in measured.snr.items()]
-        ratios[setting].append((history.epoch[-1], np.concatenate(live)))
+        ratios[setting].append((history.epoch[-1], measured.live()))
 
     return look
 
@@ -379,16 +377,13 @@ if full:
     for value, published in zip(printed, (2.2810, 2.2514, 2.2190), strict=True):
         name = f"2019: train loss (published {published:.4f})"
         lesson.expect(name, value, equal=published, tolerance=0.002)
-lesson.expect(
-    "2019: train losses, gated and not, differ by",
-    apart["train"][0],
-    at_most=0.002 if full else 0.02,
-)
+bound = 0.0005 if full else 0.02
+lesson.expect("2019: train losses, gated and not, differ by", apart["train"][0], at_most=bound)
 total = measured.total
 lesson.expect(
     "2019: dead among those with ρ < 1", total.dead / total.below_one, at_least=0.5 if full else 0.3
 )
-lesson.expect("2019: live weights with ρ < 1", total.live_below, at_most=0.4)
+lesson.expect("2019: live weights with ρ < 1", total.live_below, at_most=0.1 if full else 0.4)
 
 # %%
 
@@ -399,12 +394,13 @@ late = {name: found[-1]["8.W"] for name, found in shares.items()}
 early = shares["large batches"][0]["8.W"]
 if full:
     rises = late["large batches"] - early
-    lesson.expect("large batches: share with ρ < 1 rises by", rises, at_least=0.05)
+    lesson.expect("large batches: share with ρ < 1 rises by", rises, at_least=0.2)
     lesson.expect("large batches: share with ρ < 1", late["large batches"], at_most=0.6)
     bound = null["small batches"]
     lesson.expect("small batches: share with ρ < 1", late["small batches"], at_least=bound)
     for setting in settings:
         points = gain[setting]["test_clean_accuracy"].mean()
-        lesson.expect(f"{setting}: gated - plain, points", points, equal=0, tolerance=0.8)
-        lesson.expect(f"{setting}: train loss", gain[setting]["train_loss"].mean(), at_least=-0.02)
+        lesson.expect(f"{setting}: gated - plain, points", points, equal=0, tolerance=0.6)
+        more = gain[setting]["train_loss"].mean()
+        lesson.expect(f"{setting}: gated - plain, loss", more, at_least=0, at_most=0.04)
 lesson.finish()

@@ -98,21 +98,27 @@ def against(
 ) -> Any:
     """One measurement against another, {label: (x (R, T), y (R, T))}: R runs, T moments of each.
 
-    Thin lines are runs, the thick one their mean; a ring marks where it begins. Returns the figure.
+    Thin lines are runs, the thick one their mean; a ring marks where it begins. If x falls with
+    time, as a loss does, its axis is turned round: time runs to the right. Returns the figure.
     ax  the axes to draw in; None: those of a new figure
     """
-    fig, axes = one_axes(ax, (9, 6))
-    for i, (label, (x, y)) in enumerate(some("runs", runs).items()):
+    checked: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for label, (x, y) in some("runs", runs).items():
         x, y = (finite(repr(label), values, "(R, T)", 2) for values in (x, y))
         if x.shape != y.shape:
             raise ValueError(f"{label!r} needs as many x as y, got {x.shape} and {y.shape}")
-        shade = colour(label, i)
-        style = {"color": shade, "linestyle": LINES[i % len(LINES)]}
+        checked[label] = x, y
+    fig, axes = one_axes(ax, (9, 6))
+    for i, (label, (x, y)) in enumerate(checked.items()):
+        style = {"color": colour(label, i), "linestyle": LINES[i % len(LINES)]}
         axes.plot(x.T, y.T, linewidth=0.7, alpha=0.35, **style)
-        means_of = x.mean(axis=0), y.mean(axis=0)
-        axes.plot(*means_of, label=f"{label}, mean of {len(x)}", **style)
+        mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+        axes.plot(mean_x, mean_y, label=f"{label}, mean of {len(x)}", **style)
         ring = {"fillstyle": "none", "markersize": 11, "markeredgewidth": 2.2}
-        axes.plot(means_of[0][:1], means_of[1][:1], "o", color=shade, **ring)
+        axes.plot(mean_x[:1], mean_y[:1], "o", color=style["color"], **ring)
+    falls = sum(x[:, 0].mean() - x[:, -1].mean() for x, _ in checked.values())
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    if falls > 0:
+        axes.invert_xaxis()
     axes.legend()
     return fig
