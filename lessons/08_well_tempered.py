@@ -22,7 +22,7 @@ Source: the idea of ansuini/WellTemperedSGD, 2018 and 2019; Student 1908.
 # | $ρ$, `snr` | (...) | the signal-to-noise ratio, $abs(ḡ) / (σ/√B)$ |
 # | $η$ | number | the learning rate |
 #
-# Four labels in ten are drawn anew, by chance. A wrong label pulls at the weights in one mini-batch
+# We draw four labels in ten anew, by chance. A wrong label pulls at the weights in one mini-batch
 # only. What the digits have in common pulls in all of them.
 
 # %%
@@ -138,9 +138,9 @@ lesson.save(plots.curves(lines, "Squared error of a gated gradient", **axes), "g
 #
 # ## 4. The gate on a network
 #
-# We train in mini-batches of 20, from the noisy labels and from the right ones. The gate shortens
-# steps. A smaller learning rate does that, too. Does the gate do more? To see that, plain backprop
-# also gets half of $η$, and a quarter. All four use the same seeds: pairs differ in nothing else.
+# We train in mini-batches of 20, from noisy labels and from right ones. The gate shortens steps. A
+# smaller learning rate does that, too. Does the gate do more? To see that, plain backprop also gets
+# half of $η$, and a quarter. All four use the same seeds: pairs differ in nothing else.
 
 # %%
 epochs = lesson.epochs(usual=20, quick=10)
@@ -153,35 +153,36 @@ RATES = {GATED: 0.1, PLAIN: 0.1, "backprop, η/2": 0.05, "backprop, η/4": 0.025
 def train_once(labels, name, seed):
     """The history of one run."""
     net = mg.models.mlp((784, 50, 10), seed=seed)
-    if name == PLAIN and seed == lesson.seed:
-        nets[labels] = net
     rule = mg.rules.WellTempered() if name == GATED else mg.rules.Backprop()
+    if name == GATED and seed == lesson.seed:
+        rules[labels] = rule
     options = {"epochs": epochs, "evaluate_every": max(1, epochs // 10), "batch_size": 20}
     optimizer = mg.SGD(net, RATES[name])
     return lesson.fit(net, loss, rule, optimizer, SETS[labels], test, seed=seed, **options)
 
 
-nets = {"fresh network": net}
-every = [(labels, name) for labels in SETS for name in RATES]
+rules, every = {}, [(labels, name) for labels in SETS for name in RATES]
 runs = {run: [train_once(*run, seed) for seed in seeds] for run in every}
 
 # %%
-ratios, below = {}, {}
-for label, trained in nets.items():
-    data = SETS.get(label, noisy)
-    x, y = to_device(data.x), to_device(data.y)
-    measured = mg.diagnostics.signal_to_noise(trained, loss, x, y, micro_batch_size=20)
-    ratios[label], below[label] = measured.live(), measured.total.live_below
-    print(f"{label}: share with ρ < 1 {below[label]:.2f}, in noise {measured.total.null:.2f}")
+x, y = to_device(noisy.x), to_device(noisy.y)
+seen = {"fresh network": mg.diagnostics.signal_to_noise(net, loss, x, y, micro_batch_size=20)}
+seen |= {labels: rule.measured for labels, rule in rules.items()}
+below = {label: measured.total.live_below for label, measured in seen.items()}
+below["noise"] = seen["fresh network"].total.null
+print("share with ρ < 1: " + ", ".join(f"{label} {share:.2f}" for label, share in below.items()))
 edges, of_noise = np.linspace(0, 5, 41), window(-(-len(noisy) // 20))[1]
-shares = np.histogram(np.clip(of_noise, 0, 5), edges)[0] / len(of_noise)
-title, xlabel = "Before and after training (backprop, η)", "ρ (the last bar: 5 and more)"
-figure = plots.histograms(ratios, edges, title, xlabel, expected=("pure noise", shares))
+expected = np.histogram(np.clip(of_noise, 0, 5), edges)[0] / len(of_noise)
+ratios = {label: measured.live() for label, measured in seen.items()}
+words = f"A fresh network, and after {epochs} epochs", "ρ (the last bar: 5 and more)"
+figure = plots.histograms(ratios, edges, *words, expected=("pure noise", expected))
 lesson.save(figure, "snr")
 
 # %% [markdown]
-# Weights without any gradient are left out: they are *dead*, not noisy. A fresh network has the
-# most signal. It gets lost while the loss falls: what is left to learn differs from batch to batch.
+# Weights without any gradient are left out: they are *dead*, not noisy. A fresh network has much
+# signal. It gets lost while the loss falls: what is left to learn differs from batch to batch. Can
+# there be *less* signal than in noise? The rule measures while the weights move. Near a minimum the
+# next gradient pulls them back, so gradients cancel better than if they knew nothing of each other.
 #
 # ## 5. What it costs, and whether it helps
 #
@@ -226,12 +227,12 @@ lesson.save(plots.differences(panels, epoch, "Test accuracy: gated minus plain, 
 # In the figures `against` a rule that is only slower goes along the same curve, and not as far.
 #
 # On MNIST, from noisy labels, plain backprop ends with wrong labels learned by heart. The gate
-# turns that down: it ends ahead of the same $η$ without a gate. So does a smaller $η$. At the best
-# moment little of the lead is left.
+# turns that down: it ends 4.7 ± 0.9 points ahead of the same $η$ without a gate. But a smaller $η$
+# ends ahead of both. At the best moment the gate is 0.6 to 0.9 points ahead of all three.
 #
-# *Where it fails.* With right labels there is more signal to throw away: on MNIST the gate ends
-# behind. In large batches there is little noise to turn down. The published programs trained that
-# way: `minigrad run well_tempered_script` gets their numbers, and finds what is wrong in them.
+# *Where it fails.* With right labels there is more signal to throw away: on MNIST the gate ends 0.3
+# points behind. In large batches there is little noise. The published programs trained that way:
+# `minigrad run well_tempered_script` gets their numbers, and finds what is wrong in them.
 #
 # ## What to remember
 #
@@ -262,14 +263,13 @@ lesson.expect("noise let through, same gradients", noise[10]["same"], equal=0.92
 lesson.expect("noise let through, others", noise[10]["others"], equal=0.554, tolerance=0.005)
 lesson.expect("no signal: error", errors[OURS][0], equal=0.56, tolerance=0.01)
 lesson.expect("true ratio 2.2: error", errors[OURS][8], equal=1.065, tolerance=0.02)
-risen = below["noisy labels"] - below["fresh network"]
-lesson.expect("noisy labels: share with ρ < 1 rises by", risen, at_least=0.1)
-claims = {("noisy labels", PLAIN): (2, 8), ("noisy labels", "backprop, η/4"): (-5, -1)}
-claims |= {("right labels", PLAIN): (-1, 0)}
+for name, least in (("fresh network", 0.25), ("noise", 0.05)):
+    lesson.expect(f"ρ < 1 above {name}", below["noisy labels"] - below[name], at_least=least)
+claims = {("noisy labels", PLAIN): (3, 6.5), ("noisy labels", "backprop, η/4"): (-4.5, -2)}
+claims |= {("right labels", PLAIN): (-0.7, 0)}
 for (labels, name), (low, high) in claims.items() if lesson.mnist and not lesson.quick else ():
     points = gain[labels, name, "end"].mean
     lesson.expect(f"{labels}: points ahead of {name}", points, at_least=low, at_most=high)
 lesson.record({", ".join(run): found._asdict() for run, found in gain.items()})
-lesson.record({f"noise, B = {B}": found for B, found in noise.items()})
-lesson.record({"true": true, "errors": errors, "below one": below, "time": gated / plain})
+lesson.record({"true": true, "errors": errors, "below one": below, "noise": list(noise.items())})
 lesson.finish()

@@ -42,7 +42,7 @@ def means(
     axes.set_yticks(range(len(rows) - 1, -1, -1), list(rows))
     axes.set(title=title, xlabel=xlabel, ylim=(-0.6, len(rows) - 0.4))
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=2)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2)
     return fig
 
 
