@@ -110,3 +110,13 @@ def test_an_estimate_says_what_the_values_allow():
     one = estimate([3.0])
     assert one.says("more", "less", "who knows") == "who knows"
     assert str(one) == "+3 (n = 1)"
+
+
+def test_equal_differences_of_counts_are_not_certain():
+    same = [0.02, 0.02, 0.02]  # 50 test examples: one more is right, three times
+    assert estimate(same).half < 1e-15
+    found = estimate(same, step=0.02)
+    assert found.half == pytest.approx(4.3027 * (0.02**2 / 6 / 3) ** 0.5, rel=1e-4)
+    assert found.says("more", "less") == "too short to tell"
+    mean, error, p = paired(same, 0.02)
+    assert found.half == pytest.approx(quantile(0.95, 2) * error)

@@ -1,4 +1,4 @@
-"""The null line: how often η is below 1 in pure noise."""
+"""The null line: how often ρ is below 1 in pure noise."""
 
 import math
 

@@ -428,3 +428,53 @@ def test_clouds_have_one_scale_their_mean_and_the_gradient():
     words = [[text.get_text() for text in ax.texts if text.get_text()] for ax in (one, four)]
     assert words == [["2 of 200 lie beyond"], []]
     plt.close(figure)
+
+
+def test_means_are_drawn_with_their_standard_errors():
+    import matplotlib.pyplot as plt
+
+    values = [1.0, 2.0, 3.0, 6.0]
+    figure = plots.means({"a": values, "b": [0.0, 1.0]}, "t", "gradient")
+    (axes,) = figure.axes
+    zero, bar, mean, dots = axes.lines[:4]
+    error = np.std(values) / 2
+    assert list(zero.get_xdata()) == [0, 0]
+    np.testing.assert_allclose(bar.get_xdata(), [3 - error, 3 + error])
+    assert list(mean.get_xdata()) == [3, 3]
+    assert list(dots.get_xdata()) == values
+    words = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert words == ["mean ± standard error", "one mini-batch"]
+    plt.close(figure)
+
+
+def test_differences_have_the_interval_of_students_t():
+    import matplotlib.pyplot as plt
+
+    from minigrad.metrics.confidence import interval
+
+    runs = np.array([[1.0, 0.0], [2.0, 1.0], [6.0, -1.0]])
+    figure = plots.differences({"points": {"well-tempered minus backprop": runs}}, [1, 2], "t")
+    (axes,) = figure.axes
+    line = next(line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_ydata()[0])
+    np.testing.assert_allclose(line.get_ydata(), [3, 0])
+    assert line.get_label() == "well-tempered minus backprop: mean, 95 % (n = 3)"
+    corners = axes.collections[0].get_paths()[0].vertices[:, 1]
+    found = [interval(column) for column in runs.T]
+    assert corners.min() == pytest.approx(min(f["low"] for f in found))
+    assert corners.max() == pytest.approx(max(f["high"] for f in found))
+    plt.close(figure)
+
+
+def test_what_falls_with_time_is_drawn_to_the_right():
+    import matplotlib.pyplot as plt
+
+    loss, accuracy = np.array([[3.0, 2.0, 1.0]]), np.array([[10.0, 50.0, 90.0]])
+    for given, turned in ((loss, True), (accuracy, False)):
+        figure = plots.against({"backprop": (given, accuracy)}, "t", "x", "%")
+        (axes,) = figure.axes
+        assert axes.xaxis_inverted() == turned
+        np.testing.assert_array_equal(
+            axes.lines[1].get_xydata(), np.stack([given[0], accuracy[0]]).T
+        )
+        assert axes.lines[2].get_xdata() == given[0, :1]  # the ring
+        plt.close(figure)

@@ -386,7 +386,7 @@ def test_numbers_that_are_not_finite_are_refused_if_one_says_so():
 
 # What is taken although it was damaged, and why.
 MEANINGLESS = {
-    r"(guide/|rule/)*snr/.* with inf": "η = ∞: there is a signal and no noise",
+    r"(guide/|rule/)*snr/.* with inf": "ρ = ∞: there is a signal and no noise",
     r"(guide/|rule/)*mean/.* with -5": "a mean may be negative",
     r"(guide/|rule/)*(weight|squares|batches)/.* of another dtype": "a number is a number",
     r"(rule/)*(module|input)/\d+/(optimizer/)?lr of another dtype": "a number is a number",

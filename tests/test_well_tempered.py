@@ -61,7 +61,7 @@ def steps(rule, model, count, examples=1):
 
 
 def eta(gradients, name, unbiased=False):
-    """η from all gradients of a window, two passes in float64."""
+    """ρ from all gradients of a window, two passes in float64."""
     g = np.stack([np.asarray(entry[name], "float64") for entry in gradients])
     error = g.std(axis=0, ddof=int(unbiased)) / np.sqrt(len(g))
     return abs(g.mean(axis=0)) / error
@@ -220,6 +220,8 @@ def test_what_has_no_variance_is_defined():
         assert total.dead == 3 / 8
         assert total.below_one == rule.fraction_below_one == 4 / 8
         assert total.live_below == 1 / 5
+        live = rule.measured.live()
+        np.testing.assert_array_equal(live, [np.inf] * 3 + [0, 4 * np.sqrt(2)])
 
 
 def test_one_mini_batch_gates_nothing_and_says_so(rng):
@@ -274,7 +276,7 @@ def test_an_epoch_without_a_step_leaves_all_as_it_was(rng):
 
 
 def test_a_layer_that_the_rule_leaves_out_stays_out(rng):
-    """Its η is of the mini-batches that it had gradients in."""
+    """Its ρ is of the mini-batches that it had gradients in."""
     given = noise(rng, 6)
     rule = mg.rules.WellTempered(Given(given[0], {}, given[1], {}, given[2], {}, given[3]))
     model = net()
@@ -444,6 +446,15 @@ def test_a_state_of_another_model_is_refused(rng):
     assert mg.rules.Backprop().state_dict() == {}
     with pytest.raises(KeyError, match="Backprop keeps nothing"):
         mg.rules.Backprop().load_state_dict(net(), state)
+
+
+def test_it_keeps_21_bytes_a_weight(rng):
+    """As lesson 08 says: a mean and a sum in float64, ρ in float32, and whether it is dead."""
+    model = net(dtype="float32")
+    rule = mg.rules.WellTempered(Given(*noise(rng, 3, dtype="float32")), window=2)
+    steps(rule, model, 3)
+    kept = [to_host(a).nbytes for a in rule.state_dict().values() if hasattr(a, "nbytes")]
+    assert sum(kept) == 21 * sum(a.size for a in model.params.values())
 
 
 @pytest.mark.on_host

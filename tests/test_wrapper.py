@@ -168,7 +168,7 @@ def test_a_clipped_run_goes_on_after_it_was_saved(case, tmp_path):
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_clipping_inside_and_outside_of_well_tempered(inside):
-    """Inside, η is that of clipped gradients; outside, what is gated is clipped. Both are gated."""
+    """Inside, ρ is that of clipped gradients; outside, what is gated is clipped. Both are gated."""
     model = network()
     if inside:
         well = mg.rules.WellTempered(Clipped(mg.rules.Backprop(), 0.05))

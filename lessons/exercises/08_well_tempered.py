@@ -1,7 +1,7 @@
 """Exercises of lesson 08. Copy this file, fill in what says TODO(you), and run your copy:
 
-    minigrad exercise 08        (copies this file to my_05.py)
-    python my_05.py
+    minigrad exercise 08        (copies this file to my_08.py)
+    python my_08.py
 
 Answers: lessons/solutions/08_well_tempered.py
 """
@@ -21,14 +21,14 @@ def treacherous_gradients():
 
 
 def sharp_gate(snr):
-    """Exercise 2: f(η) in [0, 1], an array like snr: less noise than min(1, η), f(3) ≥ 0.9."""
-    raise NotImplementedError("TODO(you): min(1, η) has no threshold below which it is 0")
+    """Exercise 2: f(ρ) in [0, 1], an array like snr: less noise than min(1, ρ), f(3) ≥ 0.9."""
+    raise NotImplementedError("TODO(you): min(1, ρ) has no threshold below which it is 0")
 
 
 def share_below_one(B, k, rng):
-    """Exercise 3: the share of groups of k weights with η < 1, by drawing noise; 20,000 groups.
+    """Exercise 3: the share of groups of k weights with ρ < 1, by drawing noise; 20,000 groups.
 
-    η² = Σ ḡ² / Σ σ²/B, sums over the group, σ² = Σ (g - ḡ)²/B.
+    ρ² = Σ ḡ² / Σ σ²/B, sums over the group, σ² = Σ (g - ḡ)²/B.
     """
     raise NotImplementedError("TODO(you): rng.standard_normal((B, 20_000, k))")
 
@@ -52,8 +52,8 @@ def check_1(answers):
     with np.errstate(invalid="ignore"):
         snr = abs(mean) / np.sqrt(naive / 10)
     return (
-        f"m2 - mean² = {naive:g}, the variance is {true:g}; the notebook's η is {snr}, and "
-        f"'η < 1' is {bool(snr < 1)}: not a number is not small, the weight goes ungated"
+        f"m2 - mean² = {naive:g}, the variance is {true:g}; the program's ρ is {snr}, and "
+        f"'ρ < 1' is {bool(snr < 1)}: not a number is not small, the weight goes ungated"
     )
 
 
@@ -61,7 +61,7 @@ def check_2(answers):
     rng = np.random.default_rng(0)
 
     def window(signal):
-        """η of one window of ten, and the mean of another."""
+        """ρ of one window of ten, and the mean of another."""
         g, another = rng.standard_normal((2, 10, 100_000)) + signal / np.sqrt(10)
         return abs(g.mean(0)) / (g.std(0) / np.sqrt(10)), another.mean(0)
 
@@ -71,7 +71,7 @@ def check_2(answers):
     expect(((f >= 0) & (f <= 1)).all(), f"a gate is in [0, 1], got {f.min()} to {f.max()}")
     kept = (f**2).mean()
     linear = (np.minimum(1, snr) ** 2).mean()
-    expect(kept < linear, f"it lets through {kept:.3f} of the noise, min(1, η) {linear:.3f}")
+    expect(kept < linear, f"it lets through {kept:.3f} of the noise, min(1, ρ) {linear:.3f}")
     at_3 = float(answers.sharp_gate(np.array([3.0]))[0])
     expect(at_3 >= 0.9, f"f(3) = {at_3:.2f}, at least 0.9 was asked for")
     snr, another = window(1.5)
@@ -79,8 +79,8 @@ def check_2(answers):
     error = ((answers.sharp_gate(snr) * another - target) ** 2).mean()
     error /= ((another - target) ** 2).mean()
     return (
-        f"noise let through {kept:.3f} (min(1, η): {linear:.3f}), f(3) = {at_3:.2f}; at a true "
-        f"η of 1.5 the squared error is {error:.2f} times that of no gate at all"
+        f"noise let through {kept:.3f} (min(1, ρ): {linear:.3f}), f(3) = {at_3:.2f}; at a true "
+        f"ρ of 1.5 the squared error is {error:.2f} times that of no gate at all"
     )
 
 

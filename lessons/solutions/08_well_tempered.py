@@ -24,7 +24,7 @@ def sharp_gate(snr):
 def share_below_one(B, k, rng):
     """Exercise 3: E Σ ḡ² and E Σ σ²/B differ by the factor (B - 1)/B only.
 
-    So η² gathers around B/(B - 1), just above 1, as k grows: the share falls, the slower the
+    So ρ² gathers around B/(B - 1), just above 1, as k grows: the share falls, the slower the
     larger B is, and only for B → ∞ it goes to one half.
     """
     g = rng.standard_normal((B, 20_000, k), dtype="float32")

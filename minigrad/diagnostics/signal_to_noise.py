@@ -22,15 +22,15 @@ def signal_to_noise(
     per: str = "parameter",
     unbiased: bool = False,
 ) -> SignalToNoise:
-    r"""η = |ḡ|/(σ/√B) of each parameter: its gradients g_1 ... g_B in B parts of this batch.
+    r"""ρ = |ḡ|/(σ/√B) of each parameter: its gradients g_1 ... g_B in B parts of this batch.
 
-    print(...) shows a table: the share with η < 1, and what it would be if gradients were pure
-    noise, P(η < 1) for this B. `.snr["0.W"]` has the numbers; η²/B is the ratio E[g]²/Var[g].
+    print(...) shows a table: the share with ρ < 1, and what it would be if gradients were pure
+    noise, P(ρ < 1) for this B. `.snr["0.W"]` has the numbers; ρ²/B is the ratio E[g]²/Var[g].
 
     micro_batch_size  examples in each part. 1: B is the number of examples
     rule              whose gradients; None: Backprop()
-    per               "parameter", "neuron" or "layer": what has an η of its own
-    unbiased          σ² with 1/(B - 1), so that η is Student's |t|
+    per               "parameter", "neuron" or "layer": what has a ρ of its own
+    unbiased          σ² with 1/(B - 1), so that ρ is Student's |t|
     ValueError: there are fewer than two parts. Nothing changes. See `mg.rules.WellTempered`.
     """
     check_parts(model, loss, rule)

@@ -54,8 +54,8 @@ ABOUT: dict[str, About] = {
         source="Linnainmaa 1970; Rumelhart, Hinton, Williams 1986",
     ),
     "well-tempered": About(
-        equation="dŴ = min(1, η) dW\nη = |mean of dW| / (its standard error)",
-        symbols="dW: the gradient by backprop; η: its signal-to-noise ratio, for each weight",
+        equation="dŴ = min(1, ρ) dW\nρ = |mean of dW| / (its standard error)",
+        symbols="dW: the gradient by backprop; ρ: its signal-to-noise ratio, for each weight",
         backward="Backward pass: one, as in backprop.",
         transport="Weight transport: yes, as in backprop.",
         labels=LOSS_LABELS,

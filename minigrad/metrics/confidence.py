@@ -145,12 +145,16 @@ class Estimate(NamedTuple):
         return below if self.high < than else unsure
 
 
-def estimate(values: Any, confidence: float = 0.95) -> Estimate:
+def estimate(values: Any, confidence: float = 0.95, step: float = 0.0) -> Estimate:
     """The mean of these values with its interval, as `interval` has it.
 
     For two ways that ran with the same seeds give the differences: estimate(a - b) is the paired
     comparison, and `says` its result.
+    step  as in `paired`: differences of accuracies on N examples have the step 1/N
     """
     found = interval(values, confidence)
     half = math.inf if found["half"] is None else found["half"]
+    if step and found["half"] is not None:
+        t = quantile(confidence, found["n"] - 1)
+        half = t * math.sqrt((found["sd"] ** 2 + step**2 / 6) / found["n"])
     return Estimate(found["mean"], half, found["n"], confidence)

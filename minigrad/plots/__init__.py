@@ -16,6 +16,7 @@ from minigrad.plots.im2col import im2col
 from minigrad.plots.images import feature_maps
 from minigrad.plots.network import network
 from minigrad.plots.regions import fields, regions
+from minigrad.plots.repeated import against, differences, means
 from minigrad.plots.style import COLOURS, colour, styled
 from minigrad.plots.surfaces import cloud, surface_paths
 from minigrad.plots.timeline import timelines
@@ -25,6 +26,7 @@ from minigrad.plots.with_intervals import through_layers, with_intervals
 
 __all__ = [
     "COLOURS",
+    "against",
     "bands",
     "beside",
     "by_step",
@@ -33,6 +35,7 @@ __all__ = [
     "colour",
     "confusion",
     "curves",
+    "differences",
     "digits",
     "errors",
     "feature_maps",
@@ -44,6 +47,7 @@ __all__ = [
     "history",
     "im2col",
     "intervals",
+    "means",
     "network",
     "on_a_curve",
     "over_contours",

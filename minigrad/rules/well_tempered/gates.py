@@ -1,4 +1,4 @@
-"""Gates f(η): a gradient is multiplied by f of its signal-to-noise ratio η."""
+"""Gates f(ρ): a gradient is multiplied by f of its signal-to-noise ratio ρ."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ Gate = Callable[[Array], Array]
 
 
 def none(snr: Array) -> Array:
-    """f(η) = 1: gradients stay as they are."""
+    """f(ρ) = 1: gradients stay as they are."""
     return array_module(snr).ones_like(snr)
 
 
 def hard(snr: Array) -> Array:
-    """f(η) = 1 where η ≥ 1, else 0."""
+    """f(ρ) = 1 where ρ ≥ 1, else 0."""
     return (snr >= 1).astype(snr.dtype)
 
 
 def linear(snr: Array) -> Array:
-    """f(η) = min(1, η), as in the original code."""
+    """f(ρ) = min(1, ρ), as in the original code."""
     return array_module(snr).minimum(snr, 1)
 
 
 def wiener(snr: Array) -> Array:
-    """f(η) = η²/(1 + η²): the f that minimises E(f g - true g)² if η is known exactly."""
-    power = array_module(snr).minimum(snr, 1e9) ** 2  # so that η = ∞ gives 1, not NaN
+    """f(ρ) = ρ²/(1 + ρ²): the f that minimises E(f g - true g)² if ρ is known exactly."""
+    power = array_module(snr).minimum(snr, 1e9) ** 2  # so that ρ = ∞ gives 1, not NaN
     return power / (1 + power)
 
 
 def james_stein(snr: Array) -> Array:
-    """f(η) = max(0, 1 - 1/η²).
+    """f(ρ) = max(0, 1 - 1/ρ²).
 
-    This is Wiener's f with η² - 1 in the place of η²: noise adds 1 to η² on average.
+    This is Wiener's f with ρ² - 1 in the place of ρ²: noise adds 1 to ρ² on average.
     """
     return 1 - 1 / array_module(snr).maximum(snr * snr, 1)
 
@@ -52,10 +52,10 @@ GATES: dict[str, Gate] = {
 
 
 def null_fraction(batches: float, size: int = 1, unbiased: bool = False) -> float:
-    r"""P(η < 1) if gradients are pure noise: B normal numbers with mean 0 and one variance.
+    r"""P(ρ < 1) if gradients are pure noise: B normal numbers with mean 0 and one variance.
 
-    One weight: η is |Student's t| with B - 1 degrees of freedom, times √(B/(B - 1)) unless
-    `unbiased`. `size` independent weights that share an η: η² is Fisher's F(size, size (B - 1)),
+    One weight: ρ is |Student's t| with B - 1 degrees of freedom, times √(B/(B - 1)) unless
+    `unbiased`. `size` independent weights that share a ρ: ρ² is Fisher's F(size, size (B - 1)),
     times B/(B - 1) unless `unbiased`. Put tan²θ = F/(B - 1): F's density becomes a product of
     powers of sin θ and cos θ.
 

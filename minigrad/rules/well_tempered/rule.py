@@ -28,17 +28,17 @@ from minigrad.rules.wrapper import Wrapper
 
 
 class WellTempered(Wrapper):
-    r"""dW_hat = f(η) dW: dW is the wrapped rule's, η its signal-to-noise ratio, for each weight.
+    r"""dW_hat = f(ρ) dW: dW is the wrapped rule's, ρ its signal-to-noise ratio, for each weight.
 
-    Over a window of B mini-batches:  ḡ = Σ g_b/B,  σ² = Σ (g_b - ḡ)²/B,  η = |ḡ| / (σ/√B);
-    f(η) = min(1, η), or another gate.
-    Lagged (2019, the original): g_b ← f(η of the window before) g_b. The first window is not gated.
+    Over a window of B mini-batches:  ḡ = Σ g_b/B,  σ² = Σ (g_b - ḡ)²/B,  ρ = |ḡ| / (σ/√B);
+    f(ρ) = min(1, ρ), or another gate.
+    Lagged (2019, the original): g_b ← f(ρ of the window before) g_b. The first window is not gated.
     Within the step (2018, `micro_batch_size=n`): the batch is cut into micro-batches of n. The
-    weights stand still over all of them. The step is f(η) ḡ, with ḡ's own η.
+    weights stand still over all of them. The step is f(ρ) ḡ, with ḡ's own ρ.
 
-    σ = 0 and ḡ ≠ 0: η = ∞. All g_b = 0, a *dead* weight: η = 0. It is counted apart and is not
+    σ = 0 and ḡ ≠ 0: ρ = ∞. All g_b = 0, a *dead* weight: ρ = 0. It is counted apart and is not
     gated, since it may have a gradient later. B < 2: nothing is gated, with a warning. A smaller
-    last batch counts by its size. Layers that share an array have one η, of the sum of their
+    last batch counts by its size. Layers that share an array have one ρ, of the sum of their
     gradients. `print(rule.measured)` shows a table.
     Source: ansuini/WellTemperedSGD, wtb.py (2019), wtsgd.py (2018). Taught in: 08_well_tempered.
     """
@@ -59,17 +59,17 @@ class WellTempered(Wrapper):
     ):
         """
         rule              the rule to wrap; None: Backprop()
-        gate              "linear", "none", "hard", "wiener", "james-stein", or a function of η. η
+        gate              "linear", "none", "hard", "wiener", "james-stein", or a function of ρ. ρ
                           is an array and may contain ∞
-        window            "epoch", or the number of mini-batches after which η is measured again
-        decay             instead of windows: η comes from an exponential average over all steps
+        window            "epoch", or the number of mini-batches after which ρ is measured again
+        decay             instead of windows: ρ comes from an exponential average over all steps
                           before, two at least. The step k back has the weight decay^k
         micro_batch_size  examples in each micro-batch; the gate then works within the step. Its old
                           name is mini_batch
-        per               what has an η of its own: each weight ("parameter"), all weights into a
+        per               what has a ρ of its own: each weight ("parameter"), all weights into a
                           "neuron" (or channel), or all weights of a "layer". Weights that share an
-                          η have η² = Σ ḡ² / Σ σ²/B
-        unbiased          σ² = Σ (g_b - ḡ)²/(B - 1). Without it η is larger by √(B/(B - 1)), as in
+                          ρ have ρ² = Σ ḡ² / Σ σ²/B
+        unbiased          σ² = Σ (g_b - ḡ)²/(B - 1). Without it ρ is larger by √(B/(B - 1)), as in
                           the original code
         """
         super().__init__(Backprop() if rule is None else rule)
@@ -86,7 +86,7 @@ class WellTempered(Wrapper):
             raise ValueError(f'window must be "epoch" or a number of mini-batches, got {window!r}')
         if sum((window != "epoch", decay is not None, micro_batch_size is not None)) > 1:
             raise ValueError(
-                "give one of window, decay and micro_batch_size: each is a way to measure η"
+                "give one of window, decay and micro_batch_size: each is a way to measure ρ"
             )
         self.gate = gate
         self.per = per
@@ -140,7 +140,7 @@ class WellTempered(Wrapper):
             self._close()
 
     def _within_step(self, model: Layer, loss: Loss, x: Array, target: Array, n: int) -> float:
-        """ḡ over the batch's micro-batches of n examples, gated by its own η."""
+        """ḡ over the batch's micro-batches of n examples, gated by its own ρ."""
         self._restart()  # a step that was interrupted may have left sums
         total = 0.0
         for start in range(0, len(x), n):
@@ -182,7 +182,7 @@ class WellTempered(Wrapper):
         self._steps += 1
 
     def _close(self) -> None:
-        """The window is full: measure η, and begin a new window."""
+        """The window is full: measure ρ, and begin a new window."""
         if self._steps > 1:
             self._measure()
         else:
@@ -204,18 +204,18 @@ class WellTempered(Wrapper):
             self._gates = self._gates_of(measured)
 
     def _gates_of(self, measured: SignalToNoise) -> dict[str, Array]:
-        """Gates f(η), and 1 for dead weights."""
+        """Gates f(ρ), and 1 for dead weights."""
         gate = self.gate if callable(self.gate) else GATES[self.gate]
         gates = {}
         for key, snr in measured.snr.items():
             xp = array_module(snr)
-            with np.errstate(over="ignore"):  # η² may overflow where there is almost no noise
+            with np.errstate(over="ignore"):  # ρ² may overflow where there is almost no noise
                 f = xp.where(measured.dead[key], 1.0, gate(snr))
             gates[key] = f.astype(snr.dtype)
         return gates
 
     def _apply(self) -> None:
-        """grads ← f(η) grads, where η is known."""
+        """grads ← f(ρ) grads, where ρ is known."""
         for prefix, layer in self._leaves():
             gates = {name: self._gates.get(self._by_array(prefix + name)) for name in layer.grads}
             layer.grads = {
@@ -274,12 +274,12 @@ class WellTempered(Wrapper):
 
     @property
     def snr(self) -> dict[str, Array]:
-        """η by parameter, of the last full window; {} before there is one."""
+        """ρ by parameter, of the last full window; {} before there is one."""
         return self.measured.snr if self.measured else {}
 
     @property
     def fraction_below_one(self) -> float:
-        """The share of weights with η < 1 in the last full window; NaN before there is one.
+        """The share of weights with ρ < 1 in the last full window; NaN before there is one.
 
         Dead weights are in it. `measured.total` counts them apart, and says what the share would be
         if gradients were pure noise.
@@ -287,7 +287,7 @@ class WellTempered(Wrapper):
         return self.measured.total.below_one if self.measured else math.nan
 
     def _settings(self) -> str:
-        """How η is measured, as text. Saved states contain it, so do not change its words."""
+        """How ρ is measured, as text. Saved states contain it, so do not change its words."""
         how = f"window={self.window!r}"
         if self.decay is not None:
             how = f"decay={self.decay}"

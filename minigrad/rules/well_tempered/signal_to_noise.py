@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import backend
 from minigrad.backend import Array, array_module
 from minigrad.layers import Layer
 from minigrad.rules.well_tempered.gates import null_fraction
@@ -22,10 +23,10 @@ PER = ("parameter", "neuron", "layer")
 class Fractions:
     """How many `weights` there are, and which share of them is noisy or dead.
 
-    below_one    those with η < 1; "fraction" in the original code. Dead weights have η = 0, unless
-                 they share an η with live ones
+    below_one    those with ρ < 1; "fraction" in the original code. Dead weights have ρ = 0, unless
+                 they share a ρ with live ones
     dead         those without a gradient in any mini-batch
-    live_below   those with η < 1, among the ones that are not dead
+    live_below   those with ρ < 1, among the ones that are not dead
     null         what `live_below` would be if gradients were pure noise
     """
 
@@ -37,14 +38,14 @@ class Fractions:
 
 
 class SignalToNoise:
-    r"""η = |ḡ| / (σ/√B) of each weight, from its gradients in B mini-batches.
+    r"""ρ = |ḡ| / (σ/√B) of each weight, from its gradients in B mini-batches.
 
-    snr      {"0.W": η, ...}, in a shape that broadcasts to the parameter's
+    snr      {"0.W": ρ, ...}, in a shape that broadcasts to the parameter's
     dead     {"0.W": whether all of its gradients were 0, ...}
     batches  {"0.W": B, ...}; B is smaller for a layer that the rule leaves out in some steps
 
-    σ = 0 and ḡ ≠ 0 give η = ∞. ḡ = 0 gives η = 0. Weights that share one η, those into a neuron or
-    of a layer, have η² = Σ ḡ² / Σ σ²/B. A parameter with a single gradient has no η.
+    σ = 0 and ḡ ≠ 0 give ρ = ∞. ḡ = 0 gives ρ = 0. Weights that share one ρ, those into a neuron or
+    of a layer, have ρ² = Σ ḡ² / Σ σ²/B. A parameter with a single gradient has no ρ.
     """
 
     def __init__(
@@ -84,6 +85,14 @@ class SignalToNoise:
         dead: dict[str, Any] = {key: (known[key].mean == 0) & (known[key].sum == 0) for key in snr}
         return cls(snr, dead, {key: known[key].count for key in snr}, unbiased)
 
+    def live(self) -> np.ndarray:
+        """ρ of all weights that are not dead, as one array in NumPy."""
+        parts = []
+        for key, snr in self.snr.items():
+            alive = ~backend.to_host(self.dead[key])
+            parts.append(np.broadcast_to(backend.to_host(snr), alive.shape)[alive])
+        return np.concatenate(parts)
+
     @cached_property
     def by_parameter(self) -> dict[str, Fractions]:
         """Fractions of each parameter by its flat name."""
@@ -96,8 +105,8 @@ class SignalToNoise:
 
     @cached_property
     def _counts(self) -> dict[str, np.ndarray]:
-        """For each parameter five counts: all weights; with η < 1; dead; live with η < 1; live ones
-        that would have η < 1 if gradients were pure noise."""
+        """For each parameter five counts: all weights; with ρ < 1; dead; live with ρ < 1; live ones
+        that would have ρ < 1 if gradients were pure noise."""
         dead = {key: int(array.sum()) for key, array in self.dead.items()}
         counts = {}
         for key, snr in self.snr.items():
@@ -115,7 +124,7 @@ class SignalToNoise:
         return counts
 
     def _together(self, key: str, dead: Mapping[str, int]) -> int:
-        """How many live weights share one η, on average."""
+        """How many live weights share one ρ, on average."""
         snr = self.snr[key]
         layer = key.rpartition(".")[0]
         neighbours = [k for k in self.snr if k.rpartition(".")[0] == layer]
@@ -126,7 +135,7 @@ class SignalToNoise:
 
     def __str__(self) -> str:
         lines = [
-            f"{'parameter':12}{'weights':>10}{'η < 1':>9}{'dead':>9}{'η < 1 of live':>15}"
+            f"{'parameter':12}{'weights':>10}{'ρ < 1':>9}{'dead':>9}{'ρ < 1 of live':>15}"
             f"{'if noise':>10}{'B':>8}"
         ]
         rows = [(key, f, f"{self.batches[key]:.4g}") for key, f in self.by_parameter.items()]

@@ -47,11 +47,11 @@ def fitting(name: str, kind: str, value: Any, like: Array) -> Any:
         return float(value)
     array = backend.to_host(value)
     shape = like.shape
-    if kind == "snr" and array.ndim == like.ndim:  # weights may share one η
+    if kind == "snr" and array.ndim == like.ndim:  # weights may share one ρ
         shape = tuple(1 if a == 1 else b for a, b in zip(array.shape, like.shape, strict=True))
     dtype = {"snr": like.dtype, "dead": "bool"}.get(kind, "float64")
     array = fitting_array(name, array, shape, dtype)
-    if kind == "snr" and np.isnan(array).any():  # η = ∞: there is a signal and no noise
+    if kind == "snr" and np.isnan(array).any():  # ρ = ∞: there is a signal and no noise
         raise ValueError(f"{name} has numbers that are NaN: the training had diverged")
     if kind != "snr":
         check_finite(name, array)
