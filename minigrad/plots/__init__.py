@@ -4,6 +4,7 @@ Functions for one axes take `ax`, the axes to draw in. Functions for several tak
 subfigure to draw in, made with layout="constrained". Without them they make a figure.
 """
 
+from minigrad.plots.blocks import blocks
 from minigrad.plots.chance import intervals, plane
 from minigrad.plots.curves import beside, class_bars, curves, proportional, stacked
 from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider
@@ -17,11 +18,13 @@ from minigrad.plots.surfaces import cloud, surface_paths
 from minigrad.plots.timeline import timelines
 from minigrad.plots.training import confusion, history
 from minigrad.plots.uncertainty import bands, histograms
+from minigrad.plots.units import units
 
 __all__ = [
     "COLOURS",
     "bands",
     "beside",
+    "blocks",
     "by_step",
     "class_bars",
     "cloud",
@@ -45,4 +48,5 @@ __all__ = [
     "styled",
     "surface_paths",
     "timelines",
+    "units",
 ]
