@@ -21,11 +21,12 @@ def units(
 ) -> Any:
     """The gradients into some hidden units as images, true and estimated. Returns the figure.
 
-    The units are chosen by the cosine of the two: the lowest, the highest, and some between. The
-    cosines are written below, and that of the whole gradient above.
+    Of the half of the units with the larger true gradients they are chosen by the cosine of the
+    two: the lowest, the highest, and some between. The cosines are written below, and that of the
+    whole gradient above.
     true, found  gradients (H W, units) of a layer that sees images (H, W)
     shape        (H, W)
-    number       how many units. Units without a gradient are left out
+    number       how many units
     fig          the figure or subfigure to draw in; None: a new one
     """
     true = finite("true", true, "(H W, units)", 2).astype("float64")
@@ -36,9 +37,10 @@ def units(
             f"and {found.shape}"
         )
     lengths = np.linalg.norm(true, axis=0) * np.linalg.norm(found, axis=0)
-    alive = np.flatnonzero(lengths)
-    if not len(alive):
+    if not lengths.any():
         raise ValueError("no unit has both a true gradient and an estimate")
+    sizes = np.linalg.norm(true, axis=0)
+    alive = np.flatnonzero((lengths > 0) & (sizes >= np.median(sizes[lengths > 0])))
     cosines = (true * found).sum(axis=0)[alive] / lengths[alive]
     order = np.argsort(cosines)
     chosen = order[np.linspace(0, len(order) - 1, min(number, len(order))).astype(int)]
