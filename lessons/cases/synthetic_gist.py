@@ -3,7 +3,7 @@
 Question: a program reaches 90 % with synthetic gradients; do its modules predict anything?
 You need: lesson 09.
 You will build: a well-known script with all its bugs; a measurement of what each of them does.
-Time: 2 min on one core on MNIST, 4 s on the embedded digits with --quick
+Time: 2 min on one core on MNIST, 5 s on the embedded digits with --quick
 Source: the gist "Trains an MNIST classifier using Synthetic Gradients" (greydanus 2017).
 """
 
@@ -446,14 +446,14 @@ lesson.expect("SLR as a share of its lowest limit", SLR / min(limits), at_most=1
 if full:
     where = late["synthetic"].mean()
     lesson.expect("the gist: test accuracy (published .9039)", where, at_least=0.86, at_most=0.92)
-    lesson.expect("the gist - stale: test accuracy", synthetic_stale.mean, equal=0, tolerance=0.03)
+    lesson.expect("the gist - stale: test accuracy", synthetic_stale.mean, equal=0, tolerance=0.015)
     lesson.expect("dead logits in all seeds, as written", died["as written"], at_most=1)
     lesson.expect("dead logits, derivative put right", died[masked], at_least=2)
     apart = late["synthetic"][0] - repaired
     lesson.expect("the gist - the gist, derivative put right", apart, at_least=0.03)
 if not lesson.quick:
     apart = synthetic_average.mean
-    lesson.expect("the gist - average", apart, equal=0, tolerance=0.03 if lesson.mnist else 0.01)
+    lesson.expect("the gist - average", apart, equal=0, tolerance=0.02 if lesson.mnist else 0.01)
     lesson.expect("share read differently with the ReLU", differ, at_most=0.01)
 lesson.expect("as written - derivative put right", lost.mean, at_least=0.03)
 lesson.finish()
