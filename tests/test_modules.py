@@ -10,6 +10,7 @@ from reference.plain_modules import CLASSES, plain
 import minigrad as mg
 from minigrad.backend import to_device, to_host
 from minigrad.rules import GradientModule, InputModule, Module, SyntheticGradients
+from minigrad.rules.synthetic.best_linear import best_linear
 from minigrad.rules.synthetic.blocks import Block, split
 from minigrad.rules.synthetic.interfaces import r_squared
 
@@ -444,6 +445,29 @@ def test_the_report_is_the_plain_formulas():
         assert row.split() == [str(one.after), *shown.split(), "0", "0"]
     assert top.split() == ["top", "0", "0"]
     assert np.isnan(r_squared(d1, np.ones_like(d1)))  # nothing there to explain
+
+
+def test_the_best_linear_module_is_found_by_least_squares():
+    rng = np.random.default_rng(0)
+    net = mg.Sequential(
+        mg.Linear(4, 5, dtype="float64", rng=rng),
+        mg.ReLU(),
+        mg.Linear(5, CLASSES, dtype="float64", rng=rng),
+    )
+    x, y = to_device(rng.standard_normal((60, 4))), to_device(rng.integers(0, CLASSES, 60))
+    h = np.maximum(to_host(x) @ to_host(net.params["0.W"]) + to_host(net.params["0.b"]), 0)
+    W2, b2 = (to_host(net.params[f"2.{name}"]) for name in "Wb")
+    p = np.exp(h @ W2 + b2)
+    p /= p.sum(axis=1, keepdims=True)
+    dh = (p - np.eye(CLASSES)[to_host(y)]) @ W2.T / 60
+    for classes, more in ((None, []), (CLASSES, [np.eye(CLASSES)[to_host(y)][:, 1:]])):
+        features = np.hstack([h, np.ones((60, 1)), *more])
+        hat = features @ np.linalg.solve(features.T @ features, features.T @ dh)
+        expected = r_squared(hat, dh)
+        found = best_linear(net, mg.CrossEntropyLoss(), x, y, classes)
+        assert found == pytest.approx(expected, rel=1e-9)
+    net.params["2.W"][...] *= 1e-9  # then p is the same for all, and the label says all
+    assert best_linear(net, mg.CrossEntropyLoss(), x, y, CLASSES) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])

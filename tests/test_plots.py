@@ -44,6 +44,7 @@ FIGURES = {
     "curves with dots": lambda: plots.curves(
         {"a": (x, x), "forward": (x, 2 * x)}, "t", dots=("measured", {"forward": (0.5, 0.9)})
     ),
+    "blocks": lambda: plots.blocks(["1", "2", "3"], ["h1", "h2", "z"], "t", told=True),
     "plane": lambda: plots.plane({"backprop": (0, 0, 0, 0), "b": (0.1, -1, 1.2, 50)}, "t"),
     "intervals": lambda: plots.intervals(
         {"backprop": [1, 2, 4], "b": [3]}, "t", "%", {"backprop": (0, 5)}
@@ -80,6 +81,10 @@ FIGURES = {
     "gradients": lambda: plots.gradients(
         {"true": np.ones((3, 4, 4)), "synthetic": np.zeros((3, 4, 4))}, "t", xlabel="unit"
     ),
+    "gradients with captions": lambda: plots.gradients(
+        {"true": np.ones((2, 4, 4))}, "t", captions=["cosine 0.10", "cosine 0.20"]
+    ),
+    "units": lambda: plots.units(np.eye(4), np.ones((4, 4)), (2, 2), "dW1"),
     "gradients wide": lambda: plots.gradients({"all zero": np.zeros((1, 10, 100))}, "t"),
     "beside": lambda: plots.beside({"a": {"u": (x, x)}, "b": {"u": (x, 2 * x)}}, "t", "loss"),
     "timelines": lambda: plots.timelines(

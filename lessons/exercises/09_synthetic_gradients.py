@@ -1,7 +1,7 @@
 """Exercises of lesson 09. Copy this file, fill in what says TODO(you), and run your copy:
 
-    minigrad exercise 09        (copies this file to my_06.py)
-    python my_06.py
+    minigrad exercise 09        (copies this file to my_09.py)
+    python my_09.py
 
 Answers: lessons/solutions/09_synthetic_gradients.py
 """
@@ -26,8 +26,8 @@ def module_step(A, B, c, h, onehot, dh, slr):
 
 
 def largest_slr(h):
-    """Exercise 2: below this, steps S ← S - slr hᵀ (h S - dW) with h (N, D) do not explode."""
-    raise NotImplementedError("TODO(you): what is the Hessian of 1/2 Σ ‖h_n S - dW‖²?")
+    """Exercise 2: below this, steps A ← A - slr hᵀ (h A - N dh) with h (N, D) do not explode."""
+    raise NotImplementedError("TODO(you): what is the Hessian of 1/2 Σ ‖h_n A - N dh_n‖²?")
 
 
 def from_the_label(W2, mean_p, y):
@@ -72,11 +72,11 @@ def check_2(answers):
         h = np.maximum(rng.standard_normal((N, D)), 0)
         limit = float(answers.largest_slr(h))
         for factor in (0.95, 1.05):
-            S, dW = np.zeros((D, 3)), rng.standard_normal(3)
-            at_first = ((h @ S - dW) ** 2).sum()
+            A, N_dh = np.zeros((D, 3)), rng.standard_normal(3)
+            at_first = ((h @ A - N_dh) ** 2).sum()
             for _ in range(300):
-                S -= factor * limit * h.T @ (h @ S - dW)
-                error = ((h @ S - dW) ** 2).sum()
+                A -= factor * limit * h.T @ (h @ A - N_dh)
+                error = ((h @ A - N_dh) ** 2).sum()
                 if error > 1e6 * at_first:
                     break
             falls = error < at_first

@@ -4,6 +4,7 @@ Functions for one axes take `ax`, the axes to draw in. Functions for several tak
 subfigure to draw in, made with layout="constrained". Without them they make a figure.
 """
 
+from minigrad.plots.blocks import blocks
 from minigrad.plots.chance import intervals, plane
 from minigrad.plots.curves import beside, class_bars, curves, proportional, stacked
 from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider
@@ -22,6 +23,7 @@ from minigrad.plots.surfaces import cloud, surface_paths
 from minigrad.plots.timeline import timelines
 from minigrad.plots.training import confusion, history
 from minigrad.plots.uncertainty import bands, histograms
+from minigrad.plots.units import units
 from minigrad.plots.with_intervals import through_layers, with_intervals
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "against",
     "bands",
     "beside",
+    "blocks",
     "by_step",
     "class_bars",
     "cloud",
@@ -60,5 +63,6 @@ __all__ = [
     "surface_paths",
     "through_layers",
     "timelines",
+    "units",
     "with_intervals",
 ]
