@@ -45,6 +45,7 @@ CALLS = {
     "gradients": lambda **o: plots.gradients({"true": np.ones((2, 4, 4))}, "t", **o),
     "beside": lambda **o: plots.beside({"a": {"u": (x, x)}, "b": {"u": (x, x)}}, "t", "y", **o),
     "timelines": lambda **o: plots.timelines({"a": Timeline([EVENTS])}, "t", **o),
+    "blocks": lambda **o: plots.blocks(("lower", "top"), "t", **o),
     "bands": lambda **o: plots.bands({"loss": {"plain": [x, 2 * x]}}, x, "t", **o),
     "heat_map": lambda **o: plots.heat_map(TABLE, "t", **o),
     "histograms": lambda **o: plots.histograms({"a": x}, [0, 0.5, 1], "t", "x", **o),
@@ -226,6 +227,7 @@ WRONG = {
         lambda: plots.gradients({"a": np.ones((1, 2, 2)), "b": np.ones((1, 2, 3))}, "t"),
         r"shape of the first, \(1, 2, 2\); 'b' has \(1, 2, 3\)",
     ),
+    "blocks one": (lambda: plots.blocks(["lower"], "t"), "there is no interface in 1 blocks"),
     "timelines none": (lambda: plots.timelines({}, "t"), "panels is empty"),
     "timelines empty": (
         lambda: plots.timelines({"a": Timeline([np.empty((0, 5))])}, "t"),

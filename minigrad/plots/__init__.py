@@ -4,6 +4,7 @@ Functions for one axes take `ax`, the axes to draw in. Functions for several tak
 subfigure to draw in, made with layout="constrained". Without them they make a figure.
 """
 
+from minigrad.plots.blocks import blocks
 from minigrad.plots.chance import intervals, plane
 from minigrad.plots.curves import beside, class_bars, curves, proportional, stacked
 from minigrad.plots.descent import by_step, on_a_curve, over_contours, step_slider
@@ -22,6 +23,7 @@ __all__ = [
     "COLOURS",
     "bands",
     "beside",
+    "blocks",
     "by_step",
     "class_bars",
     "cloud",
