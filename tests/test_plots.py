@@ -90,6 +90,7 @@ FIGURES = {
     "timelines": lambda: plots.timelines(
         {"a": Timeline([np.array([[0, 1, 0, 1, 1.0], [1, 1, 2, 3, 1]]), np.empty((0, 5))])}, "t"
     ),
+    "interfaces": lambda: plots.interfaces(["784 to 256", "256 to 256", "256 to 10"], "t"),
     "bands": lambda: plots.bands(
         {"loss": {"plain": [x, 2 * x]}, "acc": {"a": [x], "b": [x]}}, x, "t", "epoch"
     ),

@@ -65,6 +65,7 @@ CALLS = {
     "gradients": lambda **o: plots.gradients({"true": np.ones((2, 4, 4))}, "t", **o),
     "beside": lambda **o: plots.beside({"a": {"u": (x, x)}, "b": {"u": (x, x)}}, "t", "y", **o),
     "timelines": lambda **o: plots.timelines({"a": Timeline([EVENTS])}, "t", **o),
+    "interfaces": lambda **o: plots.interfaces(("lower", "top"), "t", **o),
     "bands": lambda **o: plots.bands({"loss": {"plain": [x, 2 * x]}}, x, "t", **o),
     "heat_map": lambda **o: plots.heat_map(TABLE, "t", **o),
     "histograms": lambda **o: plots.histograms({"a": x}, [0, 0.5, 1], "t", "x", **o),
@@ -339,6 +340,10 @@ WRONG = {
     "units NaN": (lambda: plots.units(layer * NAN, layer, (1, 3)), "true must be finite"),
     "blocks one": (lambda: plots.blocks(["a"], ["h"], "t"), "at least two blocks, got 1"),
     "blocks outputs": (lambda: plots.blocks(["a", "b"], ["h"], "t"), "each of the 2 blocks"),
+    "interfaces one": (
+        lambda: plots.interfaces(["lower"], "t"),
+        "there is no interface in 1 blocks",
+    ),
     "timelines none": (lambda: plots.timelines({}, "t"), "panels is empty"),
     "timelines empty": (
         lambda: plots.timelines({"a": Timeline([np.empty((0, 5))])}, "t"),

@@ -1,7 +1,7 @@
 """Exercises of lesson 10. Copy this file, fill in what says TODO(you), and run your copy:
 
-    minigrad exercise 10        (copies this file to my_07.py)
-    python my_07.py
+    minigrad exercise 10        (copies this file to my_10.py)
+    python my_10.py
 
 Answers: lessons/solutions/10_decoupled_interfaces.py
 """

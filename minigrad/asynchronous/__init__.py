@@ -2,5 +2,6 @@
 
 from minigrad.asynchronous.run import Run, WorkerError, fit
 from minigrad.asynchronous.timeline import Timeline
+from minigrad.asynchronous.timetable import timetable
 
-__all__ = ["Run", "Timeline", "WorkerError", "fit"]
+__all__ = ["Run", "Timeline", "WorkerError", "fit", "timetable"]

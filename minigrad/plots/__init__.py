@@ -15,6 +15,7 @@ from minigrad.plots.graph import graph
 from minigrad.plots.heat import heat_map
 from minigrad.plots.im2col import im2col
 from minigrad.plots.images import feature_maps
+from minigrad.plots.interfaces import interfaces
 from minigrad.plots.network import network
 from minigrad.plots.regions import fields, regions
 from minigrad.plots.repeated import against, differences, means
@@ -49,6 +50,7 @@ __all__ = [
     "histograms",
     "history",
     "im2col",
+    "interfaces",
     "intervals",
     "means",
     "network",

@@ -120,7 +120,7 @@ class GradientModule(Trained):
             hardly moves, and Adam overshoots. L sums over features and pixels, so SGD needs a
             smaller lr for large images.
     With `hidden`, batch norm needs batches of two or more.
-    Source: Jaderberg et al. 2016, §2.1, appendix A; scale: measured in 10_decoupled_interfaces.
+    Source: Jaderberg et al. 2016, §2.1, appendix A; scale: measured in cases/decoupled_notebook.
     """
 
     def __init__(
