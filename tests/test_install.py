@@ -338,7 +338,7 @@ class η(mg.ReLU):
 print("σ ≤ 1")
 print(mg.gradcheck.check(η(dtype="float64"), np.eye(3) + 0.5))
 cli.main([])
-cli.main(["exercise", "08"])
+cli.main(["exercise", "05"])
 for script in ("my_05.py", {lesson!r}):
     sys.argv = [script, "--quick", "--out", "out"]
     try:
@@ -419,7 +419,7 @@ def test_a_current_folder_that_cannot_be_written_is_refused(tmp_path):
 class TestExercise:
     def test_it_is_copied_and_never_overwritten(self, tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
-        assert cli.main(["exercise", "3"]) == 0
+        assert cli.main(["exercise", "5"]) == 0
         original = resources.find("lessons/exercises", "05_first_network.py")
         copy = tmp_path / "my_05.py"
         assert copy.read_bytes() == original.read_bytes()
@@ -442,7 +442,7 @@ class TestExercise:
             raise PermissionError(13, "Permission denied", "my_05.py")
 
         monkeypatch.setattr("builtins.open", refuse)
-        assert cli.main(["exercise", "3"]) == 2
+        assert cli.main(["exercise", "5"]) == 2
         err = capsys.readouterr().err
         assert "cannot write my_05.py (Permission denied): change to a folder" in err
 
