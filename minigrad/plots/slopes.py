@@ -34,15 +34,23 @@ def speeds(
         if source not in rows:
             raise ValueError(f"{name!r} is computed from nodes of {list(rows)}, got {source!r}")
     fig, ax = one_axes(ax, (13, 5.5))
-    style = {"arrowstyle": "-|>,head_length=0.7,head_width=0.35", "color": "0.35", "linewidth": 2}
-    for start, end in arrows:
-        ends = {"xytext": rows[start][:2], "xy": rows[end][:2]}
-        ax.annotate("", **ends, arrowprops=style | {"shrinkA": 52, "shrinkB": 52}, zorder=1)
+    boxes = {}
     for name, (x, y, value, speed) in rows.items():
-        ax.text(x, y, f"{name:^22}\n\n", bbox=_BOX, zorder=2, **_CENTRED)
-        ax.text(x, y + 0.17, name, zorder=3, **_CENTRED)
-        ax.text(x, y, f"value {value:g}", color=colour("value"), zorder=3, **_CENTRED)
-        ax.text(x, y - 0.17, f"speed {speed:g}", color=colour("forward"), zorder=3, **_CENTRED)
+        # the box is that of three lines which are not drawn; each has a colour of its own
+        box = ax.text(x, y, f"{name:^20}\n\n ", color="none", bbox=_BOX, zorder=2, **_CENTRED)
+        boxes[name] = box.get_bbox_patch()
+        for text, shade, up in (
+            (name, "black", 22),
+            (f"value {value:g}", colour("value"), 0),
+            (f"speed {speed:g}", colour("forward"), -22),
+        ):
+            place = {"xytext": (0, up), "textcoords": "offset points", "color": shade}
+            ax.annotate(text, (x, y), zorder=3, **place, **_CENTRED)
+    style = {"arrowstyle": "-|>,head_length=0.7,head_width=0.35", "color": "0.35", "linewidth": 2}
+    for source, name in arrows:
+        ends = {"xytext": rows[source][:2], "xy": rows[name][:2]}
+        patches = {"patchA": boxes[source], "patchB": boxes[name], "shrinkA": 3, "shrinkB": 3}
+        ax.annotate("", **ends, arrowprops=style | patches, zorder=1)
     places = np.array([row[:2] for row in rows.values()])
     low = places.min(axis=0)
     high = places.max(axis=0)
@@ -85,13 +93,13 @@ def mean_of_draws(
     n = np.arange(1, length + 1)
     means = draws[: runs * length].reshape(runs, length).cumsum(axis=1) / n
     band = 2 * draws.std() / np.sqrt(n)
-    shade = {"color": colour("backprop"), "alpha": 0.2, "label": "backprop's ± 2 standard errors"}
+    shade = {"color": colour("backprop"), "alpha": 0.2, "label": "backprop's, ± 2 standard errors"}
     right.fill_between(n, true - band, true + band, **shade)
     for i, mean in enumerate(means):
         words = f"mean of n draws, {runs} times" if i == 0 else None
         right.plot(n, mean, color=colour("forward"), linewidth=1.1, alpha=0.8, label=words)
     right.axhline(true, color=colour("backprop"), linestyle="--")
-    right.set(xscale="log", xlabel="n, the number of draws", ylabel=f"mean of {name}")
+    right.set(xscale="log", xlabel="n, the number of draws", ylabel="mean of the first n")
     right.set_ylim(true - band[min(3, length - 1)], true + band[min(3, length - 1)])
     for ax in (left, right):
         ax.legend()
