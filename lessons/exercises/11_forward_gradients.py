@@ -1,7 +1,7 @@
 """Exercises of lesson 11. Copy this file, fill in what says TODO(you), and run your copy:
 
-    minigrad exercise 11        (copies this file to my_08.py)
-    python my_08.py
+    minigrad exercise 11        (copies this file to my_11.py)
+    python my_11.py
 
 Answers: lessons/solutions/11_forward_gradients.py
 """
@@ -22,8 +22,8 @@ def value_and_slope(x, t, W, w, W_dot, w_dot):
     raise NotImplementedError("TODO(you): z and z_dot, h and h_dot, o and o_dot, L and d")
 
 
-def largest_lr(H, K):
-    """Exercise 2: below this lr forward gradients of K normal directions lower the loss on average,
+def largest_eta(H, K):
+    """Exercise 2: below this η forward gradients of K normal directions lower the loss on average,
     wherever one stands, on a quadratic with the Hessian H (n, n)."""
     raise NotImplementedError("TODO(you): trace and largest eigenvalue; section 4")
 
@@ -70,14 +70,14 @@ def check_2(answers):
         x = q[:, 0]  # on the axis that is steepest
         v = rng.standard_normal((200_000, K, 4))
         g = ((v @ (H @ x))[..., None] * v).mean(axis=1)
-        limit = float(answers.largest_lr(H, K))
+        limit = float(answers.largest_eta(H, K))
         for factor in (0.9, 1.1):
             moved = x - factor * limit * g
             change = float(((moved @ H) * moved).sum(axis=1).mean() - x @ H @ x)
             words = f"K = {K}: with {factor} of your limit, {limit:.4g}, the mean loss"
             expect((change < 0) == (factor < 1), f"{words} {'falls' if change < 0 else 'rises'}")
         said.append(f"{limit:.4f} for K = {K}")
-    return "the largest lr is " + ", ".join(said)
+    return "the largest η is " + ", ".join(said)
 
 
 def check_3(answers):
@@ -98,7 +98,7 @@ def check_3(answers):
         expect(abs(other - g).max() < 1e-12, f"for {factor} u the estimate is another than for u")
     nothing = answers.along_a_guess(np.zeros(6), slope)
     expect(np.array_equal(nothing, np.zeros(6)), f"from u = 0 comes {nothing}, not zeros")
-    return f"{abs(g @ gradient) / (gradient @ gradient):.2f} of |∇L|² is along this guess"
+    return f"{abs(g @ gradient) / (gradient @ gradient):.2f} of ‖∇L‖² is along this guess"
 
 
 CHECKS = {"1": check_1, "2": check_2, "3": check_3}

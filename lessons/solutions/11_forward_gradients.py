@@ -16,13 +16,13 @@ def value_and_slope(x, t, W, w, W_dot, w_dot):
     return ((o - t) ** 2).mean() / 2, ((o - t) * o_dot).mean()
 
 
-def largest_lr(H, K):
-    """Exercise 2: where -lr |∇L|² + lr²/2 E[gᵀ H g] is 0, for ∇L along the steepest direction."""
+def largest_eta(H, K):
+    """Exercise 2: where -η ‖∇L‖² + η²/2 E[gᵀ H g] is 0, for ∇L along the steepest direction."""
     return 2 / (np.trace(H) / K + (1 + 1 / K) * np.linalg.eigvalsh(H).max())
 
 
 def along_a_guess(u, slope):
-    """Exercise 3: |u|² appears once, since slope(u) has one u and the step another.
+    """Exercise 3: ‖u‖² appears once, since slope(u) has one u and the step another.
 
     A guess of 0 proposes nothing: stay where you are.
     """
