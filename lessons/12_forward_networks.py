@@ -100,14 +100,13 @@ print(f"noise on activities: by hand and by the library, relative difference {ap
 # cosine with ∇L, at the fresh weights. For noise on weights lesson 11 has formulas: for K = 1 the
 # variance is n + 1, and the cosine is about √(2/(π n)).
 
+
 # %%
-
-
 def measured(x, y, times, **options):
-    """(variance / |∇L|², cosine with ∇L): means over some estimates at the fresh weights."""
+    """(variance / |∇L|², cosine with ∇L): means over some estimates. No bias: error = variance."""
     rule = ForwardGradient(1, seed=lesson.seed, **options)
     found = mg.diagnostics.quality(rule, net, loss, x, y, times, lesson.seed).total
-    return found.error, found.cosine  # without bias all of the error is variance
+    return found.error, found.cosine
 
 
 n, units = sum(a.size for a in net.params.values()), sum(a.shape[1] for a in z)
@@ -173,11 +172,10 @@ lesson.save(plots.curves(series, title, ylabel="training loss"), "clipping")
 # %% [markdown]
 # ## 4. A fair comparison
 #
-# Equal learning rates compare nothing: a rate that is right for one method is far too small or far
-# too large for another. So each method gets a few trials, each with twice the rate of the last. All
-# trials have the same budget, in *forward passes*. A step of backprop costs 3, of K directions 1 +
-# 2K, of noise on activities 2 + K. The rate falls to 0 along a line. The best trial of each method
-# counts, by images that it was not trained on.
+# Equal learning rates compare nothing: what is right for one method is far too small for another.
+# So each method gets a few trials, each with twice the rate of the last, and all have the same
+# budget, in *forward passes*. A step of backprop costs 3, of K directions 1 + 2K, of noise on
+# activities 2 + K. The rate falls to 0 along a line. The best trial of each method counts.
 
 # %%
 
@@ -222,8 +220,7 @@ labels = {"xlabel": "learning rate η", "ylabel": "validation loss", "logx": Tru
 lesson.save(plots.curves(tried, title, **labels), "search")
 
 # %% [markdown]
-# More directions cost more, and allow a larger rate. Does the one make up for the other? Compare K
-# = 1 and K = 16. (It is one seed.)
+# More directions cost more, and allow a larger rate. Does the one make up for the other? (One seed.)
 #
 # ## 5. A digit reader without a backward pass
 #

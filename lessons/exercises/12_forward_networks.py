@@ -1,7 +1,7 @@
 """Exercises of lesson 12. Copy this file, fill in what says TODO(you), and run your copy:
 
-    minigrad exercise 12        (copies this file to my_09.py)
-    python my_09.py
+    minigrad exercise 12        (copies this file to my_12.py)
+    python my_12.py
 
 Answers: lessons/solutions/12_forward_networks.py
 """

@@ -1,7 +1,7 @@
 """Exercises of lesson 14. Copy this file, fill in what says TODO(you), and run your copy:
 
-    minigrad exercise 14        (copies this file to my_10.py)
-    python my_10.py
+    minigrad exercise 14        (copies this file to my_14.py)
+    python my_14.py
 
 Answers: lessons/solutions/14_side_by_side.py
 """
