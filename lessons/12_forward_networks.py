@@ -96,9 +96,8 @@ print(f"noise on activities: by hand and by the library, relative difference {ap
 #
 # ## 2. How good is one estimate?
 #
-# None has a bias. But how much noise is in it? We measure the variance, relative to |∇L|², and the
-# cosine with ∇L, at the fresh weights. For noise on weights lesson 11 has formulas: for K = 1 the
-# variance is n + 1, and the cosine is about √(2/(π n)).
+# None has a bias. But how much noise? We measure the variance, relative to |∇L|², and the cosine
+# with ∇L. For noise on weights lesson 11 says n + 1, and about √(2/(π n)).
 
 
 # %%
@@ -158,8 +157,8 @@ ETA, series, last = (0.006 if lesson.quick else 2e-3), {}, {}
 epochs = lesson.epochs(usual=1 if full else 10, quick=8)
 for label, clip in (("forward gradient, clipped", 1), ("not clipped", None)):
     model, rule = fresh(), ForwardGradient(1, seed=lesson.seed, clip=clip)
-    optimizer = mg.SGD(model, ETA)
-    history = lesson.fit(model, loss, rule, optimizer, train, epochs=epochs, batch_size=BATCH)
+    options = {"epochs": epochs, "batch_size": BATCH}
+    history = lesson.fit(model, loss, rule, mg.SGD(model, ETA), train, **options)
     losses = np.nan_to_num(history.step_loss, nan=100).clip(max=100)
     last[label] = losses[-10:].mean()
     losses = losses[: len(losses) // 10 * 10].reshape(-1, 10).mean(axis=1)  # of ten steps
@@ -220,7 +219,7 @@ labels = {"xlabel": "learning rate η", "ylabel": "validation loss", "logx": Tru
 lesson.save(plots.curves(tried, title, **labels), "search")
 
 # %% [markdown]
-# More directions cost more, and allow a larger rate. Does the one make up for the other? (One seed.)
+# More directions cost more, and allow a larger rate. Does one make up for the other? (One seed.)
 #
 # ## 5. A digit reader without a backward pass
 #
