@@ -21,6 +21,7 @@ DISPLAY = {
     "e^zᵢ / Σⱼ e^zⱼ": r"e^{z_{i}} / \sum_{j} e^{z_{j}}",
     "E[v vᵀ] ∇L = ∇²f": r"\mathbb{E}[v v^{T}] \nabla L = \nabla^{2} f",
     "λ_max < 3,000": r"\lambda_{\mathrm{max}} < 3{,}000",
+    "Σ_{ckl} W": r"\sum_{ckl} W",
     "h ≤ 1e-5   for all K": r"h \le 10^{-5} \qquad \ \text{for}\ \ \text{all}\ K",
     r"\frac{a}{b}": r"\frac{a}{b}",
 }

@@ -3,9 +3,9 @@
     $dh_hat ∘ [h > 0]$   →   $\\widehat{dh} \\odot [h > 0]$
 
 A name may have a number and endings: `W1`, `x_dot`, `h_hat`, `λ_max`. Signs for subscripts and
-superscripts follow what they belong to: `xᵢ`, `θ²`. `^(...)` and `_(...)` do the same for more.
-A formula on a line of its own, $$ ... $$, has its fractions of single names above each other. Two
-blanks part a remark from the formula. What has a backslash is LaTeX already, and stays.
+superscripts follow what they belong to: `xᵢ`, `θ²`. `^(...)`, `_(...)` and `_{ij}` do the same for
+more. A formula on a line of its own, $$ ... $$, has its fractions of single names above each other.
+Two blanks part a remark from the formula. What has a backslash is LaTeX already, and stays.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _Reader:
     def piece(self) -> str:
         """The next atom, with a fraction that it begins; or a sign."""
         if found := self.match(r"\s+"):
-            return r" \qquad " if "  " in found or "\n" in found else " "
+            return r" \qquad " if "  " in found and "\n" not in found else " "
         for sign, command in PAIRS.items():
             if self.text.startswith(sign, self.at):
                 self.at += len(sign)
@@ -126,7 +126,11 @@ class _Reader:
         if not found:
             return None
         self.at = found.end()
-        return self.name(*found.groups())
+        word, digits, endings = found.groups()
+        if not digits + endings and self.text[self.at : self.at + 1] in ACCENTED:  # dx and a hat
+            endings = f"_{ACCENTED[self.text[self.at]]}"
+            self.at += 1
+        return self.name(word, digits, endings)
 
     def bracket(self) -> str:
         """( ... ), to its end. One that is not closed is a sign."""
@@ -193,6 +197,8 @@ class _Reader:
         sign = self.text[self.at : self.at + 1]
         if sign in ("^", "_") and sign:
             self.at += 1
+            if inside := self.match(r"\{[A-Za-z0-9, ]+\}"):
+                return sign, inside[1:-1]
             minus = self.match("-") or ""
             atom = self.atom() if sign == "^" else self.head()
             if atom is None:
