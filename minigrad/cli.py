@@ -30,12 +30,16 @@ def list_lessons() -> int:
     print(f"minigrad {minigrad.__version__}: see how networks learn\n")
     for lesson in found:
         print(f"  {lesson.title:{width}}  {lesson.time}")
-    print("\ncase studies, of what published programs got wrong:\n")
-    for case in lessons(CASES):
-        print(f"  {case.path.stem:16}  {case.title}")
-    print("\nprojects, with data of your own or without:\n")
-    for project in lessons(PROJECTS):
-        print(f"  {project.path.stem[3:]:16}  {project.title}")
+    cases = {case.path.stem: case.title for case in lessons(CASES)}
+    projects = {project.path.stem[3:]: project.title for project in lessons(PROJECTS)}
+    width = max(map(len, [*cases, *projects]), default=0)
+    for heading, scripts in (
+        ("case studies, of what published programs got wrong", cases),
+        ("projects, with data of your own or without", projects),
+    ):
+        print(f"\n{heading}:\n")
+        for name, title in scripts.items():
+            print(f"  {name:{width}}  {title}")
     print(
         "\nminigrad run 05          runs a lesson (--help says its options)"
         "\nminigrad run all --quick runs all of them, in a minute and a half"
