@@ -212,7 +212,7 @@ def test_everything_runs_however_it_was_installed(way, environment, source, arch
 
     where = run("-c", "import minigrad; print(minigrad.__file__)")
     assert str(ROOT / "minigrad") not in where
-    assert "06 Synthetic gradients" in run("-m", "minigrad")
+    assert "09 Synthetic gradients" in run("-m", "minigrad")
     out = run("-m", "minigrad", "run", "01", "--quick")
     assert "14 of 14 expectations met" in out
     assert (free / "results" / "01_gradients_by_hand" / "results.json").is_file()

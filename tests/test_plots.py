@@ -33,12 +33,23 @@ RUN = History(
     settings={"loss": "CrossEntropyLoss(reduction='sum')"},
 )
 LONG = History(list(range(1, 101)), train_loss=[1.0] * 100, metrics={"train_r2": [0.5] * 100})
+POINTS = np.array([[0.0, 0.0], [1.0, 0.5], [0.5, 1.0]])
+
+
+def points_logits(points):
+    return np.stack([points[:, 0], points[:, 1]], axis=1)
+
 
 FIGURES = {
     "history": lambda: plots.history(RUN, "t"),
     "history of a long run": lambda: plots.history(LONG),
     "confusion": lambda: plots.confusion([[5, 1], [0, 3]], ["cat", "dog"], "t"),
     "confusion of many": lambda: plots.confusion(np.eye(30)),
+    "regions": lambda: plots.regions({"a": points_logits}, POINTS, [0, 1, 1], "t", grid=9),
+    "fields": lambda: plots.fields({"a": lambda p: abs(p[:, 0])}, POINTS, [0, 1, 1], "t", grid=9),
+    "means": lambda: plots.means({"a": [1, 2, 4], "b": [0, -1]}, "t", "gradient"),
+    "differences": lambda: plots.differences({"%": {"a": [x, 2 * x]}}, x, "t"),
+    "against": lambda: plots.against({"a": ([-x, -x], [x, x])}, "t", "loss", "%"),
     "curves": lambda: plots.curves({"backprop": (x, x), "b": (x, 2 * x)}, "t", floors={"f": 0.05}),
     "curves linear": lambda: plots.curves({"a": (x, -x)}, "t", log=False),
     "curves with dots": lambda: plots.curves(
