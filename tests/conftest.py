@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,33 @@ PAGES = {
     "test_live_views",
     "test_report_browser",
 }
+
+
+def pytest_addoption(parser):
+    words = "of each test function's cases only every N-th: each function runs, and time is short"
+    parser.addoption("--sample", type=int, default=1, metavar="N", help=words)
+
+
+def pytest_configure(config):
+    if config.getoption("sample") > 1:
+        config.pluginmanager.register(Sample(config.getoption("sample")))
+
+
+class Sample:
+    """--sample N. Of what -m and -k leave, the first case of each test function, and every N-th."""
+
+    def __init__(self, every):
+        self.every = every
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config, items):
+        seen, kept, left = Counter(), [], []
+        for item in items:
+            function = item.nodeid.partition("[")[0]
+            (left if seen[function] % self.every else kept).append(item)
+            seen[function] += 1
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
 
 
 @pytest.hookimpl(tryfirst=True)
