@@ -52,6 +52,11 @@ def limits_on_the_way(
             limit = found.largest_lr(directions)
             if t == 0:
                 eta = share * limit
+                if not math.isfinite(eta):
+                    raise ValueError(
+                        f"the largest learning rate at the start is {limit:g}: no limit of which "
+                        "η could be a share. The loss is flat there; start elsewhere"
+                    )
             rows.append((t, value, limit / eta, norm(model.params)))
         if lost:
             break

@@ -86,7 +86,7 @@ def mean_of_draws(
     fig = a_figure(fig, (14, 5.8))
     left, right = fig.subplots(1, 2)
     ends = np.quantile(draws, [(1 - share) / 2, (1 + share) / 2])
-    left.hist(draws, 80, (*ends,), color=colour("forward"), alpha=0.75, label="one draw")
+    left.hist(draws, 80, range=(*ends,), color=colour("forward"), alpha=0.75, label="one draw")
     left.axvline(draws.mean(), color="black", label=f"mean of {len(draws):,} draws")
     left.axvline(true, color=colour("backprop"), linestyle="--", label="by backprop")
     left.set(xlabel=name, ylabel="number of draws")
