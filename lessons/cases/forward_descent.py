@@ -4,7 +4,7 @@ Question: do the numbers of a notebook on forward gradients hold, and what do th
 You need: lesson 11.
 You will build: the notebook's test on Beale's function, its descents down two valleys, and the
 comparison of learning rates that it leaves out.
-Time: 1 min on one core, 6 s with --quick
+Time: 1 min on one core, 5 s with --quick
 Source: the notebook "MNIST" of the project "forward_gradient" (Rike, Førland 2022), and its test on
 Beale's function; Baydin et al. 2022, "Gradients without backpropagation", Fig. 2.
 """
@@ -94,7 +94,8 @@ print(", ".join(f"{value:.1f} from {name}" for name, value in away.items()))
 # How far may the ends scatter? On the valley's floor a step of backprop takes a share r off the
 # height. A forward gradient takes about r v², of mean r and variance 2 r². The slope across the
 # valley kicks it along as well. At η λ = 1/2 that adds another r². So ln f scatters about
-# backprop's with the variance 3 Σ r², and r can be read off from backprop's own heights.
+# backprop's with the variance 3 Σ r², and r can be read off from backprop's own heights. (Left out
+# is where a path enters the valley. Chance decides that, too, and a shorter way ends lower.)
 
 # %%
 

@@ -3,7 +3,7 @@
 Question: what does a slope cost, can it be had from values alone, and must its direction be random?
 You need: lessons 09 and 11.
 You will build: a measurement of the memory, slopes by differences, and slopes along guesses.
-Time: 1 min on one core, 6 s with --quick
+Time: 20 s on one core, 3 s with --quick
 Source: Baydin et al. 2022, "Gradients without backpropagation"; Spall 1992; Fournier et al. 2023.
 """
 
