@@ -254,7 +254,7 @@ lesson.save(plots.curves(runs, title, "seconds of training", "validation error, 
 #
 # 1. Mend a published test loop: the mean loss over all images, whatever the batches.
 # 2. Write noise on activities for one linear layer; its mean over all signs is the gradient.
-# 3. Which K pays best? Make η_max(K), divided by what a step costs, as large as possible.
+# 3. Which K pays best? The largest stable rate, divided by what a step costs, is to be largest.
 #
 # ## What this run must show
 
