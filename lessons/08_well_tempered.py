@@ -15,15 +15,15 @@ Source: the idea of ansuini/WellTemperedSGD, 2018 and 2019; Student 1908.
 #
 # | name | shape | meaning |
 # |---|---|---|
-# | $g$ | (B, ...) | the gradients of a weight in B mini-batches |
+# | $g_b$ | (B, ...) | the gradient of a weight in mini-batch b of B |
 # | $ḡ$ | (...) | their mean |
 # | $σ$ | (...) | their spread: $σ² = Σ_b (g_b - ḡ)² / B$ |
 # | $σ/√B$ | (...) | the standard error of the mean: how far $ḡ$ would scatter |
 # | $ρ$, `snr` | (...) | the signal-to-noise ratio, $abs(ḡ) / (σ/√B)$ |
 # | $η$ | number | the learning rate |
 #
-# We draw four labels in ten anew, by chance. A wrong label pulls at the weights in one mini-batch
-# only. What the digits have in common pulls in all of them.
+# We take at most 6,000 images, and draw four labels in ten anew, by chance. A wrong label pulls at
+# the weights in one mini-batch only. What the digits have in common pulls in all of them.
 
 # %%
 import numpy as np
@@ -55,7 +55,7 @@ for b in range(10):
     mg.rules.Backprop().estimate(net, loss, x, y)
     gradients.append(to_host(net.grads["1.W"]).astype("float64"))
 g = np.stack(gradients)  # (10, 784, 50)
-live = (g != 0).all(axis=0)
+live = (g != 0).all(axis=0)  # a weight at a pixel that is always black has no gradient
 g = g[:, live]  # (10, weights)
 mean = g.mean(axis=0)
 error = g.std(axis=0) / np.sqrt(10)
@@ -73,9 +73,9 @@ lesson.save(figure, "ten_gradients")
 # ## 2. What noise alone looks like
 #
 # If a weight has no signal at all, is its $ρ$ then 0? No. $ḡ$ is never exactly 0. It scatters by
-# its standard error, so $ρ$ scatters around 1. Let us draw B gradients of pure noise for many
-# weights and count how many have $ρ$ below 1. That share is the *null line*. Only a share well
-# below it says that there is signal.
+# its standard error, so $ρ$ is about 1. Let us draw B gradients of pure noise for many weights and
+# count how many have $ρ$ below 1. That share is the *null line*. Only a share well below it says
+# that there is signal. (The last two columns are for section 3.)
 
 
 # %%
@@ -91,7 +91,7 @@ print(f"\n{'pure noise':>10}{'share with ρ < 1':>26}{'noise power let through':
 print(f"{'B':>10}{'drawn':>12}{'calculated':>14}{'same gradients':>20}{'others':>12}")
 for B in (5, 10, 20, 50, 100, 300):
     mean, snr_of_noise, another = window(B)
-    f = np.minimum(1, snr_of_noise)
+    f = np.minimum(1, snr_of_noise)  # the gate of section 3
     share = (snr_of_noise < 1).mean()
     same = (f**2 * mean**2).mean() / (mean**2).mean()
     others = (f**2 * another**2).mean() / (another**2).mean()
@@ -107,8 +107,8 @@ for B in (5, 10, 20, 50, 100, 300):
 #
 # Which gradients should $ρ$ be made of? See the last two columns above. If the gate is made of the
 # *same* gradients that it turns down, nearly all noise comes through: it shrinks the means that
-# came out small anyway. If it is made of *others*, of an earlier window, nearly half of the noise's
-# power is gone. So minigrad's rule gates each mini-batch by the $ρ$ of the epoch before.
+# came out small anyway. If it is made of *others*, of an earlier window, 40 to 48 % of the noise's
+# power (mean square) is gone. minigrad's rule gates a mini-batch by the $ρ$ of the epoch before.
 #
 # That is noise. What about signal? A gate is good if $f(ρ) ḡ$ is closer to the true gradient than
 # $ḡ$ is. Here we know the true gradient, because we draw the gradients ourselves.
@@ -179,10 +179,10 @@ figure = plots.histograms(ratios, edges, *words, expected=("pure noise", expecte
 lesson.save(figure, "snr")
 
 # %% [markdown]
-# Weights without any gradient are left out: they are *dead*, not noisy. A fresh network has much
-# signal. It gets lost while the loss falls: what is left to learn differs from batch to batch. Can
-# there be *less* signal than in noise? The rule measures while the weights move. Near a minimum the
-# next gradient pulls them back, so gradients cancel better than if they knew nothing of each other.
+# Weights without any gradient are left out: they are *dead*, not noisy. A weight with a gradient in
+# one mini-batch only has $ρ = √(B/(B - 1))$, whatever the gradient: see the high bar just above 1.
+# A fresh network has much signal. It gets lost while the loss falls. There can be *less* than in
+# noise: weights move while the rule measures, and the next gradient pulls them back to a minimum.
 #
 # ## 5. What it costs, and whether it helps
 #
@@ -191,7 +191,7 @@ lesson.save(figure, "snr")
 #
 # Does it help? We count the test images read right, at the end of a run and at its best moment,
 # which early stopping would nearly find. Then we take the difference for each seed, and the
-# interval of its mean by Student's t. One such sentence in twenty is wrong by chance.
+# interval of its mean by Student's t. One such interval in twenty misses the truth by chance.
 
 # %%
 gated, plain = (sum(sum(h.seconds) for h in runs["noisy labels", n]) for n in (GATED, PLAIN))
@@ -224,19 +224,19 @@ epoch = runs["noisy labels", GATED][0].epoch
 lesson.save(plots.differences(panels, epoch, "Test accuracy: gated minus plain, same η"), "paired")
 
 # %% [markdown]
-# In the figures `against` a rule that is only slower goes along the same curve, and not as far.
+# In the figures `against` a run begins at the ring. A slower rule goes the same way, not as far.
 #
-# On MNIST, from noisy labels, plain backprop ends with wrong labels learned by heart. The gate
-# turns that down: it ends 4.7 ± 0.9 points ahead of the same $η$ without a gate. But a smaller $η$
-# ends ahead of both. At the best moment the gate is 0.6 to 0.9 points ahead of all three.
+# On MNIST, seed 0, noisy labels, plain backprop ends with wrong labels learned by heart. The gate
+# turns that down: it ends 4.7 ± 0.9 points ahead of the same $η$ without a gate. But a smaller
+# $η$ ends ahead of both. At the best moment the gate is 0.6 to 0.9 points ahead of all three.
 #
 # *Where it fails.* With right labels there is more signal to throw away: on MNIST the gate ends 0.3
-# points behind. In large batches there is little noise. The published programs trained that way:
-# `minigrad run well_tempered_script` gets their numbers, and finds what is wrong in them.
+# points behind the same $η$. In large batches there is little noise. The published programs trained
+# that way: `minigrad run well_tempered_script` gets their numbers, and finds what is wrong in them.
 #
 # ## What to remember
 #
-# - Noise alone has $ρ$ below 1 in 63 to 68 of 100 cases. A share means nothing without this line.
+# - Noise alone has $ρ < 1$ in 63 to 68 of 100 cases, from B = 10 on. Compare each share with that.
 # - A gate made of the very gradients it turns down hardly removes noise. One made of others does,
 #   and takes signal away with it.
 # - Compare what makes steps smaller with smaller steps: several seeds, in pairs, with intervals.

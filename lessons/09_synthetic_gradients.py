@@ -27,7 +27,6 @@ Source: Jaderberg et al. 2016 (DNI), §2; Czarnecki et al. 2017.
 # | `η`, `slr` | | learning rates: η of the network, `slr` of the module |
 
 # %%
-
 import numpy as np
 
 import minigrad as mg
@@ -48,10 +47,10 @@ seeds = range(lesson.seed, lesson.seed + (3 if lesson.quick else 4))
 #
 # Follow the numbers. At the left block 1 gets its gradient dh as message 4. At the right it gets
 # dh_hat as message 2, whatever happens above. Block 2 sees the loss, and needs no module. It sends
-# dh to the module when it is ready. (The label y is for section 4. Lesson 10 uses the time gained.)
+# dh to the module when it is ready. The label y is for section 4. This lesson asks whether block 1
+# learns well from dh_hat. What to do with the time gained is for lesson 10.
 
 # %%
-
 names = ("block 1: W1, b1", "block 2: W2, b2")
 lesson.save(plots.blocks(names, ("h", "z"), "What the blocks send", told=True), "blocks")
 
@@ -59,9 +58,9 @@ lesson.save(plots.blocks(names, ("h", "z"), "What the blocks send", told=True), 
 # ## 2. A module with two numbers
 #
 # Take one hidden unit and N = 2 images. h is 1 for the first and 3 for the second. Say that N dh
-# is -1 and 1. (Why N dh? L is a mean, so dh has a factor 1/N. N dh is as large in any batch.) The
+# is -1 and 1. Why N dh? L is a mean, so dh has a factor 1/N; N dh is as large in any batch. The
 # module predicts N dh by h A + c, here with two numbers A and c. Its loss is half the mean square
-# of h A + c - N dh. In steps of gradient descent the prediction becomes exact.
+# of h A + c - N dh. Gradient descent with the learning rate slr = 0.2 makes the prediction exact:
 
 # %%
 
@@ -98,7 +97,6 @@ toy_off = float(abs(h @ A + c - N_dh).max())
 # 1/(2N) Σₙ ‖hₙ A + c - N dhₙ‖². c goes the same way, with the sum of dh_hat - dh.
 
 # %%
-
 net, slr = mg.models.gist_mlp(seed=lesson.seed), 0.05
 rule = SyntheticGradients(net, conditioned=False, optimizer=lambda net: mg.SGD(net, slr))
 x, y = to_device(train.x[:8]), to_device(train.y[:8])
@@ -129,17 +127,18 @@ print(f"\nby hand and by the library: dW1_hat differs by {dW1_off:.0e}, the next
 # $hᵀ dz$ is dW2. Where block 2 has learned all that it can from h, dW2 is 0, and so is the best A:
 # *nothing is left in h* from which dh could be predicted linearly.
 #
-# **From h and the label?** Then the module knows the part -y W2ᵀ exactly. Only p W2ᵀ is left to
-# guess from h. Such a module is called *conditioned*, cDNI; one that sees h alone is a DNI.
+# **From h and the label?** Then the module can learn the part -y W2ᵀ exactly: it is a linear
+# function of y. Only p W2ᵀ is left to guess from h. Such a module is called *conditioned*, cDNI.
+# One that sees h alone is a DNI. (The letters stand for decoupled neural interface.)
 #
 # ## 5. Learning from predictions
 #
 # Five rules train the same networks on the same batches. *Stale* uses the true gradient of every
-# tenth step for ten steps. *Top layer alone* never moves block 1. Predictions must be better than
-# both. Modules learn by Adam. Each η was chosen on images held out: `--full` tries them again.
+# tenth step for ten steps. *Top layer alone* never moves block 1. Predictions that are no better
+# than these two are worth nothing: see the last lines of the table. Modules learn by Adam. Each η
+# was chosen on images held out: `--full` tries them again.
 
 # %%
-
 TOLD, UNTOLD = "synthetic (cDNI), told the label", "DNI, not told the label"
 STALE, ALONE = "stale: each used 10 times", "top layer alone"
 RULES = {  # name: rule, η on MNIST, η on the digits
@@ -162,7 +161,6 @@ def learned(name, seed, train=train, test=test, eta=None):
 
 
 # %%
-
 runs = {name: [learned(name, seed) for seed in seeds] for name in RULES}
 right = {k: np.array([100 * run.test_accuracy[-1] for *_, run in runs[k]]) for k in RULES}
 print(f"\n{'mean test accuracy':34}      %   minus backprop's, points")
@@ -185,11 +183,13 @@ if lesson.long:
 # %% [markdown]
 # How good are the predictions? R² is the share of the variance of dh that is predicted: 1 is all,
 # 0 is no better than a constant, below 0 is worse. Least squares finds the best R² of all linear
-# modules. In the fresh network p is nearly the same for all images: the label says all. What is
-# left after training? And how far from the best is a module that has to follow a moving network?
+# modules. In the fresh network p is nearly the same for all images, so the label says all. What is
+# left after training? How far from the best is a module that has to follow a moving network?
+#
+# The picture shows the part of dW1 and of dW1_hat that belongs to one hidden unit, for six units
+# and one batch. A step along -dW1_hat goes downhill if its cosine with dW1 is above 0.
 
 # %%
-
 some = train.take(slice(5000)).placed(runs[TOLD][0][0].params["1.W"])
 print(f"\n{'R² in the networks of':34}{'best, not told':>15}{'best, told':>12}{'the module':>12}")
 best, own = {}, {}
@@ -209,8 +209,6 @@ rule.estimate(net, loss, some.x[:64], some.y[:64])
 lesson.save(plots.units(true, to_host(net.grads["1.W"]), (28, 28), "dW1"), "gradients")
 
 # %% [markdown]
-# (This is one batch. A step along -dW1_hat goes downhill where the cosine is above 0.)
-#
 # ## 6. How fast may a module learn?
 #
 # Its loss is quadratic, with the Hessian $H = [h, 1]ᵀ [h, 1]/N$ for each column of A and c. As in
@@ -219,7 +217,6 @@ lesson.save(plots.units(true, to_host(net.grads["1.W"]), (28, 28), "dW1"), "grad
 # is [[5, 2], [2, 1]], λ is 3 + √8, and the limit is 0.34. Now for the network, on one batch:
 
 # %%
-
 net = mg.models.gist_mlp(seed=lesson.seed, dtype="float64")
 lower, top = split(net)
 h = lower.forward(to_device(train.x[:128].astype("float64")))
@@ -244,7 +241,7 @@ lesson.save(figure, "stability")
 #
 # - A synthetic gradient is a prediction of dh from h. The chain rule does the rest; nobody waits.
 # - The module's target is N dh = (p - y) W2ᵀ. It cannot be predicted linearly from h once block 2
-#   has learned all it can. With the label it can in part, and that is enough to train with.
+#   has learned all that it can. With the label it can in part. That is enough to train with.
 # - Compare with the cheap things: old gradients, and no gradient at all.
 # - A linear module under plain descent needs slr < 2/λ, λ the largest of [h, 1]ᵀ [h, 1]/N.
 #
@@ -257,18 +254,17 @@ lesson.save(figure, "stability")
 # ## What this run must show
 
 # %%
-
 lesson.record({"test accuracy, %": right, "R² of the best linear module": best, "own R²": own})
 lesson.expect("two numbers: error of N dh after 300 steps", toy_off, at_most=1e-3)
 lesson.expect("by hand and by the rule: dW1_hat and A", max(dW1_off, A_off), at_most=1e-5)
-for factor, bounds in ((0.95, {"at_most": -0.1}), (1.05, {"at_least": 1})):
+for factor, bounds in ((0.95, {"at_most": -0.4}), (1.05, {"at_least": 5})):
     change = np.log10(losses[factor][-1] / losses[factor][0])
     lesson.expect(f"log10 of the change of the loss at {factor} of the limit", change, **bounds)
 lesson.expect("fresh network, told: best R²", best["fresh network"][1], at_least=0.97)
 lost = (best["fresh network"] - best["backprop"])[0]
-lesson.expect("not told: best R² lost in backprop's training", lost, at_least=0.2)
+lesson.expect("not told: best R² lost in backprop's training", lost, at_least=0.25)
 # points of test accuracy by which "told" is ahead, at least: with --quick, on the digits, on MNIST
-bounds = ((-3, 3, 5, -2), (-0.8, 2, 8, -1), (-1.3, 3.5, 12, 0.5))
+bounds = ((-2, 5, 12, 2), (-0.8, 2, 8, 0), (-1.3, 3.5, 12, 0.5))
 bounds = bounds[0 if lesson.quick else 1 + lesson.mnist] if lesson.options.epochs is None else ()
 for other, bound in zip(("backprop", UNTOLD, ALONE, STALE), bounds, strict=False):
     lesson.expect(f"told - {other}", (right[TOLD] - right[other]).mean(), at_least=bound)

@@ -4,7 +4,7 @@ Question: can the blocks of a network learn without waiting for each other?
 You need: lessons 07 (batch norm) and 09 (synthetic gradients).
 You will build: a timetable of blocks that wait and of blocks that do not; a sweep of synthetic
 gradients through four blocks; a network whose blocks learn at the same time, each in a process.
-Time: 5 min on MNIST on one core, 8 s on the embedded digits with --quick
+Time: 5 min on one core on MNIST, 8 s on the embedded digits with --quick
 Source: Jaderberg et al. 2016, "Decoupled neural interfaces using synthetic gradients".
 """
 
@@ -17,7 +17,6 @@ Source: Jaderberg et al. 2016, "Decoupled neural interfaces using synthetic grad
 # *interface*, the place between two blocks: now a block can step right after its forward pass.
 
 # %%
-
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,12 +38,12 @@ lesson.save(plots.interfaces(sizes, "Wait for all blocks above, or for a module"
 # %% [markdown]
 # ## 1. A timetable
 #
-# How much time is there to gain? Give each of four blocks a worker, and invent a few numbers:
-# forward 1 ms, backward and step 2 ms, and 0.5 ms for a module, which predicts and learns. A piece
-# of work begins when its worker is free and what it needs is there.
+# How much time is there to gain? Give each of four blocks a worker. Say that in each block the
+# forward pass takes 1 ms, the backward pass with the step 2 ms, and the module 0.5 ms. A piece of
+# work begins when its worker is free and what it needs is there. In the figure the number on a bar
+# is the batch.
 
 # %%
-
 WORK = {"forward": 1e-3, "backward": 2e-3, "module": 0.5e-3}  # seconds
 WAITS = {"locked": True, "decoupled": False}
 plan = {name: mg.asynchronous.timetable(4, 40, waits, **WORK) for name, waits in WAITS.items()}
@@ -78,7 +77,6 @@ lesson.save(figure, "timetable")
 # module's own gradient is $dA = toldᵀ (dh_hat - back)$, as in lesson 09.
 
 # %%
-
 net = mg.models.dni_mlp(seed=lesson.seed)
 rule, optimizer = mg.rules.SyntheticGradients(net, seed=lesson.seed), mg.Adam(net, 1e-3)
 batches = [(to_device(x), to_device(y)) for x, y in train.take(4 * BATCH).batches(BATCH)]
@@ -101,7 +99,6 @@ loss.forward(rule.blocks[3].forward(h), y)
 backs.append(to_host(rule.blocks[3].backward(loss.backward())))
 
 # %%
-
 rule.estimate(net, loss, x, y)  # the same sweep, by the library
 apart = []
 for i, (told, dh_hat, dW_hat) in enumerate(sweep):
@@ -112,22 +109,23 @@ for i, (told, dh_hat, dW_hat) in enumerate(sweep):
 print(f"by hand and by the rule: relative differences up to {max(apart):.0e}")
 
 # %% [markdown]
-# In the first step all modules predict 0: block 4 alone learns. Module 3 learns from block 4.
-# Module 2 learns from what block 3 makes of module 3's prediction. This is *bootstrapping*.
+# In the first step all modules predict 0. Of the blocks only block 4 learns. Module 3 learns from
+# block 4. Then module 2 learns from what block 3 makes of module 3's prediction, and so on down:
+# in each step one more block moves. To learn from predictions is called *bootstrapping*.
 #
 # ## 3. The price
 #
-# We train five ways, each from three starts, by Adam with η = 1e-3, and with a tenth of that after
-# 60 % and again after 80 % of the run:
+# We train five ways, each from three starts. The optimizer is Adam with a learning rate of 1e-3. It
+# is divided by ten after 60 % of the run, and again after 80 %:
 #
 # - **backprop**: locked. **synthetic**: the sweep above;
 # - **synthetic, p = 0.5**: p is the *update probability*. In each step a block is updated with this
-#   probability, as if blocks came and went. It trains twice as long: as many updates of a block;
+#   probability, as if blocks came and went. The run is twice as long, so that a block gets as many
+#   updates;
 # - **dni**: not told the label. **top alone**: blocks 1 to 3 stay as they began. What is no better
 #   than this has learned nothing below the top.
 
 # %%
-
 EPOCHS = lesson.epochs(usual=15 if lesson.long else 3 if lesson.mnist else 20, quick=4)
 SEEDS = [lesson.seed + k for k in range(3)]
 WAYS = {  # label: options of the rule; None: backprop
@@ -154,7 +152,6 @@ def run(label, seed, hidden=3, epochs=EPOCHS, by=mg.fit, **options):
 runs = {k: [run(k, s, epochs=EPOCHS * (1 + ("p =" in k))) for s in SEEDS] for k in WAYS}
 
 # %%
-
 errors = {label: np.array([r.error for r in row]) for label, row in runs.items()}
 less = {label: row - errors["backprop"] for label, row in errors.items() if label != "backprop"}
 price = {label: estimate(row) for label, row in less.items()}
@@ -182,10 +179,11 @@ lesson.save(figure, "price")
 # for images with this h. Once the top has learned what h says, nothing of that is left.
 #
 # **In deep networks.** Each module learns from the one above. We try six blocks, and ask how good
-# their five modules are: their R² (1 is perfect) and their cosine with the true gradient.
+# the predictions of their five modules are. 1 is perfect. *R², true* compares a prediction with the
+# true gradient; *R², what it learns* compares it with `back`, which the module learns from. The
+# cosine is that with the true gradient.
 
 # %%
-
 deep = {label: [run(label, s, hidden=5) for s in SEEDS] for label in ("backprop", "synthetic")}
 deeper = np.array([b.error - a.error for a, b in zip(*deep.values(), strict=True)])
 more = estimate(deeper - less["synthetic"])
@@ -211,13 +209,13 @@ lesson.save(figure, "modules")
 # ## 5. Does it really decouple?
 #
 # Each block gets a process of its own. It steps by its module and takes the next batch. The answer
-# of the block above comes some batches later, and teaches the module then. First in *lock-step*:
-# before each batch a block waits for that answer. This must give the sweep, to the last bit. Then
-# freely, and beside it backprop. A block is *ahead* if it has stepped with a batch before block 4
-# begins it. With fewer cores than blocks, part of a bar is waiting for a core.
+# of the block above comes some batches later, and teaches the module then. We first run in
+# *lock-step*: before each batch a block waits for that answer. This must give the sweep, to the
+# last bit. Then the blocks run freely, and for comparison backprop runs in processes, too. Block 1
+# is *ahead* if it has stepped with a batch before block 4 begins it. With fewer cores than blocks,
+# a process also waits for a core while it works: its bars are longer then.
 
 # %%
-
 together, lines = {}, {}
 if mg.backend.name() == "numpy":  # processes share the host's memory
     alike = {"lag": 0, "threads_per_process": threads.threads()}  # sums are then rounded alike
@@ -240,7 +238,7 @@ if mg.backend.name() == "numpy":  # processes share the host's memory
 # ## What to remember
 #
 # - A block can learn without its true gradient, from something that points downhill on average.
-# - The module must know the label. Else it can only tell by how much the top is wrong on average.
+# - Tell the module the label. Else it can only tell by how much the top is wrong on average.
 # - Modules learn from modules: the deeper the network, the later the lowest one knows anything.
 # - Blocks then work on different batches at once. That pays where each has a processor to itself.
 #
@@ -254,7 +252,6 @@ if mg.backend.name() == "numpy":  # processes share the host's memory
 # ## What this run must show
 
 # %%
-
 lesson.expect("sweep by hand and by the rule, relative", max(apart), at_most=1e-4)
 lesson.expect("first step: sum of |dW_hat| below the top", sum(below[0]), equal=0)
 lesson.expect("on paper: decoupled, times as fast", faster, equal=3.37, tolerance=0.01)

@@ -3,7 +3,7 @@
 Question: can a network of two million weights learn without a backward pass, and at what price?
 You need: lessons 03, 05 and 11.
 You will build: noise on activities by hand; a fair comparison; a reader that never went backward.
-Time: 6 min on MNIST, 4 s on the embedded digits with --quick
+Time: 6 min on one core on MNIST, 4 s on the embedded digits with --quick
 Source: Baydin et al. 2022; noise on activities: Ren et al. 2023; the network: Rike, Førland 2022.
 """
 
@@ -20,11 +20,10 @@ Source: Baydin et al. 2022; noise on activities: Ren et al. 2023; the network: R
 # | `h`, `z` | (N, width) | what goes into a layer, and its output h W + b before the ReLU |
 # | `v` | as all weights | noise on the weights: one direction for the whole batch |
 # | `ε` | (N, width), for each layer | noise on the activities z: each image has its own |
-# | `d_n` | (N,) | each image's slope, <∂L_n/∂z_n, ε_n> |
+# | `d_n` | (N,) | each image's slope: how fast its loss `L_n` rises along its noise |
 # | `K`, η | | directions for an estimate; the learning rate |
 
 # %%
-
 from math import pi, sqrt
 
 import numpy as np
@@ -62,10 +61,10 @@ def fresh():
 # $$ dz_hat_n = d_n ε_n / N $$
 # $$ dW_hat = hᵀ dz_hat $$
 #
-# That takes no backward pass through the network: the last line needs only what one layer has.
+# In the first line z are the logits. The other two hold for each layer, with the same d_n. Nothing
+# runs backward through the network: beside d_n a layer needs only what it has.
 
 # %%
-
 net = fresh()
 x, y = to_device(train.x[:BATCH]), to_device(train.y[:BATCH])
 p = net.state_dict()
@@ -96,8 +95,9 @@ print(f"noise on activities: by hand and by the library, relative difference {ap
 #
 # ## 2. How good is one estimate?
 #
-# None has a bias. But how much noise? We measure the variance, relative to |∇L|², and the cosine
-# with ∇L. For noise on weights lesson 11 says n + 1, and about √(2/(π n)).
+# Neither kind of noise gives a bias. But how much do estimates scatter? We measure the variance,
+# relative to |∇L|², and the cosine with ∇L, at the fresh weights. For noise on weights lesson 11
+# has formulas: for K = 1 the variance is n + 1, and the cosine is about √(2/(π n)).
 
 
 # %%
@@ -123,12 +123,11 @@ for label, options in (
     print(f"{label:26}{spread[label]:12,.0f}{cosine:10.5f}")
 
 # %% [markdown]
-# There are two reasons. There are fewer units than weights, so the noise has fewer dimensions. And
-# if each image has a noise of its own, the errors of N images average out. The error of one v that
-# all images share does not, however large the batch:
+# Noise on activities gives a much smaller variance, for two reasons. There are fewer units than
+# weights, so the noise has fewer dimensions. And each image has its own noise, so the errors of N
+# images average out. If all images share one v, its error stays, however large the batch:
 
 # %%
-
 sizes = [16, 64, 256] if lesson.quick else [16, 64, 256, 1024]
 lines = {"forward gradient, noise on weights": [], "noise on activities": []}
 for N in sizes:
@@ -136,9 +135,8 @@ for N in sizes:
     for label, options in zip(lines, ({}, ACTIVITIES | {"layerwise": True}), strict=True):
         lines[label].append(measured(some.x, some.y, 16, **options)[0])
 fall, stays = (values[0] / values[-1] for values in reversed(lines.values()))
-title = (
-    f"{sizes[-1] // sizes[0]} times the images: {fall:.0f} times less noise, or {stays:.1f} times"
-)
+title = f"{sizes[-1] // sizes[0]} times the images divide the variance\n"
+title += f"by {fall:.1f} (noise on activities) or by {stays:.1f} (on weights)"
 lines = {label: (sizes, values) for label, values in lines.items()}
 labels = {"xlabel": "images in the batch", "ylabel": "variance / |∇L|²", "logx": True}
 lesson.save(plots.curves(lines, title, **labels), "variance")
@@ -146,13 +144,12 @@ lesson.save(plots.curves(lines, title, **labels), "variance")
 # %% [markdown]
 # ## 3. Noise adds up: the spiral, and clipping
 #
-# Noise that changes nothing now stays in the weights. They make a random walk and get longer. So
-# the slopes d get larger, and the next steps longer still. To *clip* means to cut d off at ±1. That
-# is a bias, since large slopes count too little. But no step is then longer than η √n.
+# Noise that changes nothing now stays in the weights. They walk at random, and grow. So the slopes
+# d grow, and the next steps are longer still. To *clip* means to cut d off at ±1. That is a bias:
+# large slopes count too little. But no step is then longer than η |v|, which is about η √n. In the
+# figure a loss above 100 counts as 100. A run that is lost stops there.
 
 # %%
-
-
 ETA, series, last = (0.006 if lesson.quick else 2e-3), {}, {}
 epochs = lesson.epochs(usual=1 if full else 10, quick=8)
 for label, clip in (("forward gradient, clipped", 1), ("not clipped", None)):
@@ -160,9 +157,9 @@ for label, clip in (("forward gradient, clipped", 1), ("not clipped", None)):
     options = {"epochs": epochs, "batch_size": BATCH}
     history = lesson.fit(model, loss, rule, mg.SGD(model, ETA), train, **options)
     losses = np.nan_to_num(history.step_loss, nan=100).clip(max=100)
-    last[label] = losses[-10:].mean()
-    losses = losses[: len(losses) // 10 * 10].reshape(-1, 10).mean(axis=1)  # of ten steps
-    series[label] = 10 * np.arange(1, len(losses) + 1), losses
+    first = len(losses) % 10  # left out: points are means of ten steps
+    means = losses[first:].reshape(-1, 10).mean(axis=1)
+    series[label], last[label] = (np.arange(first + 10, len(losses) + 1, 10), means), means[-1]
     print(f"η = {ETA:g}, {label}: the loss ends at {last[label]:.4g}")
 ends = list(last.values())  # at most 100
 title = f"The loss ends at {ends[0]:.3g} if slopes are clipped, else at {ends[1]:.3g}"
@@ -174,13 +171,17 @@ lesson.save(plots.curves(series, title, ylabel="training loss"), "clipping")
 # Equal learning rates compare nothing: what is right for one method is far too small for another.
 # So each method gets a few trials, each with twice the rate of the last, and all have the same
 # budget, in *forward passes*. A step of backprop costs 3, of K directions 1 + 2K, of noise on
-# activities 2 + K. The rate falls to 0 along a line. The best trial of each method counts.
+# activities 2 + K. In a trial the rate falls to 0 along a line. The best trial of a method counts.
+# A run that is lost counts as 100 again. If the best trial is the first or the last on its line in
+# the figure, another rate might be better still.
 
 # %%
-
 METHODS = {  # how the rule is made, the smallest rate
     "backprop": (Backprop, 0.128),
-    "noise on activities": (lambda: ForwardGradient(1, **ACTIVITIES, layerwise=True), 0.032),
+    "noise on activities": (
+        lambda: ForwardGradient(1, **ACTIVITIES, layerwise=True),
+        0.032 if full or lesson.quick else 0.008,
+    ),
     "forward gradient, K = 1": (lambda: ForwardGradient(1, clip=1), 1e-3),
     "forward gradient, K = 16": (lambda: ForwardGradient(16, clip=1), 1.6e-2),
 }
@@ -197,7 +198,6 @@ def trained(rule, eta, epochs, data, batch_size=BATCH, every=1):
 
 
 # %%
-
 tried, best = {}, {}
 print(f"\n{'':26}{'η':>8}{'steps':>7}{'validation loss':>17}{'accuracy':>10}")
 for method, (make, least) in METHODS.items():
@@ -223,10 +223,10 @@ lesson.save(plots.curves(tried, title, **labels), "search")
 #
 # ## 5. A digit reader without a backward pass
 #
-# How far does it go? Noise on the activities, one direction, layer by layer; beside it backprop.
+# How far does it go? We take noise on the activities, one direction, layer by layer. Backprop runs
+# beside it, for three epochs only: compare how long each takes to come to the same error.
 
 # %%
-
 epochs, runs, read = lesson.epochs(usual=20, quick=12), {}, {}
 for label, eta, longest in (("backprop", 0.1, 3), ("noise on activities", 0.05, epochs)):
     rule = METHODS[label][0]()
@@ -234,38 +234,38 @@ for label, eta, longest in (("backprop", 0.1, 3), ("noise on activities", 0.05, 
     read[label] = 100 * mg.evaluate(model, loss, test)[1]
     errors = [100 * (1 - right) for right in history.test_accuracy]
     runs[label] = (seconds := np.cumsum(history.seconds)), errors
-    print(f"{label:20}{seconds[-1]:7.1f} s: {read[label]:.1f} % of the test digits read right")
+    length = f"{len(errors):3} epochs, {seconds[-1]:.2f} s"
+    print(f"{label:20}{length}: {read[label]:.1f} % of the test digits read right")
 title = f"No backward pass: {read['noise on activities']:.1f} % of the test digits read right"
 lesson.save(plots.curves(runs, title, "seconds of training", "validation error, %"), "reader")
 
 # %% [markdown]
-# It takes far longer than backprop. But no layer ever sent anything down. `minigrad run
-# forward_notebook` looks at a notebook that compared the two before, and what its numbers mean.
+# It needs more steps. But no layer ever sent anything down. A published notebook compares the two:
+# `minigrad run forward_notebook`.
 #
 # ## What to remember
 #
-# - Noise on weights: no bias, and n times the variance. It learns, slowly.
+# - Noise on weights: no bias, but a variance of n |∇L|². So learning is slow.
 # - Put the noise where there are few dimensions and an average over images: on the activities.
 # - Noise that costs nothing now still adds up in the weights. Clipping ends the spiral.
 # - Give each method its own rate, found by the same number of trials at the same price.
 #
 # ## Exercises (copy `lessons/exercises/12_forward_networks.py`, fill it in, run it)
 #
-# 1. Mend the notebook's test loop: the mean loss over all images, whatever the batches.
+# 1. Mend a published test loop: the mean loss over all images, whatever the batches.
 # 2. Write noise on activities for one linear layer; its mean over all signs is the gradient.
-# 3. Which K pays best? Make η_max(K), divided by what a step costs, as large as possible.
+# 3. Which K pays best? The largest stable rate, divided by what a step costs, is to be largest.
 #
 # ## What this run must show
 
 # %%
-
 usual = full and lesson.options.epochs is None  # else there are fewer bounds
 lesson.expect("noise on activities: by hand and by the rule, relative", apart, at_most=1e-3)
 off = abs(spread["weights"] / (n + 1) - 1) / sqrt(2 / times)
 lesson.expect("weights: variance, off by standard errors", off, at_most=4)
 gain = spread["weights"] / spread["activities, layerwise"]
-lesson.expect("weights' variance / activities'", gain, at_least=1000 if full else 100)
-lesson.expect("activities: variance falls with the batch", fall, at_least=3 if full else 1.5)
+lesson.expect("weights' variance / activities'", gain, at_least=100 if lesson.quick else 1000)
+lesson.expect("activities: variance falls with the batch", fall, at_least=2 if lesson.quick else 3)
 behind = best["forward gradient, K = 1"][2] - best["noise on activities"][2]
 lesson.expect("K = 1 - activities: loss", behind, at_least=0.7 if usual else 0)
 if usual:

@@ -40,7 +40,9 @@ class LinearModule(mg.rules.Module):
 
     def learn(self, dh):
         """One step of gradient descent towards dh (N, D)."""
-        raise NotImplementedError("TODO(you): ∂L/∂M is dh_hat - dh; then as in a Linear layer")
+        raise NotImplementedError(
+            "TODO(you): at its output the gradient is dh_hat - dh; then as in Linear"
+        )
 
 
 def mixed(blocks, dh_hats, dh_top, mixture):
@@ -108,7 +110,7 @@ def check_3(answers):
         first = mixture * J[1](second) + (1 - mixture) * dh_hats[0]
         for i, (yours, expected) in enumerate(zip(g, (first, second, top), strict=True), 1):
             expect(np.allclose(yours, expected), f"λ = {mixture}: g_{i} differs")
-    return "λ = 1 is backprop, λ = 0 the modules' word alone, and .3 lies between"
+    return "λ = 1 is backprop, λ = 0 the modules' word alone, and λ = 0.3 lies between"
 
 
 CHECKS = {"1": check_1, "2": check_2, "3": check_3}

@@ -18,7 +18,7 @@ from minigrad.exercises import expect, grade
 def test_loss(net, loss, batches):
     """Exercise 1: the mean loss over all images of the batches, [(x, y), ...].
 
-    loss.forward(net.forward(x, train=False), y) is the mean over one batch. The notebook's loop:
+    loss.forward(net.forward(x, train=False), y) is the mean over one batch. A published loop:
 
         for x, y in batches:
             batch_loss = []
@@ -39,6 +39,7 @@ def by_noise(x, W, b, y, noise):
 def best_directions(trace, largest):
     """Exercise 3: the K that gives the largest lr_max(K) / (1 + 2K), a whole number >= 1.
 
+    trace, largest: the trace of the Hessian H, and its largest eigenvalue λ.
     lr_max(K) = 2 / (trace/K + (1 + 1/K) largest). One step of K directions costs 1 + 2K passes;
     at lr_max/2 it gains lr_max/4 |∇L|² on average.
     """
