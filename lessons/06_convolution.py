@@ -102,7 +102,7 @@ print(f"20 kernels of 5 x 5 for digits: {20 * 26} parameters; as Linear: {785 * 
 # (N·OH·OW, C·KH·KW): *image to columns*. The price is memory. In the figure the shaded pixel is in
 # four windows, so it is copied four times. With channels and O kernels there are more letters:
 #
-# $$ y[n, o, i, j] = b[o] + Σ_{ckl} W[o, c, k, l] · x[n, c, i + k, j + l] $$
+# $$ y[n, o, i, j] = b[o] + Σ_c Σₖₗ W[o, c, k, l] · x[n, c, i + k, j + l] $$
 
 
 # %%
@@ -131,7 +131,7 @@ lesson.save(plots.im2col(small, kernel, title, window=(1, 1), pixel=(1, 2)), "im
 # pixel was *copied* into several windows. So its gradient is the *sum* of what comes back from each
 # of them: col2im. The easy mistake is `=` for `+=`: the last window wins. We can switch it on.
 #
-# $$ dW[o, c, k, l] = Σₙᵢⱼ dy[n, o, i, j] · x[n, c, i + k, j + l], db[o] = Σₙᵢⱼ dy[n, o, i, j] $$
+# $$ dW[o, c, k, l] = Σₙᵢⱼ dy[n, o, i, j] · x[n, c, i + k, j + l],  db[o] = Σₙᵢⱼ dy[n, o, i, j] $$
 #
 # We compare with the library's layer. Finite differences check that one, as in lesson 01.
 
