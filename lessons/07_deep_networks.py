@@ -195,16 +195,16 @@ lesson.save(figure, "remedies")
 # If the spread must be right in each layer, set it there. Before each activation, a unit has B
 # numbers x, one for each image. Let μ be their mean and σ² their variance:
 #
-# $$ x̂ = (x - μ)/s,  s = √(σ² + ε),  y = γ x̂ + β $$
+# $$ x_hat = (x - μ)/s,  s = √(σ² + ε),  y = γ x_hat + β $$
 #
-# γ and β are learned, ε = 0.00001 keeps s from 0. Let dx̂ be the gradient for x̂. The way to dx has
-# a trap: μ and s depend on x, too. If all B numbers move alike, μ moves with them, and x̂ stays. If
-# each moves in proportion to its x̂, s grows with them, and x̂ stays. So dx has neither part:
+# γ and β are learned, ε = 0.00001 keeps s from 0. Let $dx_hat$ be the gradient for $x_hat$. The way
+# to dx has a trap: μ and s depend on x too. If all B numbers move alike, μ moves with them. If each
+# goes in proportion to its $x_hat$, s grows. Neither changes $x_hat$, so dx has neither part:
 #
-# $$ dx = (dx̂ - mean(dx̂) - x̂ · mean(dx̂ · x̂)) / s $$
+# $$ dx = (dx_hat - mean(dx_hat) - x_hat · mean(dx_hat · x_hat)) / s $$
 #
 # The means are over the batch. So a result depends on its company. In evaluation it must not: there
-# μ and σ² are constants, running means of those in training, and $dx = dx̂ / s$.
+# μ and σ² are constants, running means of those in training, and $dx = dx_hat / s$.
 
 
 # %%
