@@ -16,7 +16,6 @@ Source: the course notebook "DS 4420: Backprop": its toy network and the numbers
 # hand, from the library's layers, by a motion forwards through the network, and from differences.
 
 # %%
-
 import numpy as np
 
 import minigrad as mg
@@ -35,14 +34,13 @@ lesson = start("01_gradients_by_hand", __doc__, on_host=True)
 # | `W_i` | (3, 2) | weights into the hidden layer |
 # | `z_h`, `h` | (1, 2) | hidden layer before and after the sigmoid |
 # | `W_o` | (2, 1) | weights into the output |
-# | `z_o`, `y_hat` | (1, 1) | output before and after the sigmoid: a probability |
+# | `z_o`, `y_hat` | (1, 1) | output before and after the sigmoid: a probability; ŷ in figures |
 #
 # The sigmoid is $σ(z) = 1/(1 + e^(-z))$, its slope $σ(z) (1 - σ(z))$. The loss is $L = -ln p$, with
 # p the probability that the network gave to the true label: the binary cross-entropy. The notebook
-# "DS 4420: Backprop" prints this network's gradients. Its weights were worked out from them.
+# "DS 4420: Backprop" prints this network's gradients. From them we worked out its weights.
 
 # %%
-
 x = np.array([[1.0, 2.0, 0.5]])
 y = np.array([[0.0]])
 z_h_wanted = np.array([[0.88015906, 0.59157567]])
@@ -64,16 +62,15 @@ print(f"probability {y_hat[0, 0]:.6f}, loss {L:.8f}")
 # %% [markdown]
 # Now backward, from the loss to `x`. At each number we ask: if it were a little larger, what would
 # the loss do? The answer is the answer one step later, times the slope of the step between them.
-# We write $dh = ∂L/∂h$ for the answer at `h`, of the same shape as `h`. *Before* a sigmoid it has a
-# name of its own, `delta` or δ.
+# We write $dh = ∂L/∂h$ for the answer at `h`, of the same shape as `h`. The answer at a z, *before*
+# a sigmoid, has a name of its own: `delta` or δ.
 #
 # The loss has the slope $(y_hat - y)/(y_hat (1 - y_hat))$ in `y_hat`. The sigmoid's slope is
 # $y_hat (1 - y_hat)$. Multiplied they leave $δ_o = y_hat - y$. That is why the two go together.
-# A weight's slope is its input, so `dW_i` is `x` times `delta_h`: an input twice as large gets
-# twice the blame, and an input of 0 gets none.
+# The slope from a weight to its z is the weight's input. So `dW_i` is `x` times `delta_h`.
+# The weight of an input twice as large gets twice the blame. The weight of an input 0 gets none.
 
 # %%
-
 dy_hat = (y_hat - y) / (y_hat * (1 - y_hat))
 delta_o = dy_hat * y_hat * (1 - y_hat)  # = y_hat - y
 dW_o = h.T @ delta_o  # for each weight: its input times delta_o
@@ -99,7 +96,8 @@ lesson.save(figure, "network")
 #
 # Each layer knows its own slope and nothing else. `forward` keeps what the slope needs. `backward`
 # takes the loss's gradient at the layer's output and returns the one at its input. Open
-# `minigrad/layers/linear.py`: it has the lines above.
+# `minigrad/layers/linear.py`: it has the lines above. A network counts its layers from 0. So `0.W`
+# is `W_i`, layer 1 is the first sigmoid, and `2.W` is `W_o`.
 
 # %%
 
@@ -143,7 +141,7 @@ print(f"\nh₁ through output 1: {paths[0, 0]:+.4f}, through output 2: {paths[0,
 print(f"their sum {dh_two[0, 0]:+.4f}; by moving h₁ a little to either side {quotient:+.4f}")
 
 two = mg.models.mlp((3, 2, 2), "sigmoid", bias=False, dtype="float64", seed=0)
-two.load_state_dict({"1.W": W_i, "3.W": V})
+two.load_state_dict({"1.W": W_i, "3.W": V})  # layer 0 makes a row of each x
 mse = mg.MSELoss()  # the mean of two numbers (o - wanted)²: the same L
 mse.forward(two.forward(x), wanted)
 two.backward(mse.backward())
@@ -157,7 +155,8 @@ two.backward(mse.backward())
 # Now we ask the reverse. Let t be time. At $t = 0$ one weight w, from x₂ to the first hidden unit,
 # begins to move with speed 1. How fast does each number move? The speed of z is its *tangent*,
 # $z_dot = dz/dt$ at $t = 0$. Tangents go with the values, from the weight to the loss: the tangent
-# one step earlier, times the slope between them. Where paths meet, they are added.
+# one step earlier, times the slope between them. Where paths meet, they are added. In the figure
+# each arrow carries its slope.
 
 # %%
 
@@ -214,7 +213,8 @@ eight = [
 #
 # What does a mistake look like? Below is a sigmoid that forgot its own slope in `backward`.
 # Gradients come from the loss down: `d2.W` is computed before the mistake and is right; `d0.W` and
-# `dx` come after it and are wrong. `jvp` goes the other way and never meets it.
+# `dx` come after it and are wrong. `jvp` goes the other way and never meets it. So backward and jvp
+# disagree, and the last row says so.
 
 
 # %%
@@ -251,9 +251,9 @@ print("\nthe checker on a net with a mistake made on purpose:", wrong_report, se
 printed_o = np.array([0.24099095, 0.21946827])  # in the notebook, as are delta_o and the loss
 printed_i = np.array([[-0.03111681, -0.06223362, -0.0155584], [-0.0422445, -0.084489, -0.02112225]])
 off = max(abs(dW_o.ravel() - printed_o).max(), abs(dW_i.T - printed_i).max())
-lesson.expect("delta_o", delta_o[0, 0], equal=0.34093398, tolerance=1e-6)
-lesson.expect("loss", L, equal=0.41693152, tolerance=1e-6)
-lesson.expect("largest difference to the printed gradients", off, at_most=1e-6)
+lesson.expect("delta_o", delta_o[0, 0], equal=0.34093398, tolerance=1e-7)
+lesson.expect("loss", L, equal=0.41693152, tolerance=1e-8)
+lesson.expect("largest difference to the printed gradients", off, at_most=1e-7)
 lesson.expect("library = by hand", bool(same), equal=1)
 lesson.expect("sum over paths - difference quotient", abs(dh_two[0, 0] - quotient), at_most=1e-9)
 lesson.expect("the first path has the sign of the sum", paths[0, 0] * dh_two[0, 0] > 0, equal=0)
@@ -265,9 +265,9 @@ lesson.expect("jvp - <dW, W_dot>", abs(L_dot - inner), at_most=1e-15)
 off = abs(eight - np.concatenate([dW_i.ravel(), dW_o.ravel()])).max()
 lesson.expect("eight jvps - one backward", off, at_most=1e-15)
 lesson.expect("checker passes the net", bool(right_report), equal=1)
-verdicts = [wrong_report[name].verdict for name in ("d2.W", "d0.W", "dx", "y_dot")]
-found = verdicts == ["ok", "WRONG", "WRONG", "ok"]
-lesson.expect("forgetful sigmoid: d0.W and dx are WRONG, d2.W and y_dot ok", found, equal=1)
+verdicts = [wrong_report[name].verdict for name in ("d2.W", "y_dot", "d0.W", "dx", "<dy, y_dot>")]
+found = verdicts == ["ok", "ok", "WRONG", "WRONG", "WRONG"]
+lesson.expect("forgetful sigmoid: d2.W and y_dot ok, the others WRONG", found, equal=1)
 off = abs(dW_i.T / dW_i.T[:, :1] - x).max()
 lesson.expect("dW_i is x times a number (largest deviation)", off, at_most=1e-9)
 mg.SGD(net, lr=1.0).step()

@@ -11,7 +11,8 @@ Source: Bridle 1990 (softmax); Nair, Hinton 2010 (ReLU); Robbins, Monro 1951 (st
 # # 04 The whole loop
 #
 # Some points lie on a ring, class 0. Others lie on a smaller ring inside it, class 1. A network
-# gets the two coordinates of a point and must say its class. Nobody tells it what a ring is.
+# gets the two coordinates of a point and must say its class. Nobody tells it what a ring is. There
+# are points to learn from, `train`, and as many others to try it on, `test`.
 #
 # | name | shape | meaning |
 # |---|---|---|
@@ -26,7 +27,6 @@ Source: Bridle 1990 (softmax); Nair, Hinton 2010 (ReLU); Robbins, Monro 1951 (st
 # | η, `lr` | number | the learning rate, the factor of a step |
 
 # %%
-
 import numpy as np
 
 import minigrad as mg
@@ -49,8 +49,8 @@ print(f"{len(x)} points; the first is {x[0].round(2)}, class {y[0]}")
 #
 # $$ pⱼ = exp(zⱼ) / Σₖ exp(zₖ) $$
 #
-# To add one number to all logits changes nothing: it cancels. We subtract the largest logit, so
-# that no exponential is too large for the computer.
+# If one number is added to all logits, no pⱼ changes: it cancels. We subtract the largest logit. So
+# no exponential is too large for the computer.
 
 
 # %%
@@ -175,9 +175,9 @@ print(f"test accuracy {accuracy(trail[0], test):.3f} before, {accuracy(weights, 
 # ## 6. Look
 #
 # What class does the network give to each place? The paler a place, the less sure the network is.
+# The black line is where the class changes. The dots are the points that it learns from.
 
 # %%
-
 pictures = {}
 for n in [n for n in (0, 15, 60, 200, len(losses)) if n <= len(losses)]:
     name = f"step {n}: {100 * accuracy(trail[n], test):.0f} % right"
@@ -187,10 +187,10 @@ lesson.save(plots.regions(pictures, x, y, title), "regions")
 
 # %% [markdown]
 # The edges are straight pieces: they bend only where they cross the line of a hidden unit. Below is
-# what each unit says, and which class it speaks for: the one into whose logit it has more weight.
+# what each unit says. On its black line a is 0. We also note which class it speaks for: the one
+# into whose logit it has more weight.
 
 # %%
-
 pictures = {}
 for k, (to_0, to_1) in enumerate(weights[2]):
     name = f"unit {k + 1}, for class {int(to_1 > to_0)}"
@@ -204,10 +204,10 @@ lesson.save(plots.fields(pictures, x, y, title, columns=3), "units")
 # Two units cannot enclose a ring. Look at the place where both are silent, a wedge without end. If
 # the net says class 1 there, class 1 has no end. If not, one unit must speak for class 1, and it
 # speaks the louder, the farther away: class 1 has no end either. Three lines can close a place in.
-# We train nets with H = 1, 2, 3 and 6, each from five starts.
+# We train nets with H = 1, 2, 3 and 6, each from five starts. `A ± B` is a mean and its *95 %
+# interval*, by Student's t: how far the mean of n runs may be from the mean of very many.
 
 # %%
-
 found = {H: [] for H in (1, 2, 3, 6)}
 for H, rights in found.items():
     for start_seed in range(lesson.seed, lesson.seed + 5):
@@ -268,8 +268,8 @@ print(f"largest difference of {len(losses)} losses: {apart.max():.0e}")
 
 lesson.expect("p - Y against differences", abs(by_formula - by_differences).max(), at_most=1e-8)
 lesson.expect("test accuracy of 6 units", accuracy(weights, test), at_least=0.94)
-lesson.expect("two units: best of five starts (%)", max(found[2]), at_most=85)
-lesson.expect("what the third unit brings, low end (points)", third.low, at_least=12)
+lesson.expect("two units: best of five starts (%)", max(found[2]), at_most=82)
+lesson.expect("what the third unit brings, low end (points)", third.low, at_least=15)
 lesson.expect("largest difference between mg.fit and this loop", apart.max(), at_most=1e-9)
 lesson.record({"step losses": losses, "test accuracy (%), by hidden units": found})
 lesson.finish()

@@ -45,8 +45,8 @@ lesson.save(plots.digits(train.x[:12], captions, "The first images to learn from
 #
 # A network that knows nothing gives each of the ten digits about the probability 1/10. Its loss is
 # then about $-ln(1/10) = ln 10 = 2.303$. Work out this number before you train anything. If the
-# first loss is far from it, look for the fault before you go on. (`to_device` puts an array where
-# the network is, on the GPU with --backend cupy; `to_host` brings it back.)
+# first loss is far from it, look for the fault before you go on. With `--backend cupy` the net is
+# on the GPU: `to_device` puts an array there, `to_host` brings it back.
 
 
 # %%
@@ -68,7 +68,8 @@ print(f"the first loss is {first_loss:.3f}; ln 10 is {np.log(10):.3f}")
 # ## 2. Training, and the test
 #
 # The network could learn its images by heart. So we look at images that no step has used, the test
-# set. The gap between the two losses says how much of the learning was about these very images.
+# set. The gap between the two losses says how much of the learning was about these very images. In
+# the figure the dotted line marks the epoch with the lowest training loss.
 
 
 # %%
@@ -103,6 +104,8 @@ lesson.save(plots.history(history, title), "history")
 # noise. Means of B independent numbers scatter like $1/√B$: for half the noise one has to look at
 # four times as many images. How large is it here? We draw mini-batches, and measure how far their
 # gradient is from the exact one, as a share of the exact one's length. Before and after training.
+# Training makes the exact gradient short: near the bottom the images' gradients nearly cancel.
+# So the noise is a larger share of it.
 
 
 # %%
@@ -145,7 +148,7 @@ lesson.save(plots.curves(lines, title, "B, images in a batch", ylabel, logx=True
 
 # %% [markdown]
 # So a batch of 64 buys a rough gradient for a small share of the work. One pass through the data
-# is one step with full batches, or N/64 steps with these, for the same arithmetic. Which gets
+# is one step with full batches, or N/64 steps with these. The arithmetic is the same. Which gets
 # farther? Both get three passes, the best of three learning rates, and three starts.
 
 # %%
@@ -161,17 +164,20 @@ print(f"after 3 passes: loss of full batches minus loss of mini-batches = {behin
 print(behind.says("many short looks win", "few long looks win"))
 
 # %% [markdown]
-# And in the long run? Full batches get ten times as many passes.
+# And in the long run? Full batches get ten times as many passes. Where their loss jumps up, a step
+# was too long for the ground there, as at the edge $η = 2/C$ of lesson 03.
 
 # %%
 
 full = fit(network(lesson.seed), N, 0.5, 10 * passes, lesson.seed, every=10 * passes)
+jumps = int((np.diff(full.step_loss) > 0).sum())
 lines = {
     f"all {N:,} images in each step, lr 0.5": (range(1, len(full.step_loss)), full.step_loss[1:]),
     "mini-batches of 64, lr 0.1": (history.epoch, history.train_loss),
 }
 ends = f"{history.train_loss[-1]:.2f} by mini-batches, {full.train_loss[-1]:.2f} by full batches"
 print(f"training loss after {passes} and {10 * passes} passes: {ends}")
+print(f"the loss of full batches went up in {jumps} of {len(full.step_loss) - 1} steps")
 title = "The loss by passes through the data"
 figure = plots.curves(lines, title, "passes", "training loss", logx=True, outside=True)
 lesson.save(figure, "minibatch")
@@ -223,9 +229,10 @@ lesson.save(plots.gradients(rows, "The weights of each hidden unit, as an image"
 # ## 6. A network that works, but not well
 #
 # `CrossEntropyLoss` takes logits: it contains the softmax. A network that ends in a softmax of its
-# own still trains, but its loss cannot fall below 1.4612, and digits that it misses get almost no
-# gradient. `minigrad run double_softmax` takes such a published network apart. Below, on MNIST with
-# seed 0, dotted lines are where the loss leaves a level, as one more digit is read:
+# own has two. It still trains, but its loss cannot fall below 1.4612. And digits that it misses get
+# almost no gradient. `minigrad run double_softmax` takes such a published network apart. The figure
+# is from there, on MNIST with seed 0. At a dotted line the loss leaves a level, and the network
+# begins to read one more digit:
 #
 # ![Loss of a net with two softmaxes, and how many digits it reads](figures/plateaus.png)
 #
@@ -233,7 +240,8 @@ lesson.save(plots.gradients(rows, "The weights of each hidden unit, as an image"
 #
 # - Know the first loss before you train, ln 10 for ten classes; and look at each class.
 # - Judge by examples that no step has used.
-# - A mini-batch's gradient is noisy, like $1/√B$, and cheap. Many cheap steps win.
+# - A mini-batch's gradient is noisy, like $1/√B$, and cheap. For the same few passes through the
+#   data, many cheap steps get farther.
 #
 # ## Exercises (copy `lessons/exercises/05_first_network.py`, fill it in, run it)
 #
@@ -247,11 +255,13 @@ lesson.save(plots.gradients(rows, "The weights of each hidden unit, as an image"
 
 steepness = noises["before training"][0] / noises["before training"][-1]
 steepness /= np.sqrt(sizes[-1] / sizes[0])
-lesson.expect("first loss (ln 10)", first_loss, equal=np.log(10), tolerance=0.1)
+lesson.expect("first loss (ln 10)", first_loss, equal=np.log(10), tolerance=0.05)
 lesson.expect(
-    "noise before training, B = 4 to the largest / 1/√B", steepness, equal=1, tolerance=0.2
+    "noise before training, B = 4 to the largest / 1/√B", steepness, equal=1, tolerance=0.15
 )
-lesson.expect("after 3 passes full batches are behind by, low end", behind.low, at_least=0.8)
+lesson.expect("after 3 passes full batches are behind by, low end", behind.low, at_least=1)
+louder = min(np.divide(noises["after training"], noises["before training"]))
+lesson.expect("noise after / before training, least", louder, at_least=1)
 lesson.expect("weights of pixels without ink: largest move", moved[empty].max(), equal=0)
 if not lesson.quick:
     lesson.expect("test accuracy", history.test_accuracy[-1], at_least=0.94)

@@ -16,9 +16,9 @@ Source: LeCun et al. 1989; LeCun, Bottou, Bengio, Haffner 1998; im2col: Chellapi
 #
 # | name | shape | meaning |
 # |---|---|---|
-# | `x` | (N, C, H, W) | N images with C channels; a digit has one channel, H = W = 28 |
+# | `x` | (N, C, height, width) | N images with C channels; a digit has one channel, 28 x 28 |
 # | `W`, `b` | (O, C, KH, KW), (O,) | O kernels of KH rows and KW columns, and a bias for each |
-# | `y` | (N, O, OH, OW) | O feature maps; OH = H - KH + 1 and OW = W - KW + 1 |
+# | `y` | (N, O, OH, OW) | O feature maps; OH = height - KH + 1, OW = width - KW + 1 |
 # | `dx`, `dW`, `db`, `dy` | like x, W, b, y | the gradients of the loss L: dx is $∂L/∂x$ |
 
 # %%
@@ -46,9 +46,9 @@ rng = np.random.default_rng(lesson.seed)
 #
 # $$ y[i, j] = Σₖₗ W[k, l] · x[i + k, j + l] $$
 #
-# This kernel takes the right half of its window minus the left half. So it answers where the image
-# gets brighter from left to right. At row 1, column 1 the window is 0 1 over 0 1, and the sum is
-# -0 + 1 - 0 + 1 = 2. (Mathematicians turn the kernel round first. A learned kernel does not care.)
+# The kernel below takes the right half of its window minus the left half. So it answers where ink
+# begins, from left to right. Count rows and columns from 0. At row 1, column 1 the window is 0 1
+# over 0 1, and the sum is -0 + 1 - 0 + 1 = 2. (In mathematics the kernel is turned round first.)
 #
 # A sum of products is large where both have the same form: a kernel is a picture of what it looks
 # for. On a digit we try three: the right side minus the left, the lower minus the upper, the mean.
@@ -56,9 +56,9 @@ rng = np.random.default_rng(lesson.seed)
 
 # %%
 def slide(kernel, image):
-    """The feature map of one image (H, W) without channels."""
-    (KH, KW), (H, width) = kernel.shape, image.shape
-    y = np.zeros((H - KH + 1, width - KW + 1))
+    """The feature map of one image (height, width) without channels."""
+    (KH, KW), (height, width) = kernel.shape, image.shape
+    y = np.zeros((height - KH + 1, width - KW + 1))
     for i, j in np.ndindex(y.shape):
         y[i, j] = (kernel * image[i : i + KH, j : j + KW]).sum()
     return y
@@ -86,9 +86,7 @@ lesson.save(figure, "by_hand")
 # %%
 matrix = np.array([slide(kernel, one.reshape(4, 5)).ravel() for one in np.eye(20)])  # (20, 12)
 used = matrix[matrix != 0]
-print(
-    f"\nas a matrix: {matrix.size} weights, {used.size} not zero, {len(np.unique(used))} different"
-)
+print(f"\na matrix of {matrix.size} weights, {used.size} not 0, {len(np.unique(used))} different")
 moved, unlike = np.roll(small, 1, axis=1), {}  # one pixel to the right
 for name, M in {"convolution": matrix, "Linear": rng.standard_normal((20, 12))}.items():
     before, after = ((x.ravel() @ M).reshape(3, 4) for x in (small, moved))
@@ -101,10 +99,10 @@ print(f"20 kernels of 5 x 5 for digits: {20 * 26} parameters; as Linear: {785 * 
 #
 # Loops are slow in Python. But each y is a dot product of a window and a kernel, and many dot
 # products are one matrix product. Copy every window into a row of a matrix, `cols`, of shape
-# (N·OH·OW, C·KH·KW): *image to columns*. The price is memory. The shaded pixel is in four windows,
-# so it is copied four times. With channels and O kernels there are more letters:
+# (N·OH·OW, C·KH·KW): *image to columns*. The price is memory. In the figure the shaded pixel is in
+# four windows, so it is copied four times. With channels and O kernels there are more letters:
 #
-# $$ y[n, o, i, j] = b[o] + Σ_{ckl} W[o, c, k, l] · x[n, c, i + k, j + l] $$
+# $$ y[n, o, i, j] = b[o] + Σ_c Σₖₗ W[o, c, k, l] · x[n, c, i + k, j + l] $$
 
 
 # %%
@@ -133,17 +131,16 @@ lesson.save(plots.im2col(small, kernel, title, window=(1, 1), pixel=(1, 2)), "im
 # pixel was *copied* into several windows. So its gradient is the *sum* of what comes back from each
 # of them: col2im. The easy mistake is `=` for `+=`: the last window wins. We can switch it on.
 #
-# $$ dW[o, c, k, l] = Σₙᵢⱼ dy[n, o, i, j] · x[n, c, i + k, j + l], db[o] = Σₙᵢⱼ dy[n, o, i, j] $$
+# $$ dW[o, c, k, l] = Σₙᵢⱼ dy[n, o, i, j] · x[n, c, i + k, j + l],  db[o] = Σₙᵢⱼ dy[n, o, i, j] $$
 #
-# We compare with the library's layer. All sizes differ, so that no two can be mixed up. The layer
-# itself is checked by finite differences, as in lesson 01.
+# We compare with the library's layer. Finite differences check that one, as in lesson 01.
 
 
 # %%
 def col2im(dcols, shape, KH, KW, mistake):
     """dx, of x's shape: each window's share, added to the pixels that it was cut from."""
-    (N, C, H, width), dx = shape, np.zeros(shape)
-    OH, OW = H - KH + 1, width - KW + 1
+    (N, C, height, width), dx = shape, np.zeros(shape)
+    OH, OW = height - KH + 1, width - KW + 1
     dwindows = dcols.reshape(N, OH, OW, C, KH, KW).transpose(0, 3, 1, 2, 4, 5)
     for k, l in np.ndindex(KH, KW):
         pixels = dx[:, :, k : k + OH, l : l + OW]  # a view: what stands at (k, l) in each window
@@ -195,10 +192,12 @@ off["dx of pooling"] = abs(to_host(pool.backward(to_device(np.ones((1, 1, 1, 2))
 # ## 6. LeNet
 #
 # Nobody writes kernels by hand: they are learned. LeNet has two convolutions, each with ReLU and
-# pooling, then two Linear layers. An MLP with nearly as many parameters learns the same digits, on
-# MNIST 12,000. Its epochs take far less time, so a second MLP gets more of them. "A convolutional
-# network does not mind where a thing is", one hears. So we move the test digits up, down, left and
-# right. LeNet's maps move along, but the Linear layer above has a weight for each place.
+# pooling, then two Linear layers. Its Dropout layers do nothing here: lesson 07 has them. An *MLP*
+# has Linear layers alone, with ReLU between. Ours has nearly as many weights. Both learn the same
+# digits, on MNIST 12,000. An MLP's epochs take far less time, so a second MLP gets more of them. "A
+# convolutional network does not mind where a thing is", one hears. So we move the test digits up,
+# down, left and right. LeNet's maps move along, but the Linear layer above has a weight for each
+# place. Thin lines in the figure are single networks.
 
 # %%
 EPOCHS = lesson.epochs(usual=5 if lesson.mnist else 12, quick=3)
@@ -226,13 +225,13 @@ said = {name: estimate(values) for name, values in lead.items()}
 for name, points in said.items():
     print(f"LeNet's lead over the {name}: {points} points;")
     print(f"  where the digits are moved by 2 pixels: {estimate(-less[name][:, 2])} points")
-title = "LeNet or an MLP with more epochs? " + said[LONGER].says("LeNet wins", "the MLP wins")
+title = "LeNet or the longer MLP? " + said[LONGER].says("LeNet", "The MLP", "Too short to tell")
 ends = {name: (points.low, points.high) for name, points in said.items()}
-label = "LeNet's lead, points of test accuracy (95 %, Student's t)"
-figure = plots.intervals(lead, title, label, ends)
+figure = plots.intervals(lead, title, "LeNet's lead, points of accuracy (95 %, Student's t)", ends)
 figure.axes[0].axvline(0, color="black", linewidth=1, linestyle=":")
 lesson.save(figure, "lead")
-title = "Moved by 3 pixels: " + ", ".join(f"{n} {v[:, 3].mean():.0%}" for n, v in shifted.items())
+ends = [f"{name} {100 * values[:, 3].mean():.0f} %" for name, values in shifted.items()]
+title = "Moved by 3 pixels: " + ", ".join(ends)
 panels = {"test accuracy": shifted, "minus LeNet's, points": less}
 lesson.save(plots.bands(panels, range(5), title, "pixels by which the digits move"), "shifted")
 lenet = nets["LeNet"][0]
@@ -268,8 +267,9 @@ for sign, dx, n in (("+=", "ok", 4), ("=", "WRONG", 1)):
     lesson.expect(f"{sign}: dx {dx}, dW and db ok", verdicts[sign] == [dx, "ok", "ok"], equal=1)
     lesson.expect(f"{sign}: what an inner pixel gets", counts[sign][1, 2], equal=n)
 if not lesson.quick and EPOCHS >= 5:
-    lesson.expect("LeNet: accuracy, %", right["LeNet"].mean(), at_least=97)
-    lesson.expect("its lead, the low end", said[LONGER].low, at_least=0.5 if lesson.mnist else -3)
+    lesson.expect("LeNet: accuracy, %", right["LeNet"].mean(), at_least=97.5)
+    if lesson.mnist:
+        lesson.expect("its lead, the low end", said[LONGER].low, at_least=0.5)
     lesson.expect("moved by 2 pixels: its lead", -less[LONGER][:, 2].mean(), at_least=8)
 lesson.record({"test accuracy, %": right, "accuracy by shift": shifted, "LeNet's lead": lead})
 lesson.finish()

@@ -12,8 +12,7 @@ Source: Hochreiter 1991; Krogh, Hertz 1992; LeCun et al. 1998, "Efficient backpr
 # # 07 Deep networks
 #
 # Many layers can compute more than few. But signals must get through them all, and gradients must
-# get back. And a large network can learn its examples by heart. We measure both troubles and what
-# helps, with several seeds. `A ± B` is a mean with its 95 % interval by Student's t.
+# get back. And a large network can learn its examples by heart. We measure both and what helps.
 #
 # | name | shape | meaning |
 # |---|---|---|
@@ -54,7 +53,7 @@ def some_images(seed, count):
 # So z is c times as large as h, for any n. ReLU then sets half of the z to 0, which takes away half
 # of the mean square. Each layer multiplies the spread by $c/√2$. The way back has the same factor:
 # dh goes through W as h does, and ReLU stops half of it. The start that keeps the spread is c = √2
-# (He). Without ReLU it is c = 1 (LeCun). This library's own start has $c = 1/√3$, as PyTorch's.
+# (He). Without ReLU it is c = 1 (LeCun). This library's own start has $c = 1/√3$, like PyTorch's.
 # `mg.diagnostics.spreads` goes forward and back once, and notes the spread of each h and each dh.
 
 
@@ -103,9 +102,9 @@ lesson.save(plots.through_layers(found, theory, title), "spread")
 # ## 2. Depth
 #
 # A sigmoid is worse. Its slope h (1 - h) is at most 1/4, so each layer multiplies the spread of dh
-# by at most $c/4$. The first layers get next to no gradient. A larger learning rate does not help:
-# all layers share it, and the last one's gradient is as large as ever. We train networks of 1 to 16
-# hidden layers, and measure before how much of the spread of dh is left in the first one.
+# by at most about $c/4$. The first layers get next to no gradient. A larger learning rate is no way
+# out: all layers share it, and the last one's gradient is as large as ever. We train networks of 1
+# to 16 hidden layers. Before that we measure how much of the spread of dh is left in the first one.
 
 # %%
 DEPTHS = (1, 4, 8) if lesson.quick else (1, 2, 4, 8, 16)
@@ -140,13 +139,13 @@ lesson.save(figure, "depth")
 # ## 3. Learning by heart
 #
 # Now few images, 270,000 weights, and 30 % of the labels drawn at random. To get those right, a
-# network must learn the image by heart. Images that it does not learn from, the validation set,
-# show it. The labels of the test images are right. Three remedies, beside plain training:
+# network must learn the image by heart. The *validation set* shows it: images with such labels that
+# it does not learn from. The labels of the test images are right. Three remedies:
 #
 # - **Weight decay** adds $λ W$ to dW: each weight shrinks, unless the gradient holds it up.
 # - **Dropout** sets each hidden number to 0 with probability p, anew in each step, and multiplies
 #   the rest by $1/(1 - p)$. No unit can rely on another. Evaluation drops nothing.
-# - **Early stopping** ends when the validation loss stops falling, with the best epoch's weights.
+# - **Early stopping** ends after eight epochs with no lower validation loss, with the best weights.
 
 # %%
 few, epochs = 200 if lesson.quick else 500, lesson.epochs(usual=40, quick=20)
@@ -186,7 +185,8 @@ for name, points in gain.items():
 better = ", ".join(name for name, points in gain.items() if points.low > 0)
 ends = {name: (points.low, points.high) for name, points in gain.items()}
 title = f"Better than plain: {better}" if better else "Too short to tell"
-figure = plots.intervals(gains, title, "test accuracy, points more than plain training", ends)
+figure = plots.intervals(gains, title, "test accuracy above plain, points (95 %, t)", ends)
+figure.axes[0].axvline(0, color="black", linewidth=1, linestyle=":")
 lesson.save(figure, "remedies")
 
 # %% [markdown]
@@ -195,16 +195,16 @@ lesson.save(figure, "remedies")
 # If the spread must be right in each layer, set it there. Before each activation, a unit has B
 # numbers x, one for each image. Let μ be their mean and σ² their variance:
 #
-# $$ x̂ = (x - μ)/s,  s = √(σ² + ε),  y = γ x̂ + β $$
+# $$ x_hat = (x - μ)/s,  s = √(σ² + ε),  y = γ x_hat + β $$
 #
-# γ and β are learned, ε = 0.00001 keeps s from 0. Let dx̂ be the gradient for x̂. The way to dx has
-# a trap: μ and s depend on x, too. If all B numbers move alike, μ moves with them, and x̂ stays. If
-# they move in proportion to x̂, s takes it back. So dx has neither part:
+# γ and β are learned, ε = 0.00001 keeps s from 0. Let $dx_hat$ be the gradient for $x_hat$. The way
+# to dx has a trap: μ and s depend on x too. If all B numbers move alike, μ moves with them. If each
+# goes in proportion to its $x_hat$, s grows. Neither changes $x_hat$, so dx has neither part:
 #
-# $$ dx = (dx̂ - mean(dx̂) - x̂ · mean(dx̂ · x̂)) / s $$
+# $$ dx = (dx_hat - mean(dx_hat) - x_hat · mean(dx_hat · x_hat)) / s $$
 #
 # The means are over the batch. So a result depends on its company. In evaluation it must not: there
-# μ and σ² are constants, running means of those in training, and $dx = dx̂ / s$.
+# μ and σ² are constants, running means of those in training, and $dx = dx_hat / s$.
 
 
 # %%
@@ -229,7 +229,7 @@ print(same := mg.gradcheck.compare(pairs, rtol=1e-9, title="by hand against the 
 # %% [markdown]
 # In the twenty layers c does not matter now: s takes it out. Up, the spread stays. Down, it grows:
 # s leaves the mean out, so it is smaller than the spread of z. For wide layers with ReLU the factor
-# is $√(π/(π - 1)) = 1.21$. Still deeper networks have residual blocks, $y = x + f(x)$.
+# is $√(π/(π - 1)) = 1.21$. Still deeper networks have *residual blocks*: exercise 3.
 
 # %%
 NORM = "c = 1/√3, batch norm"
@@ -238,7 +238,7 @@ theory[NORM] = (1, np.sqrt(np.pi / (np.pi - 1)))
 up, down = factors(found[NORM])
 print(f"\nbatch norm: the factor of dh is {down.mean():.3f}, in theory {theory[NORM][1]:.3f}")
 shown = {name: found[name] for name in ("c = 1/√3", NORM, "c = √2", "c = 2")}
-title = "With batch norm signals stay, and gradients grow slowly"
+title = "With batch norm signals stay, and gradients grow slowly on the way back"
 lesson.save(plots.through_layers(shown, theory, title), "batch_norm")
 nets = [(s, network(DEPTHS[-1], 64, s, 1 / np.sqrt(3), batch_norm=True)) for s in seeds]
 normed = estimate([learn(net, seed) for seed, net in nets] - deepest["ReLU, c = 1/√3"])
@@ -256,14 +256,14 @@ print(f"{DEPTHS[-1]} layers: with batch norm c = 1/√3 reads {normed} points mo
 #
 # 1. A leaky ReLU multiplies what is below 0 by a. Which c keeps the spread?
 # 2. Layer norm takes μ and σ² over the features of each example. Write it with its derivative.
-# 3. A residual block is $y = x + α f(x)$. Which α keeps the spread through L blocks, nearly?
+# 3. A residual block is $y = x + α f(x)$: x goes on beside f. Which α nearly keeps the spread?
 #
 # ## What this run must show
 
 # %%
 for way, values in zip(("up", "down"), factors(found["c = √2"]), strict=True):
-    lesson.expect(f"c = √2: factor {way}", values.mean(), equal=1, tolerance=0.05)
-lesson.expect("batch norm: factor down", down.mean(), equal=theory[NORM][1], tolerance=0.03)
+    lesson.expect(f"c = √2: factor {way}", values.mean(), equal=1, tolerance=0.03)
+lesson.expect("batch norm: factor down", down.mean(), equal=theory[NORM][1], tolerance=0.02)
 lesson.expect("batch norm by hand = the layer", bool(same), equal=1)
 arrives = np.mean(left["sigmoid, c = 1"], axis=0)[-1] ** (1 / (DEPTHS[-1] - 1))
 lesson.expect("sigmoid: factor of dh", arrives, at_least=0.2, at_most=0.25)

@@ -44,7 +44,7 @@ def tanh(a):
 
 
 def order_of(last):
-    """Exercise 2: a list of `last` and all that it was computed from, children before parents."""
+    """Exercise 2: a list of `last` and all it was computed from. No record after its parents."""
     raise NotImplementedError("TODO(you): append a record when all its parents are there; reverse")
 
 

@@ -18,7 +18,7 @@ MOVES = [(0, 0), (-2, 0), (2, 0), (0, -2), (0, 2)]  # (down, right), in pixels
 
 
 def col2im(dcols, shape, kernel, stride):
-    """Exercise 1: dx of the given shape (N, C, H, W), from dcols (N·OH·OW, C·KH·KW).
+    """Exercise 1: dx (N, C, height, width), of this shape, from dcols (N·OH·OW, C·KH·KW).
 
     kernel is (KH, KW); the window (i, j) begins at pixel (stride · i, stride · j).
     """
@@ -26,7 +26,7 @@ def col2im(dcols, shape, kernel, stride):
 
 
 class MeanPool2d(mg.Layer):
-    """Exercise 2: y[n, c, i, j] = the mean of k x k pixels, where k divides H and W."""
+    """Exercise 2: y[n, c, i, j] = the mean of k x k pixels. k divides height and width."""
 
     def __init__(self, k):
         super().__init__()
