@@ -142,8 +142,8 @@ lesson.save(figure, "variance")
 
 # %% [markdown]
 # Where the noise is large the intervals of bias² are wide, too: it hides what the mean is. To see
-# no bias is not to know that there is none. Here theory says that it is 0. By chance one interval in
-# twenty misses it.
+# no bias is not to know that there is none. Here theory says that it is 0. By chance one interval
+# in twenty misses it.
 #
 # ## 3. Biased: a bias that learns
 #
