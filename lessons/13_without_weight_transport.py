@@ -3,7 +3,7 @@
 Question: how can a network learn if the error comes back through random weights?
 You need: lessons 01, 05 and 06; angles between vectors.
 You will build: backprop with the wrong matrix in it, by hand, and a measurement of why it works.
-Time: 3 min on MNIST, 1 min on the embedded digits, on one core
+Time: 2 min on MNIST, 30 s on the embedded digits, 6 s with --quick, on one core
 Source: Lillicrap and others 2016; Nøkland 2016; Liao 2016; Bartunov 2018; Frenkel 2021.
 """
 
@@ -41,7 +41,7 @@ loss, SEEDS = mg.CrossEntropyLoss(), range(lesson.seed, lesson.seed + 3)
 # %% [markdown]
 # ## 1. The smallest network
 #
-# It has two numbers, w1 and w2. The output is w2 w1 x, and it should be x, with mean square 1. What
+# It has two numbers, w1 and w2. The output is w2 w1 x. It should be x. The mean of x² is 1. What
 # is missing is $s = 1 - w2 · w1$, and the loss is s²/2. With the learning rate η backprop's steps
 # are η s w2 for w1, and η s w1 for w2. *Feedback alignment* (FA) puts a random b in w2's place:
 #
@@ -51,7 +51,7 @@ loss, SEEDS = mg.CrossEntropyLoss(), range(lesson.seed, lesson.seed + 3)
 # the same rate, and w1²/2 - b w2 never changes, if steps are short. In the plane of w1 and w2 the
 # network moves along a parabola. A network starts with small weights, so w1 is near 0, and w1² can
 # only grow. Then b w2 must grow, until b and w2 have the same sign. From there FA's step for w1 has
-# the sign of backprop's. That is all. (The third path starts far from 0. There w1² falls first.)
+# the sign of backprop's. That is all. The third path starts far from 0. There w2 alone learns.
 
 
 # %%
@@ -166,10 +166,10 @@ print(f"\n|W1|²/2 has grown by {grown[0]:.4f}, <W2, B> by {grown[1]:.4f}")
 # Is it B that matters, or that B *stays*? `Restless` draws a new B in each step, so that W has
 # nothing to turn to. All have the same settings (Adam, η = .002), which were not searched for.
 #
-# - *sign-symmetric*: B has the signs of W, and one size for all. It knows half of W.
+# - *sign-symmetric*: B has the signs of W, and one size for all numbers.
 # - *DFA*: the error goes straight to each hidden layer, past the layers between.
-# - *DRTP*: the same, with the label in the place of the error. No layer need wait for the output.
-# - *top layer alone*: nothing below learns. To learn below must be better than this.
+# - *DRTP*, direct random target projection: DFA with the label for the error. No layer must wait.
+# - *top layer alone*: the other layers stay random. A rule that teaches them must beat this one.
 
 
 # %%
@@ -186,7 +186,7 @@ RULES = {
     "DFA": lambda net, seed: mg.rules.DirectFeedbackAlignment(seed=seed),
     "DRTP": lambda net, seed: mg.rules.DirectRandomTargetProjection(seed=seed),
     (NEW := "a new B each step"): lambda net, seed: Restless(seed=1000 * seed),
-    "top layer alone": lambda net, seed: mg.rules.TopLayerOnly(net),
+    (TOP := "top layer alone"): lambda net, seed: mg.rules.TopLayerOnly(net),
 }
 
 
@@ -194,8 +194,7 @@ RULES = {
 def convnet(seed):
     rng = np.random.default_rng(seed)
     low, high = (mg.Conv2d(*n, 5, stride=2, rng=rng) for n in ((1, 8), (8, 16)))
-    flat, top = mg.Flatten(), mg.Linear(256, 10, rng=rng)
-    return mg.Sequential(low, mg.ReLU(), high, mg.ReLU(), flat, top)
+    return mg.Sequential(low, mg.ReLU(), high, mg.ReLU(), mg.Flatten(), mg.Linear(256, 10, rng=rng))
 
 
 def accuracy(name, hidden, seed):
@@ -215,7 +214,7 @@ def trained(names, hidden):
 
 
 read = {2: trained(RULES, 2)}  # {hidden layers: {rule: {seed: accuracy}}}
-better, _ = told_apart(read[2], "top layer alone", len(test))
+better, _ = told_apart(read[2], TOP, len(test))
 title = "Better than the top layer alone:\n" + (", ".join(better) or "too short to tell")
 lesson.save(plots.errors(read[2], title), "rules")
 
@@ -223,9 +222,8 @@ lesson.save(plots.errors(read[2], title), "rules")
 # ## 6. Where it ends
 #
 # In deeper networks FA's error passes many random matrices on its way down, and DFA's passes one.
-# In a convolution one small set of weights is used all over the image. It cannot turn to a B for
-# each place. Bartunov and others tried such rules on large pictures (ImageNet), and found them far
-# behind backprop. What stays is the answer: a gradient need not be right to be of use.
+# In a convolution few weights serve the whole image. Bartunov and others tried such rules on large
+# pictures (ImageNet). They were far behind backprop. Still, a wrong gradient can be of use.
 
 # %%
 NAMES, DEPTHS = ("backprop", "FA", "DFA", "DRTP"), (1, 2) if lesson.quick else (1, 2, 4, 8)
@@ -236,7 +234,9 @@ for name, more in rise.items():
     print(f"{name}: error {np.mean(errors[name], axis=0).round(2)} %; by depth it rises {more}")
 words = ", ".join(f"{name} {more.mean:+.1f}" for name, more in rise.items())
 title = f"Error in points, from {DEPTHS[0]} to {DEPTHS[-1]} hidden layers:\n{words}"
-lesson.save(plots.bands({"test error, %": errors}, DEPTHS, title, "hidden layers"), "depth")
+figure = plots.bands({"test error, %": errors}, DEPTHS, title, "hidden layers")
+figure.axes[0].legend(loc="upper left", bbox_to_anchor=(1, 1))
+lesson.save(figure, "depth")
 pictures = trained(NAMES[:3], 0)
 _, worse = told_apart(pictures, "backprop", len(test))
 title = "Convolutions: behind backprop: " + (", ".join(worse) or "too short to tell")
@@ -263,13 +263,13 @@ for name, path in paths.items():
     lesson.expect(f"{name}: w1 w2 at the end", path[-1].prod(), equal=1, tolerance=1e-3)
     lesson.expect(f"{name}: the law's error", np.ptp(law), at_most=0.02)
 lesson.expect("FA and DFA - by hand, relative", max(off["FA"], off["DFA"]), at_most=1e-12)
-lesson.expect("W1: angle to backprop's, at the start", first["1.W"], equal=90, tolerance=25)
+lesson.expect("W1: angle to backprop's, at the start", first["1.W"], equal=90, tolerance=15)
 for i, most in enumerate((60, 60, 80, 65)):
     lesson.expect(f"{names[i]}: angle at the end, worst seed", angles[:, -1, i].max(), at_most=most)
-lesson.expect("growth of |W1|²/2 / <W2, B>", grown[0] / grown[1], equal=1, tolerance=0.05)
+lesson.expect("growth of |W1|²/2 / <W2, B>", grown[0] / grown[1], equal=1, tolerance=0.03)
 mean = {name: np.mean([*by_seed.values()]) for name, by_seed in read[2].items()}
-for name, other in (("FA", "top layer alone"), ("DFA", "top layer alone"), ("FA", NEW)):
-    lesson.expect(f"{name} - {other}", mean[name] - mean[other], at_least=0.01)
+for one, other, least in (("FA", TOP, 0.08), ("DFA", TOP, 0.08), ("FA", NEW, 0.35)):
+    lesson.expect(f"{one} - {other}", mean[one] - mean[other], at_least=least)
 lesson.record({"angles": angles, "growth of |W1|²/2 and <W2, B>": grown, "errors": errors})
 lesson.record({"accuracy, two hidden layers": read[2], "accuracy, convolutions": pictures})
 lesson.finish()

@@ -3,7 +3,7 @@
 Question: which way to learn is biased, which is noisy, and what does either cost?
 You need: lessons 09, 11 and 13; mean and variance.
 You will build: a map on which every learning rule has its place.
-Time: 1 min on MNIST, 4 s with --quick
+Time: 30 s on MNIST or the embedded digits, 4 s with --quick, on one core
 Source: Geman, Bienenstock, Doursat 1992, for bias and variance; Baydin et al. 2022; Ren et al.
 2023; Jaderberg et al. 2016; Spall 1992; Student 1908.
 """
@@ -110,8 +110,8 @@ print(f"backprop: bias² {exact[0]:g}, variance {exact[3]:g}")
 # ## 2. Noisy: random directions
 #
 # The forward gradient of lesson 11 draws a direction v, measures the slope d = g · v, and says ĝ =
-# d v. Its mean is g. Its variance is (n + 1)/K for normal v and (n - 1)/K for signs ±1. Lines are
-# this theory, dots are measured.
+# d v. Its mean is g. Its variance is (n + 1)/K for normal v and (n - 1)/K for signs ±1, which are
+# called Rademacher. Lines are this theory, dots are measured. n is large, so the two lines are one.
 
 # %%
 
@@ -142,22 +142,23 @@ lesson.save(figure, "variance")
 
 # %% [markdown]
 # Where the noise is large the intervals of bias² are wide, too: it hides what the mean is. To see
-# no bias is not to know that there is none. Here theory says that it is 0.
+# no bias is not to know that there is none. Here theory says that it is 0. By chance one interval
+# in twenty misses it.
 #
 # ## 3. Biased: a bias that learns
 #
 # Synthetic gradients (lesson 09) guess g by a small module for each hidden layer. In a guess there
 # is no chance, so its variance is 0. All of its error is bias. The module learns. Let θ stand
 # still, and let the modules see one batch after the other. Then only their guess changes. A module
-# that gets the label can know more than one that does not (DNI).
+# that gets the label can know more than one that does not (DNI). Does the label help?
 
 # %%
 
 moments = np.unique(np.geomspace(1, 200 if lesson.quick else 3000, 12).astype(int))
-taught, guesses, lines = {}, {}, {}
+taught, lines = {}, {}
 for name, conditioned in (("synthetic gradient, with the label", True), ("DNI, without", False)):
     taught[name] = rule = rules.SyntheticGradients(net, conditioned, lr=0.01, seed=lesson.seed)
-    guesses[name] = seen = []
+    seen = []
     for step in range(moments[-1] + 1):
         if step in moments:
             seen.append(quality(rule, net, loss, x, y, 2).total)
@@ -165,9 +166,8 @@ for name, conditioned in (("synthetic gradient, with the label", True), ("DNI, w
     lines[name] = moments, [one.bias2 for one in seen]
     print(f"{name}: bias² {seen[0].bias2:.3f}, after {moments[-1]} batches {seen[-1].bias2:.3f}")
 (first, last), (start_at, without) = ([line[1][0], line[1][-1]] for line in lines.values())
-title = f"Guesses learn: bias² {first:.2f}, then {last:.2f}; without the label {without:.2f}"
-if last > 0.7 * first:
-    title = "Too few batches for a guess to get better"
+title = f"bias² with the label: from {first:.2f} to {last:.2f}\n"
+title += f"without the label: from {start_at:.2f} to {without:.2f}"
 options = {"xlabel": "batches that the modules have seen", "ylabel": "bias² / |g|²", "logx": True}
 lesson.save(plots.curves(lines, title, log=False, **options), "guess")
 
@@ -260,13 +260,14 @@ for kind, top in theory.items():
         off = abs(variance * K / top - 1) / np.sqrt(2 / K / (8 * R))
         lesson.expect(f"{name}: variance, off by standard errors", off, at_most=4)
         lesson.expect(f"{name}: |bias²| / interval", abs(bias2) / (high - low), at_most=1.5)
-for name, seen in guesses.items():
-    lesson.expect(f"{name}: variance", max(one.variance for one in seen), equal=0)
 lesson.expect("with the label: bias² falls to a share of", last / first, at_most=0.5)
-for name, rule in RULES.items():
-    if not isinstance(rule, NOISY):
-        lesson.expect(f"{name}: variance", places[name][3], equal=0)
-lesson.expect("rules with neither bias nor noise: backprop among them", "backprop" in both, equal=1)
+taught_bias2 = places["synthetic gradient, taught"][0]
+lesson.expect("synthetic gradient, taught: bias²", taught_bias2, at_most=0.3)
+steady = [place[3] for name, place in places.items() if not isinstance(RULES.get(name), NOISY)]
+lesson.expect("rules that draw nothing: largest variance", max(steady), equal=0)
+own = max(places[name][0] for name in places if "own θ" in name)
+lesson.expect("FA, DFA at their own θ: bias²", own, at_most=0.95)
+lesson.expect("rules with neither bias nor noise", len(both), equal=1)
 lesson.record({"bias², its interval, and variance": found, "of every rule": places})
 lesson.record("bias² of synthetic gradients", {name: line[1] for name, line in lines.items()})
 lesson.finish()

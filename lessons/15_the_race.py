@@ -3,7 +3,7 @@
 Question: what does an estimate of the gradient buy, if all rules may work equally long?
 You need: lesson 14; mean, variance, standard error.
 You will build: a fair race between all learning rules, and sentences that say what it shows.
-Time: 3 min on MNIST, 5 s with --quick
+Time: 2 min on MNIST or the embedded digits, 5 s with --quick, on one core
 Source: Geman, Bienenstock, Doursat 1992; Student 1908; Holm 1979; Bottou 2010 for batches.
 """
 
@@ -231,7 +231,8 @@ for name in ("backprop", "noise on activities, K = 1", "direct feedback (DFA)"):
 lesson.expect("DFA: bias², largest batch / smallest", dfa[-1] / dfa[0], equal=1, tolerance=0.3)
 mean = {name: float(np.mean(values)) for name, values in read.items()}
 for name in ("forward gradient, K = 1", *(() if lesson.quick else ("top layer alone",))):
-    lesson.expect(f"backprop - {name}: points", mean["backprop"] - mean[name], at_least=5)
+    least = 25 if lesson.quick else 5
+    lesson.expect(f"backprop - {name}: points", mean["backprop"] - mean[name], at_least=least)
 lesson.record("over the size of the batch", lines)
 found = {name: [chosen[name], read[name]] for name in read}
 lesson.record("the race: rate and accuracies", found)

@@ -163,7 +163,8 @@ for name, row in ((FORWARD, OURS), ("backprop", BACKPROP)):
     print(f"{low:.4f} to {high:.4f}, typically {middle:.4f}")
 title = "A loss on 16 images is a draw, not a result"
 options = {"ylabel": "share of the draws", "marks": marks, "logx": True}
-figure = plots.histograms(draws, np.geomspace(2e-3, 4, 81), title, "mean loss", **options)
+lowest = max(2e-3, min(means.min() for means in draws.values()) / 2)
+figure = plots.histograms(draws, np.geomspace(lowest, 4, 81), title, "mean loss", **options)
 lesson.save(figure, "sixteen")
 
 # %% [markdown]

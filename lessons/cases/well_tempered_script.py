@@ -174,11 +174,10 @@ apart = {
 print(f"gated and not, largest difference: {apart['train'][0]:.1e} in the training loss")
 
 # %% [markdown]
-# The column "η < 1" is the share that the notebook computes: minigrad's tables call the ratio η.
-# Look at the column "dead" beside it. Those weights have no gradient in any mini-batch. They lead
-# into hidden units that no image has switched on, or out of inputs that are 0 in every image. To
-# call that noise would be wrong. minigrad counts them apart and does not gate them: they may wake
-# up.
+# The column "ρ < 1" is the share that the notebook computes. Look at the column "dead" beside it.
+# Those weights have no gradient in any mini-batch. They lead into hidden units that no image has
+# switched on, or out of inputs that are 0 in every image. To call that noise would be wrong.
+# minigrad counts them apart and does not gate them: they may wake up.
 #
 # Of the live weights few have ρ < 1, far fewer than in pure noise. A batch has a tenth of all
 # images, so nearly every weight of a fresh network knows where to go. There is next to nothing to
