@@ -3,7 +3,7 @@
 Question: how can a network look for the same stroke everywhere in an image?
 You need: lessons 01 and 05.
 You will build: a convolution by loops and by one matrix product, its gradient, max pooling, LeNet.
-Time: 4 min on MNIST, 1 min on the embedded digits, on one core
+Time: 3 min on MNIST, 1 min on the embedded digits, on one core
 Source: LeCun et al. 1989; LeCun, Bottou, Bengio, Haffner 1998; im2col: Chellapilla et al. 2006.
 """
 

@@ -3,7 +3,7 @@
 Question: what goes wrong with many layers, or with few examples, and what helps?
 You need: lessons 01 to 06.
 You will build: starts for deep networks, four remedies for learning by heart, batch normalisation.
-Time: 1.5 min on MNIST, 1.3 min on the embedded digits, on one core
+Time: 1 min on MNIST or the embedded digits, on one core
 Source: Hochreiter 1991; Krogh, Hertz 1992; LeCun et al. 1998, "Efficient backprop"; Glorot, Bengio
 2010; Srivastava et al. 2014; He et al. 2015; Ioffe, Szegedy 2015; Yang et al. 2019.
 """

@@ -3,7 +3,7 @@
 Question: how much of a gradient is signal, and does it help to turn down the rest?
 You need: lessons 05 and 07; mean, variance, the standard error of a mean.
 You will build: every weight's signal-to-noise ratio; gates made of it; a fair comparison.
-Time: 2 min on one core on MNIST, 4 s on the embedded digits with --quick
+Time: 1.5 min on one core on MNIST, 4 s on the embedded digits with --quick
 Source: the idea of ansuini/WellTemperedSGD, 2018 and 2019; Student 1908.
 """
 

@@ -3,7 +3,7 @@
 Question: can a layer learn before it knows its gradient, from a prediction of it?
 You need: lessons 01, 04 and 05; least squares, eigenvalues of a symmetric matrix.
 You will build: a module that predicts the gradient at a hidden layer, and networks that learn so.
-Time: 1.5 min on one core on MNIST (--full: 3 min), 5 s on the embedded digits with --quick
+Time: 1 min on one core on MNIST (--full: 3 min), 5 s on the embedded digits with --quick
 Source: Jaderberg et al. 2016 (DNI), §2; Czarnecki et al. 2017.
 """
 

@@ -4,7 +4,7 @@ Question: can the blocks of a network learn without waiting for each other?
 You need: lessons 07 (batch norm) and 09 (synthetic gradients).
 You will build: a timetable of blocks that wait and of blocks that do not; a sweep of synthetic
 gradients through four blocks; a network whose blocks learn at the same time, each in a process.
-Time: 5 min on one core on MNIST, 8 s on the embedded digits with --quick
+Time: 5 min on one core on MNIST, 11 s on the embedded digits with --quick
 Source: Jaderberg et al. 2016, "Decoupled neural interfaces using synthetic gradients".
 """
 

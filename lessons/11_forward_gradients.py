@@ -3,7 +3,7 @@
 Question: can one find the way down without a backward pass?
 You need: lessons 01 and 03; mean and variance; the eigenvalues of a symmetric matrix.
 You will build: a slope that comes along with the value, a gradient of such slopes, its largest η.
-Time: 15 s on one core, 6 s with --quick
+Time: 10 s on one core, 6 s with --quick
 Source: Baydin et al. 2022, "Gradients without backpropagation"; Rike, Førland 2022, whose program
 is a case study: `minigrad run forward_descent`.
 """

@@ -3,7 +3,7 @@
 Question: can a network of two million weights learn without a backward pass, and at what price?
 You need: lessons 03, 05 and 11.
 You will build: noise on activities by hand; a fair comparison; a reader that never went backward.
-Time: 6 min on one core on MNIST, 4 s on the embedded digits with --quick
+Time: 7 min on one core on MNIST, 3 s on the embedded digits with --quick
 Source: Baydin et al. 2022; noise on activities: Ren et al. 2023; the network: Rike, Førland 2022.
 """
 

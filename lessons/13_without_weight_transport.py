@@ -3,7 +3,7 @@
 Question: how can a network learn if the error comes back through random weights?
 You need: lessons 01, 05 and 06; angles between vectors.
 You will build: backprop with the wrong matrix in it, by hand, and a measurement of why it works.
-Time: 2 min on MNIST, 30 s on the embedded digits, 6 s with --quick, on one core
+Time: 1.5 min on MNIST, 20 s on the embedded digits, 6 s with --quick, on one core
 Source: Lillicrap and others 2016; Nøkland 2016; Liao 2016; Bartunov 2018; Frenkel 2021.
 """
 

@@ -3,7 +3,7 @@
 Question: which way to learn is biased, which is noisy, and what does either cost?
 You need: lessons 09, 11 and 13; mean and variance.
 You will build: a map on which every learning rule has its place.
-Time: 30 s on MNIST or the embedded digits, 4 s with --quick, on one core
+Time: 20 s on MNIST or the embedded digits, 4 s with --quick, on one core
 Source: Geman, Bienenstock, Doursat 1992, for bias and variance; Baydin et al. 2022; Ren et al.
 2023; Jaderberg et al. 2016; Spall 1992; Student 1908.
 """

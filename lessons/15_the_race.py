@@ -3,7 +3,7 @@
 Question: what does an estimate of the gradient buy, if all rules may work equally long?
 You need: lesson 14; mean, variance, standard error.
 You will build: a fair race between all learning rules, and sentences that say what it shows.
-Time: 2 min on MNIST or the embedded digits, 5 s with --quick, on one core
+Time: 1.5 min on MNIST or the embedded digits, 5 s with --quick, on one core
 Source: Geman, Bienenstock, Doursat 1992; Student 1908; Holm 1979; Bottou 2010 for batches.
 """
 

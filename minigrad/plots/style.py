@@ -26,6 +26,9 @@ COLOURS = {
     "dfa": "#8C564B",
     "drtp": "#9A8A00",
     "alone": "#7F7F7F",  # only the top layer learns
+    "local": "#B5A642",  # local losses
+    "spsa": "#1B9E9E",
+    "stale": "#4D4D4D",  # synthetic gradients: the true ones, used several times
     "sgd": "#332288",
     "momentum": "#AA4499",
     "nesterov": "#117733",
