@@ -16,12 +16,11 @@ import numpy as np
 import minigrad as mg
 from minigrad import metrics, plots
 from minigrad.backend import to_device, to_host
-from minigrad.jupyter import in_notebook
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("file", nargs="?", help="a CSV file, with names in its first line")
 parser.add_argument("target", nargs="?", default="price", help="the column to predict")
-options = parser.parse_args([] if in_notebook() else None)
+options = parser.parse_args([] if mg.jupyter.in_notebook() else None)
 (out := Path("results/regression")).mkdir(parents=True, exist_ok=True)
 
 

@@ -16,11 +16,10 @@ import numpy as np
 import minigrad as mg
 from minigrad import metrics, plots
 from minigrad.backend import to_device, to_host
-from minigrad.jupyter import in_notebook
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("folder", nargs="?", help="a folder with subfolders 0 to 9")
-options = parser.parse_args([] if in_notebook() else None)
+options = parser.parse_args([] if mg.jupyter.in_notebook() else None)
 (out := Path("results/own_digits")).mkdir(parents=True, exist_ok=True)
 
 # %%

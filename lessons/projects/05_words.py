@@ -17,11 +17,10 @@ import numpy as np
 
 import minigrad as mg
 from minigrad.backend import to_device
-from minigrad.jupyter import in_notebook
 
 parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 parser.add_argument("file", nargs="?", type=Path, help="lines of: class, tab, sentence")
-options = parser.parse_args([] if in_notebook() else None)
+options = parser.parse_args([] if mg.jupyter.in_notebook() else None)
 THINGS = "soup fish bread wine waiter music garden bill cake coffee".split()
 PRAISE = "fresh warm lovely tasty kind quick superb cheap pretty perfect".split()
 COMPLAINT = "cold rude stale late salty loud dirty sour dull awful".split()
