@@ -77,7 +77,7 @@ print("MOMENTS", moments)
 lesson.finish()
 '''
 MOMENTS = 2 * (3 * 3 + 3) + 2
-LONG = [next((ROOT / "lessons").glob(f"{n}_*.py")) for n in ("08", "10", "12")]
+LONG = [next((ROOT / "lessons").glob(f"{n}_*.py")) for n in ("08", "09", "12")]
 
 
 def run(path, *options, **environment):
