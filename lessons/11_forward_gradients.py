@@ -32,7 +32,7 @@ from minigrad.diagnostics.limits import limits_on_the_way
 from minigrad.functions import Beale, at, descend
 from minigrad.lesson import start
 from minigrad.metrics.confidence import estimate
-from minigrad.plots.slopes import mean_of_draws, speeds
+from minigrad.plots.slopes import mean_of_draws
 from minigrad.rules import Backprop, ForwardGradient
 
 lesson = start("11_forward_gradients", __doc__)
@@ -55,6 +55,7 @@ images, labels = to_device(batch.x.astype("float64")), to_device(batch.y)
 # | $f = a² + 100 r²$ | $f_dot = 2 a a_dot + 200 r r_dot$ |
 #
 # The last speed is the slope d. It must be $∇f · v$. Its name is Jacobian-vector product, or *jvp*.
+# In the graph, speeds are the tangents of lesson 01, and the arrows show the local derivatives.
 
 # %%
 x, y, x_dot, y_dot = -1.0, 0.0, 1.0, 2.0
@@ -64,15 +65,13 @@ a, a_dot = 1 - x, -x_dot
 f, f_dot = a**2 + 100 * r**2, 2 * a * a_dot + 200 * r * r_dot
 slope = np.array([-2 * a - 400 * x * r, 200 * r])  # ∇f, by hand as in lesson 01
 print(f"\nslope: {f_dot:g} by speeds, {slope @ [x_dot, y_dot]:g} by ∇f · v with ∇f = {slope}")
-nodes = {  # name: place, value and speed, what it is computed from
-    "x": (0, 0, x, x_dot),
-    "y": (0, 1, y, y_dot),
-    "s = x²": (1, 0.5, s, s_dot, "x"),
-    "r = y - s": (2, 1, r, r_dot, "y", "s = x²"),
-    "a = 1 - x": (2, 0, a, a_dot, "x"),
-    "f = a² + 100 r²": (3, 0.5, f, f_dot, "r = y - s", "a = 1 - x"),
-}
-lesson.save(speeds(nodes, f"Value and speed go forward together: d = {f_dot:g}"), "speeds")
+edges = [("x", "s", 2 * x), ("y", "r", 1), ("s", "r", -1), ("x", "a", -1)]
+edges += [("r", "f", 200 * r), ("a", "f", 2 * a)]
+values = {"x": x, "y": y, "s": s, "r": r, "a": a, "f": f}
+tangents = {"x": x_dot, "y": y_dot, "s": s_dot, "r": r_dot, "a": a_dot, "f": f_dot}
+title = f"Value and tangent go forward together: d = {f_dot:g}"
+figure = plots.graph(edges, {"value": values, "tangent": tangents}, title)
+lesson.save(figure, "speeds")
 
 # %% [markdown]
 # In a network each layer has such a pair of lines. B images x, their labels t, probabilities p:

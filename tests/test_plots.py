@@ -495,3 +495,12 @@ def test_what_falls_with_time_is_drawn_to_the_right():
         )
         assert axes.lines[2].get_xdata() == given[0, :1]  # the ring
         plt.close(figure)
+
+
+def test_an_arrow_that_passes_boxes_in_the_lower_half_goes_under_them():
+    from matplotlib.patches import FancyArrowPatch
+
+    edges = [("x", "s", 1), ("x", "a", 1), ("s", "r", 1), ("r", "f", 1), ("a", "f", 1)]
+    figure = plots.graph(edges, {"value": {}, "tangent": dict.fromkeys("xsarf", 1.0)}, "t")
+    (curve,) = [p for p in figure.axes[0].patches if isinstance(p, FancyArrowPatch)]
+    assert curve.get_path().vertices[:, 1].min() < -0.5

@@ -9,18 +9,6 @@ from minigrad.diagnostics import stability
 from minigrad.diagnostics.limits import limits_on_the_way
 from minigrad.rules import Backprop
 
-NODES = {"x": (0, 0, 2.0, 1.0), "f = x²": (1, 0, 4.0, 4.0, "x")}
-
-
-@pytest.mark.on_host
-def test_a_figure_of_values_and_speeds():
-    slopes = pytest.importorskip("minigrad.plots.slopes")
-    (ax,) = slopes.speeds(NODES, "title").axes
-    words = [text.get_text() for text in ax.texts]
-    assert {"x", "f = x²", "value 4", "speed 4", "value 2", "speed 1"} <= set(words)
-    with pytest.raises(ValueError, match="got 'z'"):
-        slopes.speeds({"f": (0, 0, 1, 1, "z")}, "title")
-
 
 @pytest.mark.on_host
 def test_a_figure_of_the_mean_of_draws():

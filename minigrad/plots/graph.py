@@ -114,12 +114,13 @@ def _arrow(ax: Any, start: Place, end: Place, height: float) -> Place:
 
 
 def _bridge(ax: Any, start: Place, end: Place, height: float) -> Place:
-    """Over the boxes between two, from top to top. Returns the middle of the curve."""
+    """Over the boxes between two, or under them for two in the lower half. Returns its middle."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
 
-    tail, head = (start[0], start[1] + height / 2), (end[0], end[1] + height / 2)
-    x, y = (tail[0] + head[0]) / 2, max(tail[1], head[1]) + 0.6
+    side = -1 if start[1] + end[1] < 0 else 1
+    tail, head = ((x, y + side * height / 2) for x, y in (start, end))
+    x, y = (tail[0] + head[0]) / 2, side * (max(side * tail[1], side * head[1]) + 0.6)
     curve = Path([tail, (x, y), head], [Path.MOVETO, Path.CURVE3, Path.CURVE3])
     style = {"color": "0.6", "linewidth": 1.6, "mutation_scale": 14, "zorder": 1}
     ax.add_patch(FancyArrowPatch(path=curve, arrowstyle=_HEAD, **style))

@@ -1,62 +1,13 @@
-"""Figures of forward gradients: values with their speeds, and what the mean of many draws does."""
+"""A figure of forward gradients: what the mean of many draws does."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from minigrad.plots.canvas import a_figure, finite, one_axes, some
+from minigrad.plots.canvas import a_figure, finite
 from minigrad.plots.style import colour, styled
-
-_BOX = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": "black"}
-_CENTRED = {"ha": "center", "va": "center", "fontsize": 15}
-
-
-@styled
-def speeds(
-    nodes: Mapping[str, tuple[Any, ...]],
-    title: str,
-    *,
-    ax: Any = None,
-) -> Any:
-    """A computation as a graph: each node shows its value, and below it its speed.
-
-    nodes  {name: (x, y, value, speed, *names of the nodes that it is computed from)}; x and y are
-           the place: x grows to the right, y upward
-    ax     the axes to draw in; None: those of a new figure
-    Returns the figure.
-    """
-    rows = {name: finite(name, node[:4], "(4,)", 1) for name, node in some("nodes", nodes).items()}
-    arrows = [(source, name) for name, node in nodes.items() for source in node[4:]]
-    for source, name in arrows:
-        if source not in rows:
-            raise ValueError(f"{name!r} is computed from nodes of {list(rows)}, got {source!r}")
-    fig, ax = one_axes(ax, (13, 5.5))
-    boxes = {}
-    for name, (x, y, value, speed) in rows.items():
-        # the box is that of three lines which are not drawn; each has a colour of its own
-        box = ax.text(x, y, f"{name:^20}\n\n ", color="none", bbox=_BOX, zorder=2, **_CENTRED)
-        boxes[name] = box.get_bbox_patch()
-        for text, shade, up in (
-            (name, "black", 22),
-            (f"value {value:g}", colour("value"), 0),
-            (f"speed {speed:g}", colour("forward"), -22),
-        ):
-            place = {"xytext": (0, up), "textcoords": "offset points", "color": shade}
-            ax.annotate(text, (x, y), zorder=3, **place, **_CENTRED)
-    style = {"arrowstyle": "-|>,head_length=0.7,head_width=0.35", "color": "0.35", "linewidth": 2}
-    for source, name in arrows:
-        ends = {"xytext": rows[source][:2], "xy": rows[name][:2]}
-        patches = {"patchA": boxes[source], "patchB": boxes[name], "shrinkA": 3, "shrinkB": 3}
-        ax.annotate("", **ends, arrowprops=style | patches, zorder=1)
-    places = np.array([row[:2] for row in rows.values()])
-    low = places.min(axis=0)
-    high = places.max(axis=0)
-    ax.set(xlim=(low[0] - 0.5, high[0] + 0.5), ylim=(low[1] - 0.4, high[1] + 0.4), title=title)
-    ax.axis("off")
-    return fig
 
 
 @styled
