@@ -29,7 +29,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import plots, rules
 from minigrad.backend import to_device
-from minigrad.compare.pairs import compared
+from minigrad.compare.told import told_apart
 from minigrad.diagnostics import quality
 from minigrad.lesson import start
 from minigrad.metrics.confidence import estimate
@@ -185,14 +185,8 @@ for name, make in RACERS.items():
 # %%
 
 shares = {name: {seed: v / 100 for seed, v in zip(seeds, read[name], strict=True)} for name in read}
-pairs = compared(shares, "backprop", {name: name for name in read}, len(test))
-for pair in pairs:
-    print(pair["sentence"])
-ahead, behind = (
-    [pair["b"] for pair in pairs if pair["different"] and pair["difference"] * sign > 0]
-    for sign in (-1, 1)
-)
-title = f"Equal budgets: {len(behind)} of {len(pairs)} rules fall behind backprop"
+ahead, behind = told_apart(shares, "backprop", len(test))
+title = f"Equal budgets: {len(behind)} of {len(read) - 1} rules fall behind backprop"
 if ahead:
     title += f", {len(ahead)} are ahead"
 ends = {name: [(e := estimate(values)).low, e.high] for name, values in read.items()}
