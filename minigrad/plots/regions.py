@@ -15,6 +15,7 @@ CLASSES = ("#7B3294", "#B8860B", "#1B7837", "#8C510A", "#35978F", "#525252")
 MARKERS = "os^Dv*"
 RIM = 0.1  # of the width of the points, beside them
 Function = Callable[[np.ndarray], Any]
+Ends = tuple[float, float, float, float]  # left, right, bottom, top
 
 
 @styled
@@ -62,12 +63,11 @@ def regions(
         sure = (C * p.max(axis=1, keepdims=True) - 1) / (C - 1) if C > 1 else np.ones((len(p), 1))
         mixed = 1 - (0.12 + 0.48 * sure) * (1 - shades[label])
         ax.imshow(mixed.reshape(grid, grid, 3), origin="lower", extent=ends, interpolation="none")
-        across = np.linspace(ends[0], ends[1], grid), np.linspace(ends[2], ends[3], grid)
         for c in range(C):
             others = np.delete(p, c, axis=1).max(axis=1) if C > 1 else p[:, 0]
             ahead = (p[:, c] - others).reshape(grid, grid)
             if ahead.min() < 0 < ahead.max():
-                ax.contour(*across, ahead, [0.0], colors="black", linewidths=2)
+                ax.contour(*_sides(ends, grid), ahead, [0.0], colors="black", linewidths=2)
 
     return _pictures(pictures, draw, x, y, title, columns, ends, fig)
 
@@ -105,8 +105,7 @@ def fields(
         style = {"origin": "lower", "extent": ends, "interpolation": "none"}
         ax.imshow(values, cmap="Greys", vmin=0, vmax=1.6 * top, **style)  # the dots stay visible
         if values.min() == 0 < values.max():
-            across = np.linspace(ends[0], ends[1], grid), np.linspace(ends[2], ends[3], grid)
-            ax.contour(*across, values, [1e-3 * top], colors="black", linewidths=2)
+            ax.contour(*_sides(ends, grid), values, [1e-3 * top], colors="black", linewidths=2)
 
     return _pictures(pictures, draw, x, y, title, columns, ends, fig)
 
@@ -123,13 +122,19 @@ def _examples(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _places(x: np.ndarray, grid: int) -> tuple[tuple[float, float, float, float], np.ndarray]:
+def _sides(ends: Ends, grid: int) -> tuple[np.ndarray, np.ndarray]:
+    """The places along the lower and the left side."""
+    left, right, bottom, top = ends
+    return np.linspace(left, right, grid), np.linspace(bottom, top, grid)
+
+
+def _places(x: np.ndarray, grid: int) -> tuple[Ends, np.ndarray]:
     """(left, right, bottom, top) of a square around the points, and its places (grid², 2)."""
     middle = (x.max(axis=0) + x.min(axis=0)) / 2
     half = (0.5 + RIM) * (float(np.ptp(x, axis=0).max()) or 1.0)
     (left, bottom), (right, top) = middle - half, middle + half
-    u, v = np.meshgrid(np.linspace(left, right, grid), np.linspace(bottom, top, grid))
     ends = float(left), float(right), float(bottom), float(top)
+    u, v = np.meshgrid(*_sides(ends, grid))
     return ends, np.stack([u.ravel(), v.ravel()], axis=1)
 
 
@@ -140,7 +145,7 @@ def _pictures(
     y: np.ndarray,
     title: str,
     columns: int,
-    ends: tuple[float, float, float, float],
+    ends: Ends,
     fig: Any,
 ) -> Any:
     """A square for each picture, drawn by `draw`, with the examples and a legend of classes."""
