@@ -46,7 +46,7 @@ def test_lesson_runs_quickly_and_meets_its_expectations(path, quick_lesson):
     assert_expectations_are_met(path, done, out)
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: f"standin-{path.stem}")
+@pytest.mark.parametrize("path", LESSONS + CASES, ids=lambda path: f"standin-{path.stem}")
 def test_lesson_runs_on_the_standin(path, tmp_path):
     """The strict stand-in answers to `import cupy`."""
     environment = {"PYTHONIOENCODING": "utf-8"}

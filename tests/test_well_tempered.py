@@ -2,7 +2,6 @@
 
 import functools
 import math
-import os
 import warnings
 from dataclasses import replace
 
@@ -545,11 +544,8 @@ def noisy_mnist(real_mnist):
 
 @pytest.mark.on_host
 @pytest.mark.slow
-@pytest.mark.skipif("MINIGRAD_LOSSES" not in os.environ, reason="two minutes: MINIGRAD_LOSSES=1")
 def test_the_seeds_printed_losses(noisy_mnist):
     """2.2810 2.2514 (2.2190), from the weights that PyTorch draws for seed 1101.
-
-    The case study well_tempered_script measures all three, and expects them.
 
     Two of the three epochs that are printed: one is plain, the next is gated. What a third one
     does is compared with a reference above.
